@@ -1,0 +1,37 @@
+# Each target is one line of a real tool; set-up is idempotent and costs under two seconds when there is nothing to do.
+BIN := .venv/bin
+SEEDS ?= 1000
+MINUTES ?= 5
+.PHONY: setup demo check format test soak bench lock clean
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@$(BIN)/muslin lab demo
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n 2 -m "not netns and not interop and not slow"
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: check
+	$(BIN)/pytest -v -m "netns or interop or slow" --durations=15
+
+soak: setup
+	$(BIN)/python -m tests.soak --seeds $(SEEDS) --minutes $(MINUTES)
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+lock: setup
+	scripts/lock.sh
+
+clean:
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis
