@@ -1,0 +1,1 @@
+"""The level-triggered engine, and its use on a cluster's resources. Nothing is imported here."""
