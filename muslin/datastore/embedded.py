@@ -1,0 +1,382 @@
+"""The embedded datastore: one SQLite file that several processes share, with compare-and-swap and watches.
+
+Every write is one transaction that appends to `log` and sets `objects`, so the log's row ids are the store's
+revisions, without holes, in the order of commits. A watch reads the log from a revision on.
+
+Where the calls run: SQLite's statements here are point accesses of some ten microseconds and run on the event loop;
+long reads are cut into slices with the loop's turn between them. The one call that waits for a disk is COMMIT; it
+runs in the store's own thread, with nothing but the commit in it. (All of it in a thread was slower and worse: sqlite3
+gives the interpreter lock away at every row, and waits for it again up to 5 ms while it holds the write lock.)
+A lock that another process holds is waited for by the loop's timers, never inside SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from muslin.datastore import database, paging
+from muslin.datastore.objects import entry, revision_number, text_of_new, text_of_update
+from muslin.datastore.protocol import (
+    AlreadyExists,
+    Bookmark,
+    Change,
+    Compacted,
+    Conflict,
+    Entry,
+    Json,
+    Listing,
+    NotFound,
+    Revision,
+)
+from muslin.datastore.wake import Bell
+from muslin.errors import Failed, Problem
+from muslin.resources.keys import Key
+
+__all__ = ["EmbeddedDatastore"]
+
+_T = TypeVar("_T")
+
+_SLICE = 64
+"""Rows read and decoded before the loop gets its turn: about a millisecond."""
+_POLL_S = 1.0
+"""How often a watching process looks by itself, for writers that were killed between commit and wake."""
+_COMPACT_EVERY = 256
+_WAIT_FOR_LOCK_S = 5.0
+
+_CHANGES = "SELECT revision, kind, namespace, name, value FROM log WHERE revision > ? ORDER BY revision LIMIT ?"
+_HEAD = (
+    "SELECT compaction.revision, coalesce((SELECT max(revision) FROM log), compaction.revision) "
+    "FROM compaction"
+)  # fmt: skip
+_APPEND = (
+    "INSERT INTO log (revision, kind, namespace, name, value, former_revision, former) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+# The state at a revision: what is unchanged since, and of what changed since the value before its first change.
+_LIST = """
+SELECT namespace, name, revision, value FROM objects
+WHERE kind = :kind AND revision <= :at AND (namespace, name) > (:after_namespace, :after_name)
+  AND (:namespace IS NULL OR namespace = :namespace)
+UNION ALL
+SELECT namespace, name, former_revision, former FROM log
+WHERE kind = :kind AND revision > :at AND former_revision <= :at
+  AND (namespace, name) > (:after_namespace, :after_name) AND (:namespace IS NULL OR namespace = :namespace)
+ORDER BY namespace, name LIMIT :limit
+"""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_uid() -> str:
+    return str(uuid.uuid4())
+
+
+class EmbeddedDatastore:
+    """`Datastore` over an SQLite file; open it with `open`, and use it on one event loop.
+
+    A write that is cancelled may still happen. Do not fork with one open: SQLite's connections must not cross.
+
+    Args:
+        path: the file; `database.prepare` has made and checked it.
+        now: clock for creationTimestamp.
+        new_uid: makes a uid that no other object has.
+        history: how many changes a watch may be behind before it must list again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], datetime] = _now,
+        new_uid: Callable[[], str] = _new_uid,
+        history: int = 10_000,
+    ) -> None:
+        self._path, self._now, self._new_uid, self._history = path, now, new_uid, history
+        self._reader, self._writer = database.connect(path), database.connect(path)
+        self._bell = Bell(database.watch_directory(path), f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="datastore-commit")
+        self._writing = asyncio.Lock()
+        self._writes: set[asyncio.Task[Any]] = set()
+        self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads waiting writers, decides nothing
+        self._rung = asyncio.Event()
+        self._poll: asyncio.TimerHandle | None = None
+        self._data_version = -1
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path | str, **options: Any) -> EmbeddedDatastore:
+        """Open the file, or make it with mode 0600.
+
+        Raises:
+            BadInput: another program's file, a newer Muslin's, or one that cannot be opened for writing.
+            Failed: the file is damaged.
+            Unavailable: the disk is full, or somebody holds the file for long.
+        """
+        path = Path(path)
+        database.prepare(path)
+        return cls(path, **options)
+
+    async def get(self, key: Key) -> Entry:
+        """See `Datastore.get`."""
+        return await self._when_free(lambda: self._get(self._reader, key))
+
+    async def list(
+        self, kind: str, *, namespace: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> Listing:
+        """See `Datastore.list`. Later pages are of the first page's instant. Raises `Compacted` if that is too old."""
+        while True:
+            try:
+                return await self._list(kind, namespace, limit, after)
+            except Compacted:
+                if after is not None:
+                    raise
+                # More changes than the history holds came while one list was read: begin again.
+
+    async def create(self, key: Key, value: Json) -> Entry:
+        """See `Datastore.create`."""
+        text = text_of_new(key, value, uid=self._new_uid(), now=self._now())
+
+        def change(revision: int) -> Entry:
+            with suppress(NotFound):
+                raise AlreadyExists(self._get(self._writer, key))
+            self._put(key, text, revision, former=None)
+            return entry(key, text, revision)
+
+        return await self._write(change)
+
+    async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
+        """See `Datastore.update`."""
+        text_of_new(key, value, uid="", now=self._now())  # says what is wrong with the value before any lock
+
+        def change(new_revision: int) -> Entry:
+            former_revision, former = self._row(self._writer, key)
+            if str(former_revision) != revision:
+                raise Conflict(entry(key, former, former_revision))
+            text = text_of_update(key, value, former)
+            self._put(key, text, new_revision, former=(former_revision, former))
+            return entry(key, text, new_revision)
+
+        return await self._write(change)
+
+    async def delete(self, key: Key, revision: Revision | None = None) -> Entry:
+        """See `Datastore.delete`."""
+
+        def change(new_revision: int) -> Entry:
+            former_revision, former = self._row(self._writer, key)
+            if revision is not None and str(former_revision) != revision:
+                raise Conflict(entry(key, former, former_revision))
+            self._put(key, None, new_revision, former=(former_revision, former))
+            return entry(key, former, former_revision)
+
+        return await self._write(change)
+
+    async def watch(self, kinds: Collection[str], after: Revision) -> AsyncIterator[Change | Bookmark]:
+        """See `Datastore.watch`. The first bookmark comes as soon as the watch has caught up."""
+        wanted, marked = frozenset(kinds), -1
+        start = revision_number(after)
+        if start is None:
+            raise Compacted(after)
+        position = start
+        self._listen()
+        while not self._closed:
+            rung = self._rung
+            rows = await self._when_free(partial(self._changes, position, after))
+            for revision, kind, namespace, name, text in rows:
+                position = revision
+                if kind in wanted:
+                    key = Key(kind, name, namespace or None)
+                    value = None if text is None else entry(key, text, revision).value
+                    yield Change(key, value, Revision(str(revision)))
+            if len(rows) == _SLICE:
+                await asyncio.sleep(0)
+                continue
+            if position != marked:
+                marked = position
+                yield Bookmark(Revision(str(position)))
+            await rung.wait()
+
+    async def compact(self, keep: int = 0) -> None:
+        """Forget all changes but the last `keep`; a watch from before raises `Compacted`."""
+
+        def change(revision: int) -> None:
+            self._compact(revision - 1 - keep)
+
+        await self._write(change)
+
+    async def close(self) -> None:
+        """See `Datastore.close`. Waits for writes that are under way. Twice is once."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._poll is not None:
+            self._poll.cancel()
+        self._ring_here()
+        while self._writes:
+            await asyncio.gather(*self._writes, return_exceptions=True)
+        self._committer.shutdown()
+        self._bell.close()
+        self._reader.close()
+        self._writer.close()
+
+    # Reading, on the loop.
+
+    def _row(self, connection: sqlite3.Connection, key: Key) -> tuple[int, str]:
+        found = connection.execute(
+            "SELECT revision, value FROM objects WHERE kind = ? AND namespace = ? AND name = ?",
+            (key.kind, key.namespace or "", key.name),
+        ).fetchone()
+        if found is None:
+            raise NotFound(key)
+        return found[0], found[1]
+
+    def _get(self, connection: sqlite3.Connection, key: Key) -> Entry:
+        revision, text = self._row(connection, key)
+        return entry(key, text, revision)
+
+    def _changes(self, position: int, asked: Revision) -> Sequence[tuple[int, str, str, str, str | None]]:
+        """A slice of the log after `position`, and proof that nothing before it is missing: one read transaction."""
+        with _Reading(self._reader):
+            compacted, head = self._reader.execute(_HEAD).fetchone()
+            if not compacted <= position <= head:
+                # A revision later than ours is another store's, or from before a copy was restored.
+                raise Compacted(asked)
+            return self._reader.execute(_CHANGES, (position, _SLICE)).fetchall()
+
+    async def _list(self, kind: str, namespace: str | None, limit: int | None, after: str | None) -> Listing:
+        paging.check_limit(limit)
+        token = None if after is None else paging.read(after)
+        entries: list[Entry] = []
+        while True:
+            wanted = _SLICE if limit is None else min(_SLICE, limit - len(entries))
+            rows, at = await self._when_free(partial(self._page, kind, namespace, token, wanted + 1))
+            for row_namespace, name, revision, text in rows[:wanted]:
+                entries.append(entry(Key(kind, name, row_namespace or None), text, revision))
+            if len(rows) <= wanted:
+                return Listing(tuple(entries), Revision(str(at)))
+            token = paging.Token(at, rows[wanted - 1][0], rows[wanted - 1][1])
+            if limit is not None and len(entries) >= limit:
+                return Listing(tuple(entries), Revision(str(at)), paging.write(token))
+            await asyncio.sleep(0)
+
+    def _page(
+        self, kind: str, namespace: str | None, token: paging.Token | None, limit: int
+    ) -> tuple[Sequence[tuple[str, str, int, str]], int]:
+        with _Reading(self._reader):
+            compacted, head = self._reader.execute(_HEAD).fetchone()
+            at = head if token is None else token.revision
+            if not compacted <= at <= head:
+                raise Compacted(Revision(str(at)))
+            named = {
+                "kind": kind, "at": at, "namespace": namespace, "limit": limit,
+                "after_namespace": token.namespace if token else "", "after_name": token.name if token else "",
+            }  # fmt: skip
+            return self._reader.execute(_LIST, named).fetchall(), at
+
+    # Writing: statements on the loop, COMMIT in the thread.
+
+    async def _write(self, change: Callable[[int], _T]) -> _T:
+        """Run `change(new revision)` in a transaction. Its result is given out only after the commit."""
+        self._check_open()
+        task = asyncio.ensure_future(self._transaction(change))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)  # cancelled from outside, a transaction still ends
+
+    async def _transaction(self, change: Callable[[int], _T]) -> _T:
+        async with self._writing:
+            await self._when_free(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+            try:
+                compacted, head = self._writer.execute(_HEAD).fetchone()
+                result = change(head + 1)
+                if (head + 1) % _COMPACT_EVERY == 0:
+                    self._compact(max(compacted, head + 1 - self._history))
+                await asyncio.get_running_loop().run_in_executor(self._committer, self._writer.commit)
+            except BaseException as error:
+                with suppress(sqlite3.Error):
+                    self._writer.rollback()
+                if isinstance(error, sqlite3.Error):
+                    raise database.problem_of(error, self._path) from error
+                raise
+        self._ring_here()
+        self._bell.ring()
+        return result
+
+    def _put(self, key: Key, text: str | None, revision: int, former: tuple[int, str] | None) -> None:
+        name = (key.kind, key.namespace or "", key.name)
+        former_revision, former_text = former or (None, None)
+        self._writer.execute(_APPEND, (revision, *name, text, former_revision, former_text))
+        if text is None:
+            self._writer.execute("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", name)
+        else:
+            self._writer.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", (*name, revision, text))
+
+    def _compact(self, up_to: int) -> None:
+        self._writer.execute("DELETE FROM log WHERE revision <= ?", (up_to,))
+        self._writer.execute("UPDATE compaction SET revision = max(revision, ?)", (up_to,))
+
+    # Waiting.
+
+    async def _when_free(self, call: Callable[[], _T]) -> _T:
+        """Run a short call as soon as no other process's lock forbids it."""
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + _WAIT_FOR_LOCK_S, 0.0005
+        while True:
+            self._check_open()
+            try:
+                return call()
+            except sqlite3.Error as error:
+                if not database.is_busy(error) or loop.time() >= deadline:
+                    raise database.problem_of(error, self._path) from error
+            await asyncio.sleep(pause * (0.5 + self._jitter.random()))
+            pause = min(pause * 2, 0.008)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Failed(Problem("the datastore is closed", str(self._path), "open it again"))
+
+    # Waking.
+
+    def _listen(self) -> None:
+        if self._poll is None:
+            self._bell.listen(self._ring_here)
+            self._look()
+
+    def _ring_here(self) -> None:
+        rung, self._rung = self._rung, asyncio.Event()
+        rung.set()
+
+    def _look(self) -> None:
+        """The slow poll: SQLite's own counter of what other connections have committed."""
+        self._poll = asyncio.get_running_loop().call_later(_POLL_S, self._look)
+        try:
+            version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            version = -1  # the watchers will look, and say what is wrong
+        if version != self._data_version or version == -1:
+            self._data_version = version
+            self._ring_here()
+
+
+class _Reading:
+    """One read transaction: what is read inside is of one instant."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN")
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.execute("COMMIT")
