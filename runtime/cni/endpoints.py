@@ -1,0 +1,136 @@
+"""WorkloadEndpoints of one node in the datastore, as the CNI plugin writes them. A thin shell over compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound, Revision
+from muslin.errors import Problem, Unavailable
+from muslin.net import Address, Mac, parse_prefix
+from muslin.resources.keys import Key
+from runtime.cni.names import EndpointName
+from runtime.cni.pod import Pod
+
+__all__ = ["Attachment", "Endpoints", "key_of"]
+
+_RETRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A pod's interface as the datastore knows it: who has it, through which host interface, with which addresses."""
+
+    key: Key
+    container_id: str
+    interface: str
+    addresses: tuple[Address, ...]
+    mac: Mac | None
+    revision: Revision
+
+
+def key_of(node: str, pod: Pod, ifname: str) -> Key:
+    """The key of a pod's endpoint."""
+    return Key("WorkloadEndpoint", str(EndpointName(node, pod=pod.name, endpoint=ifname)), pod.namespace)
+
+
+class Endpoints:
+    """WorkloadEndpoints of `node`."""
+
+    def __init__(self, datastore: Datastore, node: str) -> None:
+        self._datastore, self._node = datastore, node
+
+    async def get(self, pod: Pod, ifname: str) -> Attachment | None:
+        """The endpoint of a pod's interface, whoever's sandbox it belongs to."""
+        try:
+            return _attachment(await self._datastore.get(key_of(self._node, pod, ifname)))
+        except NotFound:
+            return None
+
+    async def put(
+        self, pod: Pod, ifname: str, container_id: str, *, interface: str, addresses: tuple[Address, ...], mac: Mac
+    ) -> Attachment:
+        """Write the endpoint. One of an older sandbox of the same pod is taken over."""
+        key = key_of(self._node, pod, ifname)
+        value = _object(key, self._node, pod, ifname, container_id, interface=interface, addresses=addresses, mac=mac)
+        found: Entry | None = None
+        for _ in range(_RETRIES):
+            try:
+                if found is None:
+                    return _attachment(await self._datastore.create(key, value))
+                kept = {**value, "metadata": {**found.value["metadata"], "labels": value["metadata"]["labels"]}}
+                return _attachment(await self._datastore.update(key, kept, found.revision))
+            except (AlreadyExists, Conflict) as error:
+                found = error.current
+            except NotFound:
+                found = None
+        raise _contended(key)
+
+    async def delete(self, pod: Pod, ifname: str, container_id: str) -> None:
+        """Remove the endpoint if it belongs to this container. Absent, or another's, is success."""
+        key = key_of(self._node, pod, ifname)
+        for _ in range(_RETRIES):
+            try:
+                found = await self._datastore.get(key)
+                if found.value.get("spec", {}).get("containerID", "") not in {"", container_id}:
+                    return
+                await self._datastore.delete(key, found.revision)
+                return
+            except NotFound:
+                return
+            except Conflict:
+                continue
+        raise _contended(key)
+
+
+def _contended(key: Key) -> Unavailable:
+    fix = "see who writes this endpoint; the runtime will try again"
+    return Unavailable(Problem(f"{key} changes faster than it can be written", str(key), fix))
+
+
+def _object(key: Key, node: str, pod: Pod, ifname: str, container_id: str, **link: Any) -> dict[str, Any]:
+    labels = {
+        **pod.labels,
+        "projectcalico.org/namespace": pod.namespace,
+        "projectcalico.org/orchestrator": "k8s",
+    }
+    account = pod.service_account
+    if account is not None and len(account) < 63:  # calico.md 1a: a longer one would not be a label
+        labels["projectcalico.org/serviceaccount"] = account
+    spec: dict[str, Any] = {
+        "orchestrator": "k8s",
+        "node": node,
+        "containerID": container_id,
+        "pod": pod.name,
+        "endpoint": ifname,
+        "ipNetworks": [f"{address}/{address.max_prefixlen}" for address in link["addresses"]],
+        "profiles": [f"kns.{pod.namespace}"] + ([f"ksa.{pod.namespace}.{account}"] if account else []),
+        "interfaceName": link["interface"],
+        "mac": str(link["mac"]),
+    }
+    if account is not None:
+        spec["serviceAccountName"] = account
+    return {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "WorkloadEndpoint",
+        "metadata": {"name": key.name, "namespace": key.namespace, "labels": labels},
+        "spec": spec,
+    }
+
+
+def _attachment(entry: Entry) -> Attachment:
+    """Read leniently: what somebody else damaged must still be deletable."""
+    spec: Mapping[str, Any] = entry.value.get("spec") or {}
+    addresses: list[Address] = []
+    for network in spec.get("ipNetworks") or ():
+        try:
+            addresses.append(parse_prefix(str(network)).network_address)
+        except ValueError:
+            continue
+    try:
+        mac = Mac(str(spec.get("mac")))
+    except ValueError:
+        mac = None
+    container_id, interface = str(spec.get("containerID") or ""), str(spec.get("interfaceName") or "")
+    return Attachment(entry.key, container_id, interface, tuple(addresses), mac, entry.revision)

@@ -1,0 +1,255 @@
+"""The unix socket on which the agent takes CNI requests from the shim: frames, descriptors, limits. A thin shell.
+
+What a client may do: send one frame with none or two descriptors, and read one answer. Every descriptor that arrives
+is closed here, whatever happens. A slow client holds one place of `Limits.clients` for `Limits.read_s`, no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from muslin.errors import Failed, Problem
+from runtime.cni.answer import Answer, CniError, Code, refused
+from runtime.cni.answer import version as version_answer
+from runtime.cni.request import MAX_MESSAGE, Command, Request, decode, version_of
+
+__all__ = ["Handler", "Limits", "PodNamespace", "Server"]
+
+_NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
+_CLONE_NEWNET = 0x40000000
+_BACKLOG = 128
+
+
+@dataclass(frozen=True, slots=True)
+class PodNamespace:
+    """A pod's network namespace as two descriptors: for links born in it, and for configuring what is in it.
+
+    Both belong to the server and live as long as the request.
+    """
+
+    netns: int
+    netlink: socket.socket
+
+
+Handler = Callable[[Request, PodNamespace | None], Awaitable[Answer]]
+"""Does the work of ADD, DEL, CHECK. Raises MuslinError for a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client, and all of them together, may cost."""
+
+    clients: int = 64
+    read_s: float = 5.0
+    write_s: float = 5.0
+    drain_s: float = 10.0
+    """How long `Server.close` waits for requests that are being worked on."""
+    uids: frozenset[int] = field(default_factory=lambda: frozenset({0, os.geteuid()}))
+    """Who may ask: root and ourselves."""
+
+
+class Server:
+    """Accepts shims on `path` and hands their requests to `handle`."""
+
+    def __init__(self, path: Path, handle: Handler, limits: Limits | None = None) -> None:
+        self._path, self._handle, self._limits = path, handle, limits or Limits()
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(self._limits.clients)
+
+    async def start(self) -> None:
+        """Listen. A socket that a dead agent left is replaced. Raises Failed where a live one listens."""
+        self._listener = _listen(self._path)
+        self._accepting = asyncio.create_task(self._accept(self._listener))
+
+    async def close(self) -> None:
+        """Take no more requests, finish those being worked on (`Limits.drain_s`), remove the socket."""
+        if self._listener is None or self._accepting is None:
+            return
+        self._accepting.cancel()
+        await asyncio.gather(self._accepting, return_exceptions=True)
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        self._listener.close()
+        self._listener = None
+        if self._clients:
+            _, late = await asyncio.wait(self._clients, timeout=self._limits.drain_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._places.acquire()
+            try:
+                client, _ = await loop.sock_accept(listener)
+            except BaseException:
+                self._places.release()
+                raise
+            client.setblocking(False)
+            task = asyncio.create_task(self._serve(client))
+            self._clients.add(task)
+            task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self._clients.discard(task)
+        self._places.release()
+        if not task.cancelled():
+            task.exception()
+
+    async def _serve(self, client: socket.socket) -> None:
+        fds: list[int] = []
+        try:
+            answer = await self._answer(client, fds)
+            frame = struct.pack("!IB", len(answer.body) + 1, answer.status) + answer.body
+            async with asyncio.timeout(self._limits.write_s):
+                await asyncio.get_running_loop().sock_sendall(client, frame)
+        except (OSError, TimeoutError):
+            pass  # the shim went away: its runtime will ask again, and ADD and DEL may be repeated
+        finally:
+            for fd in fds:
+                os.close(fd)
+            client.close()
+
+    async def _answer(self, client: socket.socket, fds: list[int]) -> Answer:
+        version = "1.0.0"
+        try:
+            _check_peer(client, self._limits.uids)
+            try:
+                async with asyncio.timeout(self._limits.read_s):
+                    payload = await _read_frame(client, fds)
+            except TimeoutError:
+                raise CniError(
+                    Code.IO_FAILURE,
+                    Problem("the request did not arrive in time", "unix socket", f"send it in {self._limits.read_s} s"),
+                ) from None
+            version = version_of(payload)
+            request = decode(payload)
+            if request.command is Command.VERSION:
+                return version_answer()
+            if not fds:
+                return await self._without_namespace(request)
+            with _namespace_socket(fds) as netlink:
+                return await self._handle(request, PodNamespace(fds[0], netlink))
+        except OSError as error:
+            problem = Problem(f"the kernel refused: {os.strerror(error.errno or 0)}", "muslin agent", "see dmesg")
+            return refused(CniError(Code.IO_FAILURE, problem), version)
+        except Exception as error:  # noqa: BLE001  one request's bug must not take down the agent
+            return refused(error, version)
+
+    async def _without_namespace(self, request: Request) -> Answer:
+        if request.command is not Command.DEL:
+            problem = Problem("the request came without its network namespace", "SCM_RIGHTS", "use the shim")
+            raise CniError(Code.BAD_ENVIRONMENT, problem)
+        return await self._handle(request, None)
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        _remove_stale(path)
+        listener.bind(os.fspath(path))
+        path.chmod(0o600)  # before listen: nobody can have connected yet
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        fix = "the folder must exist and be ours; a path has at most 107 bytes"
+        raise Failed(
+            Problem(f"can't listen for CNI requests: {error.strerror or error}", os.fspath(path), fix)
+        ) from error
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            if probe.connect_ex(os.fspath(path)) == 0:
+                raise Failed(Problem("another agent listens here", os.fspath(path), "stop it, or use its own path"))
+        path.unlink()
+
+
+def _check_peer(client: socket.socket, uids: frozenset[int]) -> None:
+    _, uid, _ = struct.unpack("iII", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if uid not in uids:
+        problem = Problem(f"user {uid} may not ask", "unix socket", "run the container runtime as root")
+        raise CniError(Code.IO_FAILURE, problem)
+
+
+async def _readable(client: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(client, wake)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(client)
+
+
+async def _read_frame(client: socket.socket, fds: list[int]) -> bytes:
+    """One frame; descriptors are put into `fds` as they arrive, so that the caller can close them."""
+    data = bytearray()
+    wanted = 4
+    known = False
+    while len(data) < wanted:
+        try:
+            part, control, flags, _ = client.recvmsg(
+                min(wanted - len(data), 65536), socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            await _readable(client)
+            continue
+        for level, kind, value in control:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds += struct.unpack(f"{len(value) // 4}i", value[: len(value) // 4 * 4])
+        if flags & socket.MSG_CTRUNC or len(fds) not in {0, 2}:
+            raise CniError(Code.BAD_INPUT, Problem("the request has a wrong number of descriptors", "frame", "0 or 2"))
+        if not part:
+            raise CniError(
+                Code.BAD_INPUT, Problem("the request breaks off", "frame", "send as many bytes as announced")
+            )
+        data += part
+        if not known and len(data) == 4:
+            (length,) = struct.unpack("!I", data)
+            if not 0 < length <= MAX_MESSAGE:
+                fix = f"1..{MAX_MESSAGE} bytes"
+                raise CniError(Code.BAD_INPUT, Problem("the request has an impossible length", "frame", fix))
+            known, wanted = True, 4 + length
+    return bytes(data[4:])
+
+
+def _namespace_socket(fds: list[int]) -> socket.socket:
+    """The second descriptor as a socket, once both are what they must be. Takes it over from `fds`."""
+    try:
+        is_namespace = fcntl.ioctl(fds[0], _NS_GET_NSTYPE) == _CLONE_NEWNET
+    except OSError:
+        is_namespace = False
+    try:
+        netlink = socket.socket(fileno=fds[1])
+    except OSError:
+        netlink = None
+    if netlink is not None:
+        fds.pop()
+        if is_namespace and (netlink.family, netlink.proto) == (socket.AF_NETLINK, socket.NETLINK_ROUTE):
+            netlink.setblocking(True)
+            return netlink
+        netlink.close()
+    what = "the descriptors are not a network namespace and a routing socket of it"
+    raise CniError(Code.BAD_INPUT, Problem(what, "SCM_RIGHTS", "use the shim"))
