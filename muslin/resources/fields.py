@@ -1,0 +1,217 @@
+"""Types of single fields: what JSON they accept, and what value of the field they become.
+
+Every type accepts its own values as well, so that Python code builds resources from addresses and enums directly.
+Whatever is not accepted raises ValueError with a sentence for people, or a pydantic error that
+`muslin.resources.problems` translates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from muslin.net import (
+    Address,
+    AsNumber,
+    ClusterId,
+    InterfaceAddress,
+    Mac,
+    Prefix,
+    parse_address,
+    parse_interface_address,
+    parse_prefix,
+)
+from muslin.resources.durations import Duration, parse_duration
+from muslin.resources.frozen import FrozenDict, freeze
+from muslin.resources.ports import Port, parse_port
+from muslin.resources.protocols import Protocol, parse_protocol
+from muslin.selectors import SelectorError, parse
+
+__all__ = [
+    "AddressField",
+    "AnyJson",
+    "AsNumberField",
+    "Bool",
+    "ClusterIdField",
+    "DurationField",
+    "Int",
+    "InterfaceAddressField",
+    "InterfaceName",
+    "InterfacePattern",
+    "LooseNet",
+    "MacField",
+    "Net",
+    "Number",
+    "PortField",
+    "ProtocolField",
+    "Regexp",
+    "SelectorText",
+    "StringMap",
+    "Text",
+    "V4Address",
+    "V6Address",
+    "any_case",
+    "one_of",
+    "text",
+]
+
+_T = TypeVar("_T")
+
+Bool: TypeAlias = StrictBool
+Int: TypeAlias = StrictInt
+Text: TypeAlias = StrictStr
+Number: TypeAlias = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+
+
+def text(*, longest: int | None = None, pattern: str | None = None) -> Any:
+    """A string of at most so many characters that matches a pattern as a whole."""
+    return Annotated[StrictStr, StringConstraints(max_length=longest, pattern=rf"^(?:{pattern})$" if pattern else None)]
+
+
+def any_case(*allowed: str) -> Any:
+    """One of these words in any case, or empty; kept as written."""
+    folded = {word.casefold() for word in allowed}
+
+    def check(value: str) -> str:
+        if value and value.casefold() not in folded:
+            raise PydanticCustomError("word", "{given}", {"given": value, "allowed": allowed})
+        return value
+
+    return Annotated[StrictStr, AfterValidator(check)]
+
+
+def one_of(*allowed: str) -> Any:
+    """One of these words, exactly; kept as text where a class of its own would say no more."""
+
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise PydanticCustomError("word", "{given}", {"given": value, "allowed": allowed})
+        return value
+
+    return Annotated[StrictStr, AfterValidator(check)]
+
+
+def _from_text(parse_text: Callable[[str], _T], *types: type) -> Callable[[Any], _T]:
+    def convert(value: Any) -> Any:
+        if isinstance(value, types):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} must be written as text")  # noqa: TRY004
+        return parse_text(value)
+
+    return convert
+
+
+_NETS = (IPv4Network, IPv6Network)
+_ADDRESSES = (IPv4Address, IPv6Address)
+
+
+def _loose(value: str) -> Prefix:
+    return parse_prefix(value, strict=False)
+
+
+def _one_family(version: int) -> Callable[[str], Address]:
+    def convert(value: str) -> Address:
+        address = parse_address(value)
+        if address.version != version:
+            raise ValueError(f"{value!r} is not an IPv{version} address")
+        return address
+
+    return convert
+
+
+def _as_number(value: Any) -> AsNumber:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(f"{value!r} is not an AS number such as 64512 or 1.10")  # noqa: TRY004
+    return value if isinstance(value, AsNumber) else AsNumber(value)
+
+
+Net: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(parse_prefix, *_NETS))]
+"""A prefix without host bits; a bare address is a prefix of full length."""
+LooseNet: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(_loose, *_NETS))]
+"""A prefix that may be written with host bits, which are cut off."""
+AddressField: TypeAlias = Annotated[Address, PlainValidator(_from_text(parse_address, *_ADDRESSES))]
+V4Address: TypeAlias = Annotated[IPv4Address, PlainValidator(_from_text(_one_family(4), IPv4Address))]
+V6Address: TypeAlias = Annotated[IPv6Address, PlainValidator(_from_text(_one_family(6), IPv6Address))]
+InterfaceAddressField: TypeAlias = Annotated[
+    InterfaceAddress, PlainValidator(_from_text(parse_interface_address, *_ADDRESSES))
+]
+ClusterIdField: TypeAlias = Annotated[ClusterId, PlainValidator(_from_text(ClusterId, ClusterId))]
+MacField: TypeAlias = Annotated[Mac, PlainValidator(_from_text(Mac, Mac))]
+AsNumberField: TypeAlias = Annotated[AsNumber, PlainValidator(_as_number)]
+DurationField: TypeAlias = Annotated[Duration, PlainValidator(parse_duration)]
+PortField: TypeAlias = Annotated[Port, PlainValidator(parse_port)]
+ProtocolField: TypeAlias = Annotated[Protocol, PlainValidator(parse_protocol)]
+
+MAX_SELECTOR = 1024
+
+
+def _selector(value: str) -> str:
+    if len(value) > MAX_SELECTOR:
+        raise ValueError(f"the selector has {len(value)} characters, at most {MAX_SELECTOR} are allowed")
+    try:
+        parse(value)
+    except SelectorError as error:
+        raise ValueError(f"{value!r} is not a selector: {error.problem} (column {error.column})") from None
+    return value
+
+
+SelectorText: TypeAlias = Annotated[StrictStr, AfterValidator(_selector)]
+"""A selector that parses; kept as written."""
+
+
+def _matching(pattern: str, what: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if value and not compiled.fullmatch(value):
+            raise ValueError(f"{value!r} is not {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+InterfaceName: TypeAlias = Annotated[
+    StrictStr, _matching(r"[a-zA-Z0-9_.-]{1,15}", "an interface name: 1 to 15 letters, digits, '_', '.' or '-'")
+]
+InterfacePattern: TypeAlias = Annotated[
+    StrictStr,
+    _matching(r"[a-zA-Z0-9_.*-]{1,15}", "an interface pattern: 1 to 15 letters, digits, '_', '.', '-' or '*'"),
+]
+
+
+def _regexp(value: str) -> str:
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+    return value
+
+
+Regexp: TypeAlias = Annotated[StrictStr, AfterValidator(_regexp)]
+
+StringMap: TypeAlias = Annotated[Mapping[StrictStr, StrictStr], AfterValidator(FrozenDict)]
+AnyJson: TypeAlias = Annotated[Any, AfterValidator(freeze)]
+
+
+def empty_is_unset(value: Any) -> Any:
+    """Go's zero string stands for unset in the reference's own objects."""
+    return None if value == "" else value
+
+
+EMPTY_IS_UNSET = BeforeValidator(empty_is_unset)

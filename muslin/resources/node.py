@@ -1,0 +1,101 @@
+"""Node: a machine of the cluster, its addresses and its BGP identity."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Literal
+
+from muslin.resources.base import Resource
+from muslin.resources.fields import (
+    EMPTY_IS_UNSET,
+    AsNumberField,
+    ClusterIdField,
+    InterfaceAddressField,
+    LooseNet,
+    MacField,
+    Text,
+    V4Address,
+    V6Address,
+)
+from muslin.resources.part import Part
+
+__all__ = [
+    "Node", "NodeAddress", "NodeAddressType", "NodeBGP", "NodeInterface", "NodeSpec", "NodeStatus", "NodeWireguard",
+    "OrchRef",
+]  # fmt: skip
+
+
+class NodeBGP(Part):
+    """A node's BGP identity; addresses carry the length of the network they stand in."""
+
+    as_number: AsNumberField | None = None
+    ipv4_address: Annotated[InterfaceAddressField | None, EMPTY_IS_UNSET] = None
+    ipv6_address: Annotated[InterfaceAddressField | None, EMPTY_IS_UNSET] = None
+    ipv4_ipip_tunnel_addr: Annotated[V4Address | None, EMPTY_IS_UNSET] = None
+    route_reflector_cluster_id: Annotated[ClusterIdField | None, EMPTY_IS_UNSET] = None
+
+
+class NodeWireguard(Part):
+    """Addresses of a node's WireGuard interfaces."""
+
+    interface_ipv4_address: Annotated[V4Address | None, EMPTY_IS_UNSET] = None
+    interface_ipv6_address: Annotated[V6Address | None, EMPTY_IS_UNSET] = None
+
+
+class OrchRef(Part):
+    """What an orchestrator calls this node."""
+
+    node_name: Text | None = None
+    orchestrator: Text
+
+
+class NodeAddressType(enum.Enum):
+    """What an address of a node is for."""
+
+    CALICO_NODE_IP = "CalicoNodeIP"
+    INTERNAL_IP = "InternalIP"
+    EXTERNAL_IP = "ExternalIP"
+
+
+class NodeAddress(Part):
+    """One address of a node."""
+
+    address: InterfaceAddressField
+    type: NodeAddressType | None = None
+
+
+class NodeInterface(Part):
+    """One interface of a node and its addresses."""
+
+    name: Text
+    addresses: tuple[InterfaceAddressField, ...] = ()
+
+
+class NodeSpec(Part):
+    """What is known of a node."""
+
+    bgp: NodeBGP | None = None
+    ipv4_vxlan_tunnel_addr: Annotated[V4Address | None, EMPTY_IS_UNSET] = None
+    vxlan_tunnel_mac_addr: Annotated[MacField | None, EMPTY_IS_UNSET] = None
+    ipv6_vxlan_tunnel_addr: Annotated[V6Address | None, EMPTY_IS_UNSET] = None
+    vxlan_tunnel_mac_addr_v6: Annotated[MacField | None, EMPTY_IS_UNSET] = None
+    wireguard: NodeWireguard | None = None
+    orch_refs: tuple[OrchRef, ...] = ()
+    addresses: tuple[NodeAddress, ...] = ()
+    interfaces: tuple[NodeInterface, ...] = ()
+
+
+class NodeStatus(Part):
+    """What a node says of itself."""
+
+    wireguard_public_key: Text | None = None
+    wireguard_public_key_v6: Text | None = None
+    pod_cidrs: tuple[LooseNet, ...] = ()
+
+
+class Node(Resource):
+    """A machine; cluster-scoped."""
+
+    kind: Literal["Node"] = "Node"
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus | None = None

@@ -1,0 +1,109 @@
+"""A part of a resource: a frozen model whose fields carry Calico's names, and its canonical JSON."""
+
+from __future__ import annotations
+
+import enum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Any, ClassVar, Final, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+from muslin.resources.durations import Duration
+from muslin.resources.ports import NamedPort, PortRange, print_port
+from muslin.resources.protocols import Protocol, print_protocol
+from muslin.resources.spelling import calico_name
+from muslin.resources.validation import Breach, ChangeRule, ValidationRule
+
+__all__ = ["BROKEN_RULES", "Part", "rules_of"]
+
+BROKEN_RULES: Final = "broken_rules"
+"""Type of the pydantic error that carries every breach of a model's rules, as `ctx["breaches"]`."""
+
+_PRINTED_AS_TEXT = (
+    IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, Duration,
+)  # fmt: skip
+
+
+class Part(BaseModel):
+    """One JSON object with known fields.
+
+    Subclasses list rules over several fields in `RULES`, rules about replacement in `CHANGE_RULES`, and in
+    `ALWAYS_WRITTEN` the Python names of fields that stand in JSON even when they have their zero value.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=calico_name,
+        validate_by_name=True,
+        validate_by_alias=True,
+        arbitrary_types_allowed=True,
+        defer_build=True,
+    )
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = ()
+    CHANGE_RULES: ClassVar[tuple[ChangeRule, ...]] = ()
+    ALWAYS_WRITTEN: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        breaches = tuple(
+            Breach(breach.what, breach.path, breach.fix or rule.fix)
+            for rule in rules_of(type(self))
+            for breach in rule.find(self)
+        )
+        if breaches:
+            message = "; ".join(breach.what for breach in breaches)
+            raise PydanticCustomError(BROKEN_RULES, "{message}", {"message": message, "breaches": breaches})
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Canonical JSON value: Calico's names in the model's order, unset fields and zero values left out."""
+        written: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if value is None or (
+                name not in self.ALWAYS_WRITTEN and not field.is_required() and _same(value, field.default)
+            ):
+                continue
+            written[field.alias or name] = _print(value)
+        return written
+
+
+def rules_of(model: type[Part]) -> tuple[ValidationRule, ...]:
+    """Every rule over values of this model, those of its base classes first."""
+    own = model.__dict__.get("RULES", ())
+    inherited = [rule for parent in reversed(model.__mro__[1:]) for rule in parent.__dict__.get("RULES", ())]
+    return (*inherited, *own)
+
+
+def _same(value: Any, default: Any) -> bool:
+    return (type(value) is type(default) and bool(value == default)) or (value == default == {})
+
+
+def _print(value: Any) -> Any:
+    match value:
+        case Part():
+            return value.to_json()
+        case tuple():
+            return [_print(item) for item in value]
+        case dict():
+            return {key: _print(item) for key, item in value.items()}
+        case enum.Enum():
+            return value.value
+        case PortRange() | NamedPort():
+            return print_port(value)
+        case Protocol():
+            return print_protocol(value)
+        case bool() | None:
+            return value
+        case int():
+            return int(value)
+        case float():
+            return int(value) if value.is_integer() else value
+        case str():
+            return str(value)
+        case _ if isinstance(value, _PRINTED_AS_TEXT) or hasattr(value, "__str__"):
+            return str(value)
+    raise AssertionError(f"no JSON form is defined for {type(value).__name__}")
