@@ -1,0 +1,353 @@
+"""The reconciler of one set: branch, ledger and datastore in, writes and status out; looks again whenever woken.
+
+The desired state is a function of the commit in force. A commit comes into force when all of it can be read and
+its plan is within the budget; its id is written into the ledger, so after a restart the same commit is in force
+whatever the branch says meanwhile. Clock, randomness, datastore and source are handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from random import Random
+from typing import Final
+
+from muslin.datastore.protocol import Conflict, Datastore, Entry
+from muslin.errors import MuslinError, Problem, Unavailable
+from muslin.net import Prefix, parse_prefix
+from muslin.resources.keys import Key
+from reconciler.apply import Outcome, apply
+from reconciler.ledger import Ledger
+from reconciler.live import Live, listed
+from reconciler.loop import Backoff, Loop
+from reconciler.manifests import Reading, declarable
+from reconciler.plan import Action, Budget, Cause, Hold, Plan, hold, plan
+from reconciler.source import Head, Source
+from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
+
+__all__ = ["Controller", "Settings", "preview"]
+
+_CLUSTER: Final = Key("ClusterInformation", "default")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one set is reconciled. `poll_s`: look again after this time without any wake-up."""
+
+    set_name: str = "default"
+    poll_s: float = 60.0
+    budget: Budget = field(default_factory=Budget)
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_s=0.05, limit_s=10.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which reading is in force for one look, and what was said against the branch's."""
+
+    reading: Reading | None
+    plan: Plan | None = None
+    reason: Hold | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+class Controller:
+    """Reconciles until stopped.
+
+    Args:
+        datastore: what is written.
+        source: what is declared.
+        settings: how.
+        random: jitter.
+        now: wall clock, for times in the status.
+        tell: is given every event.
+    """
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        source: Source,
+        settings: Settings,
+        *,
+        random: Random,
+        now: Callable[[], datetime],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._datastore = datastore
+        self._source = source
+        self._settings = settings
+        self._now = now
+        self._tell = tell
+        self._count = 0
+        self._ledger: Ledger | None = None
+        self._board = StatusBoard(datastore, settings.set_name)
+        self._board_loaded = False
+        self._said: set[tuple[EventKind, str]] = set()
+        self._loop = Loop(
+            self._look,
+            random=random,
+            resync_s=settings.poll_s,
+            backoff=settings.backoff,
+            on_failure=self._failed,
+        )
+        self._live = Live(datastore, (*declarable(), _CLUSTER.kind), random=random, changed=self._loop.wake)
+        self._once = False
+        self._failures_left = 0
+        self.last: Status | None = None
+
+    def wake(self) -> None:
+        """Look again: a push, or whatever else may have changed."""
+        self._loop.wake()
+
+    def stop(self) -> None:
+        """End `run` after the look that is under way."""
+        self._loop.stop()
+
+    async def run(self) -> None:
+        """Look whenever woken or due, until stopped or cancelled."""
+        following = asyncio.ensure_future(self._live.run())
+        try:
+            await _either(following, self._live.in_sync.wait())
+            await _either(following, self._loop.run())
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def once(self, attempts: int = 5) -> Status:
+        """One look that went through, after at most so many attempts; gives what it found.
+
+        Raises:
+            Unavailable: datastore or mirror did not answer.
+            Conflict: others write all the time.
+        """
+        entries, _ = await listed(self._datastore, (*declarable(), _CLUSTER.kind))
+        for key, entry in entries.items():
+            self._live.wrote(key, entry)
+        for attempt in range(1, attempts + 1):
+            try:
+                await self._look()
+                break
+            except (Unavailable, Conflict) as error:
+                self._failed(error, None)
+                if attempt == attempts:
+                    raise
+                await asyncio.sleep(self._settings.backoff.first_s * attempt)
+                entries, _ = await listed(self._datastore, (*declarable(), _CLUSTER.kind))
+                for key in set(self._live.entries) - set(entries):
+                    self._live.wrote(key, None)
+                for key, entry in entries.items():
+                    self._live.wrote(key, entry)
+        assert self.last is not None
+        return self.last
+
+    async def _look(self) -> None:
+        """One whole look: choose the commit, plan, apply, say."""
+        self._count += 1
+        if not self._board_loaded:
+            await self._board.load()
+            self._board_loaded = True
+        head = await self._source.head()
+        try:
+            if self._ledger is None:
+                self._ledger = await Ledger.load(self._datastore, self._settings.set_name)
+            await self._reconcile(head, self._ledger)
+        except MuslinError:
+            self._ledger = None
+            raise
+
+    async def _reconcile(self, head: Head, ledger: Ledger) -> None:
+        status = Status(fetch=_fetch(head), seen=head.commit, accepted=ledger.accepted, applied=self._board.applied)
+        if self._paused():
+            self._say(EventKind.PAUSED, "the datastore is not ready (ClusterInformation), nothing is written")
+            await self._show(replace(status, paused=True), ())
+            return
+        choice = await self._choose(head, ledger)
+        if choice.problems:
+            status = replace(status, held=head.commit, reason=choice.reason, problems=choice.problems)
+            for problem in choice.problems:
+                self._say(EventKind.COMMIT_HELD, f"{problem.where}: {problem.what}; {problem.fix}", head.commit)
+        if choice.reading is None or choice.plan is None:
+            await self._show(replace(status, plan=self._board.last_plan), ())
+            return
+        commit, proposed = choice.reading.commit, choice.plan
+        if commit != ledger.accepted:
+            await ledger.change({}, accepted=commit)
+            self._said.clear()
+            self._say(EventKind.COMMIT_ACCEPTED, f"{len(choice.reading.resources)} resources", commit)
+        outcome = Outcome()
+        if proposed:
+            outcome = await apply(self._datastore, proposed, ledger, wrote=self._live.wrote)
+        repairs = self._report(proposed, outcome)
+        status = replace(
+            status,
+            accepted=commit,
+            applied=commit if outcome.complete else status.applied,
+            plan=proposed.counts if proposed.steps else self._board.last_plan or proposed.counts,
+            blocked=tuple((each.key, each.why.value, each.problem) for each in proposed.blocked),
+            failed=tuple((step.key, problem) for step, problems in outcome.failed for problem in problems[:1]),
+            waiting=tuple((step.key, other) for step, other in outcome.waiting),
+        )
+        await self._show(status, repairs)
+        if outcome.stale:
+            raise Unavailable(
+                Problem(
+                    f"{len(outcome.stale)} objects were written by others meanwhile",
+                    ", ".join(str(step.key) for step in outcome.stale[:5]),
+                    "nothing: they are planned again",
+                )
+            )
+
+    async def _choose(self, head: Head, ledger: Ledger) -> _Choice:
+        """The branch's commit if it is fit, else the one in force."""
+        reason: Hold | None = None
+        problems: tuple[Problem, ...] = ()
+        if head.commit is not None:
+            reading = await self._source.read(head.commit)
+            if reading.problems:
+                reason, problems = Hold.PROBLEMS, reading.problems
+            else:
+                proposed = await self._plan(reading, ledger)
+                if head.commit == ledger.accepted:
+                    return _Choice(reading, proposed)
+                found = hold(proposed, len(reading.resources), len(ledger.owned), self._settings.budget)
+                if found is None:
+                    return _Choice(reading, proposed)
+                reason, problems = found[0], (found[1],)
+        if ledger.accepted is None or ledger.accepted == head.commit:
+            return _Choice(None, None, reason, problems)
+        before = await self._source.read(ledger.accepted)
+        if before.problems:
+            # rules got stricter with an update of ours: what is applied stays, and is not repaired
+            return _Choice(None, None, reason or Hold.PROBLEMS, problems or before.problems)
+        return _Choice(before, await self._plan(before, ledger), reason, problems)
+
+    async def _plan(self, reading: Reading, ledger: Ledger) -> Plan:
+        blocks = await _blocks(self._datastore, reading, ledger, self._live.entries)
+        return plan(
+            reading.commit,
+            reading.resources,
+            self._live.entries,
+            ledger.owned,
+            canonical=self._live.canonical,
+            others=ledger.others,
+            blocks=blocks,
+        )
+
+    def _report(self, proposed: Plan, outcome: Outcome) -> tuple[Repair, ...]:
+        """Events of one apply; gives what was drift."""
+        at = self._time()
+        repairs: list[Repair] = []
+        for step in outcome.done:
+            drift = step.cause is Cause.DRIFT
+            if drift:
+                repairs.append(Repair(step.key, step.fields, at))
+            kind = EventKind.DRIFT_REPAIRED if drift else EventKind.OBJECT_WRITTEN
+            shown = step.fields if drift or step.action in (Action.UPDATE, Action.ADOPT) else ()
+            self._tell(Event(kind, self._count, f"{step.action} {step.key}", proposed.commit, step.key, shown))
+        for step, problems in outcome.failed:
+            self._say(EventKind.OBJECT_FAILED, f"{step.action} {step.key}: {problems[0].what}", proposed.commit)
+        for step, other in outcome.waiting:
+            self._say(EventKind.OBJECT_WAITS, f"{step.action} {step.key} waits for {other}", proposed.commit)
+        for each in proposed.blocked:
+            self._say(EventKind.OBJECT_BLOCKED, f"{each.problem.what}; {each.problem.fix}", proposed.commit)
+        if proposed.steps:
+            counts = ", ".join(f"{count} {name}" for name, count in proposed.counts.items() if count)
+            kind = EventKind.APPLIED if outcome.complete else EventKind.INCOMPLETE
+            self._tell(Event(kind, self._count, counts, proposed.commit))
+        return tuple(repairs)
+
+    async def _show(self, status: Status, repairs: tuple[Repair, ...]) -> None:
+        if self.last is None or self.last.fetch != status.fetch:
+            words = [str(word) for word in status.fetch.values() if word]
+            self._tell(Event(EventKind.FETCH, self._count, " ".join(words) or "no fetcher has run", status.seen))
+        self.last = status
+        await self._board.show(status, repairs, self._time())
+
+    def _paused(self) -> bool:
+        entry = self._live.entries.get(_CLUSTER)
+        spec = entry.value.get("spec") if entry is not None else None
+        return isinstance(spec, Mapping) and spec.get("datastoreReady") is False
+
+    def _say(self, kind: EventKind, message: str, commit: str | None = None) -> None:
+        """Tell an event that stays true over many looks only once for each commit in force."""
+        if (kind, f"{commit} {message}") not in self._said:
+            self._said.add((kind, f"{commit} {message}"))
+            self._tell(Event(kind, self._count, message, commit))
+
+    def _failed(self, error: BaseException, retry_after_s: float | None) -> None:
+        self._ledger = None
+        kind = EventKind.FAILED if retry_after_s is None else EventKind.RETRY
+        after = "" if retry_after_s is None else f"; again in {retry_after_s:.2f} s"
+        self._tell(Event(kind, self._count, f"{str(error).splitlines()[0]}{after}"))
+
+    def _time(self) -> str:
+        return self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def preview(datastore: Datastore, reading: Reading, set_name: str = "default") -> Plan:
+    """What applying this reading would do now, without writing anything."""
+    entries, _ = await listed(datastore, declarable())
+    live = Live(datastore, (), random=Random(0), changed=lambda: None)  # noqa: S311  unused: nothing is retried
+    ledger = await Ledger.load(datastore, set_name)
+    return plan(
+        reading.commit,
+        reading.resources,
+        entries,
+        ledger.owned,
+        canonical=live.canonical,
+        others=ledger.others,
+        blocks=await _blocks(datastore, reading, ledger, entries),
+    )
+
+
+async def _blocks(
+    datastore: Datastore, reading: Reading, ledger: Ledger, live: Mapping[Key, Entry]
+) -> tuple[Prefix, ...]:
+    """IPAM blocks, read only when a pool may go or move: they change with every pod, so they are not watched."""
+    pools = {key for key in ledger.owned if key.kind == "IPPool"} | {
+        key for key in reading.resources if key.kind == "IPPool" and key in live
+    }
+    if not any(_cidr(reading.resources[key].value) != _cidr(live[key].value) if key in reading.resources else True
+               for key in pools if key in live):  # fmt: skip
+        return ()
+    found, _ = await listed(datastore, ("IPAMBlock",))
+    prefixes = []
+    for entry in found.values():
+        try:
+            prefixes.append(parse_prefix(_cidr(entry.value), strict=False))
+        except ValueError:
+            continue
+    return tuple(prefixes)
+
+
+def _cidr(value: Mapping[str, object]) -> str:
+    spec = value.get("spec")
+    return str(spec.get("cidr")) if isinstance(spec, Mapping) else ""
+
+
+def _fetch(head: Head) -> dict[str, str]:
+    if head.fetch is None:
+        return {}
+    state = head.fetch
+    return {
+        "standing": state.standing.value,
+        "repository": state.repository,
+        "branch": state.branch,
+        "rewrittenFrom": state.rewritten_from or "",
+        "message": state.message,
+    }
+
+
+async def _either(following: asyncio.Future[None], deed: object) -> None:
+    """Wait for the deed; a watch that ends by a fault of the program ends the deed as well."""
+    task = asyncio.ensure_future(deed)  # type: ignore[call-overload]
+    try:
+        await asyncio.wait({following, task}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            following.result()
+        else:
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,148 @@
+"""Texts of a repository to declared resources: parse, check, refuse what a repository must not set, find doubles.
+
+Pure but for the cache, which is a function of its keys: a file whose blob is unchanged is not parsed again. Every
+problem of every file is collected, because whoever pushed wants to know all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from muslin import resources, yaml
+from muslin.errors import BadInput, Place, Problem
+from muslin.resources.keys import Key
+from reconciler.compare import stripped
+from reconciler.tree import File
+
+__all__ = ["GROUP", "REFUSED", "Declared", "Manifests", "Reading", "declarable"]
+
+GROUP: Final = "reconciler.muslin/"
+"""API group of the reconciler's own kinds."""
+
+_IPAM = "addresses in use are state that allocators write, not configuration"
+REFUSED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "IPAMBlock": _IPAM,
+        "BlockAffinity": _IPAM,
+        "IPAMHandle": _IPAM,
+        "IPAMConfiguration": _IPAM,
+        "IPAMConfig": _IPAM,
+        "WorkloadEndpoint": "it says that a pod runs, and only the CNI plugin knows",
+        "CalicoNodeStatus": "it is what an agent saw",
+        "ClusterInformation": "it is the datastore's own state",
+        "ReconcilerLedger": "it is what the reconciler remembers",
+        "ReconcilerStatus": "it is what the reconciler says",
+    }
+)
+"""Kinds that a repository must not set, and why. A Node may be set: only the fields that the file names are ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One resource as a commit declares it: identity, canonical JSON, and where it stands."""
+
+    key: Key
+    value: Mapping[str, Any]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one commit says. With any problem, `resources` is what could be read, and must not be applied."""
+
+    commit: str
+    resources: Mapping[Key, Declared]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    declared: tuple[Declared, ...]
+    problems: tuple[Problem, ...]
+
+
+def declarable() -> tuple[str, ...]:
+    """The kinds that a repository may set, sorted: those that are watched for drift."""
+    return tuple(sorted(kind for kind in resources.KINDS if kind not in REFUSED))
+
+
+class Manifests:
+    """Reads the manifests of commits, each file once.
+
+    `parses` counts how many files were really parsed.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[File, _Parsed] = {}
+        self._former: dict[File, _Parsed] = {}
+        self.parses = 0
+
+    def read(
+        self, commit: str, files: Iterable[File], content: Callable[[File], bytes], problems: Iterable[Problem] = ()
+    ) -> Reading:
+        """All resources of these files.
+
+        Args:
+            commit: what the reading is of.
+            files: what to read, in the order in which doubles are reported.
+            content: gives a file's bytes; called only for files that are not known from this or the last reading.
+            problems: what was wrong with the tree already.
+        """
+        used: dict[File, _Parsed] = {}
+        found: dict[Key, Declared] = {}
+        wrong = list(problems)
+        for file in files:
+            parsed = self._known.get(file) or self._former.get(file)
+            if parsed is None:
+                self.parses += 1
+                parsed = _parse(file.path, content(file))
+            used[file] = parsed
+            wrong.extend(parsed.problems)
+            for each in parsed.declared:
+                first = found.setdefault(each.key, each)
+                if first is not each:
+                    wrong.append(
+                        Problem(
+                            f"{each.key} is declared twice, first at {first.place}",
+                            str(each.place),
+                            "remove one of them",
+                        )
+                    )
+        if used != self._known:
+            self._former, self._known = self._known, used
+        return Reading(commit, MappingProxyType(found), tuple(wrong))
+
+
+def _parse(path: str, text: bytes) -> _Parsed:
+    try:
+        documents = yaml.load(text, path)
+    except BadInput as error:
+        return _Parsed((), error.problems)
+    declared: list[Declared] = []
+    problems: list[Problem] = []
+    for document in documents:
+        if document.value is None:
+            continue
+        try:
+            declared.append(_declare(document, path))
+        except BadInput as error:
+            problems.extend(error.problems)
+    return _Parsed(tuple(declared), tuple(problems))
+
+
+def _declare(document: yaml.Document, path: str) -> Declared:
+    value, place = document.value, document.places.at(())
+    if isinstance(value, Mapping):
+        kind, version = value.get("kind"), value.get("apiVersion")
+        reason = REFUSED.get(kind) if isinstance(kind, str) else None
+        if reason is None and isinstance(version, str) and version.startswith(GROUP):
+            reason = "the reconciler's own kinds are its memory"
+        if reason is not None:
+            raise BadInput(
+                Problem(f"a repository must not set {kind}: {reason}", str(document.places.at(("kind",))), "remove it")
+            )
+    resource = resources.load(value, document.places, path)
+    return Declared(resource.key, stripped(resources.dump(resource)), place)

@@ -1,0 +1,218 @@
+"""The reader of the bare mirror: a commit's id in, declared resources out.
+
+GitPython opens the mirror with its default object database: one `git cat-file --batch` and one `--batch-check` are
+kept open and are asked for ids that came out of objects, and nothing else of git is executed (`git version` once,
+when the library is imported). The parts of GitPython that build command lines from names are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from muslin.errors import Problem, Unavailable
+from reconciler.commands import TRACKED
+from reconciler.fetcher import FetchState, read_state
+from reconciler.manifests import Manifests, Reading
+from reconciler.tree import Entry, Limits, folder, walk
+
+__all__ = ["GitSource", "Head", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the branch is: the commit that the mirror holds (None before the first fetch), and how the fetch stands."""
+
+    commit: str | None
+    fetch: FetchState | None = None
+
+
+class Source(Protocol):
+    """What the controller needs of a repository; a simulation gives one in memory."""
+
+    async def head(self) -> Head:
+        """Where the branch is now. Raises `Unavailable`."""
+        ...
+
+    async def read(self, commit: str) -> Reading:
+        """What a commit declares. Raises `Unavailable` where it cannot be had now."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of processes."""
+        ...
+
+
+class GitSource:
+    """`Source` over the fetcher's mirror. One reader at a time; blocking work is done in a thread.
+
+    Args:
+        mirror: the fetcher's folder. It need not exist yet.
+        path: the folder inside the repository that is read, `.` for all.
+        limits: what a commit may cost.
+    """
+
+    def __init__(self, mirror: Path, path: str = ".", limits: Limits | None = None) -> None:
+        self._mirror = mirror.absolute()
+        self._path = folder(path)
+        self._limits = limits or Limits()
+        self._manifests = Manifests()
+        self._objects: _GitObjects | None = None
+        self._readings: dict[str, Reading] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def parses(self) -> int:
+        """How many files have been parsed so far."""
+        return self._manifests.parses
+
+    async def head(self) -> Head:
+        """See `Source.head`."""
+        return await asyncio.to_thread(self._head)
+
+    async def read(self, commit: str) -> Reading:
+        """See `Source.read`."""
+        known = self._readings.get(commit)
+        if known is not None:
+            return known
+        async with self._one_at_a_time:
+            reading = await asyncio.to_thread(self._read, commit)
+        self._readings = {**dict(list(self._readings.items())[-1:]), commit: reading}
+        return reading
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        if self._objects is not None:
+            self._objects.close()
+            self._objects = None
+
+    def _head(self) -> Head:
+        """The reference is one small file, or a line of `packed-refs`; both are read without git."""
+        state = read_state(self._mirror)
+        for _ in range(2):  # git writes packed-refs before it removes the small file: the second look finds it
+            found = _loose(self._mirror / TRACKED) or _packed(self._mirror / "packed-refs")
+            if found is not None:
+                break
+        return Head(found, state)
+
+    def _read(self, commit: str) -> Reading:
+        if self._objects is None:
+            self._objects = _GitObjects(self._mirror)
+        objects = self._objects
+        try:
+            try:
+                root = objects.root(commit)
+            except ValueError as error:
+                return Reading(commit, {}, (Problem(str(error), commit, "point the branch to a commit"),))
+            found = walk(objects, root, self._path, self._limits)
+            return self._manifests.read(commit, found.files, lambda file: objects.blob(file.id), found.problems)
+        except Unavailable:
+            # a git that was killed answers no more: the next look starts another
+            self._objects.close()
+            self._objects = None
+            raise
+
+
+class _GitObjects:
+    """Objects of the mirror by id, through GitPython's database."""
+
+    def __init__(self, mirror: Path) -> None:
+        import git  # noqa: PLC0415  not above: importing GitPython executes `git version`
+
+        try:
+            self._repository = git.Repo(mirror, search_parent_directories=False, expand_vars=False)
+        except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
+            raise _away(f"the mirror cannot be opened: {error}", mirror) from error
+        self._mirror = mirror
+        self._database = self._repository.odb
+        self._repository.git.update_environment(
+            GIT_DIR=str(mirror),
+            GIT_CONFIG_NOSYSTEM="1",
+            GIT_CONFIG_GLOBAL="/dev/null",
+            GIT_ALLOW_PROTOCOL="",
+            GIT_NO_LAZY_FETCH="1",
+            GIT_NO_REPLACE_OBJECTS="1",
+            GIT_TERMINAL_PROMPT="0",
+        )
+
+    def root(self, commit: str) -> str:
+        """The id of a commit's tree. Raises ValueError with a sentence where this is no commit."""
+        data = self._data(commit, b"commit", 1 << 20)
+        first, _, _ = data.partition(b"\n")
+        if not first.startswith(b"tree ") or len(first) != 45:
+            raise ValueError("this commit has no tree")
+        return first[5:].decode("ascii", "replace")
+
+    def tree(self, tree_id: str, limit: int) -> Sequence[Entry]:
+        """See `Objects.tree`."""
+        from git.objects.fun import tree_entries_from_data  # noqa: PLC0415  as above
+
+        return [
+            Entry(mode, name, binary.hex())
+            for binary, mode, name in tree_entries_from_data(self._data(tree_id, b"tree", limit))
+        ]
+
+    def size(self, blob_id: str) -> int:
+        """See `Objects.size`."""
+        kind, size = self._header(blob_id)
+        if kind != b"blob":
+            raise ValueError(f"it is a {kind.decode()}, not a file")
+        return size
+
+    def blob(self, blob_id: str) -> bytes:
+        """The content of a blob whose size was looked at before."""
+        return self._data(blob_id, b"blob", 1 << 40)
+
+    def close(self) -> None:
+        """End the processes that are kept open."""
+        self._repository.git.clear_cache()
+        self._repository.close()
+
+    def _header(self, object_id: str) -> tuple[bytes, int]:
+        try:
+            info: Any = self._database.info(bytes.fromhex(object_id))
+        except (ValueError, OSError) as error:
+            raise _away(f"git does not give object {object_id[:40]}: {error}", self._mirror) from error
+        return bytes(info.type) if isinstance(info.type, bytes) else str(info.type).encode(), int(info.size)
+
+    def _data(self, object_id: str, kind: bytes, limit: int) -> bytes:
+        found, size = self._header(object_id)
+        if found != kind:
+            raise ValueError(f"object {object_id} is a {found.decode()}, not a {kind.decode()}")
+        if size > limit:
+            raise ValueError(f"it has {size} bytes, {limit} is the limit")
+        try:
+            content: bytes = self._database.stream(bytes.fromhex(object_id)).read()
+        except (ValueError, OSError) as error:
+            raise _away(f"git does not give object {object_id}: {error}", self._mirror) from error
+        return content
+
+
+def _away(what: str, mirror: Path) -> Unavailable:
+    return Unavailable(Problem(what, str(mirror), "see whether `muslin fetch` runs and keeps this folder"))
+
+
+def _loose(path: Path) -> str | None:
+    try:
+        return _object_id(path.read_text("ascii").strip())
+    except (OSError, ValueError):
+        return None
+
+
+def _packed(path: Path) -> str | None:
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        object_id, _, name = line.partition(" ")
+        if name == TRACKED:
+            return _object_id(object_id)
+    return None
+
+
+def _object_id(text: str) -> str | None:
+    return text if len(text) == 40 and not set(text) - set("0123456789abcdef") else None
