@@ -1,0 +1,1 @@
+"""The BGP speaker: pure rules (messages, session, peer, rib, core), thin shells (speaker, client)."""

@@ -1,0 +1,1 @@
+"""BGP messages as values: bytes to values and back, with no clock and no socket."""
