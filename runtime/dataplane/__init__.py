@@ -1,0 +1,1 @@
+"""The kernel of a node: what it must hold, read back, changed as little as possible."""

@@ -13,8 +13,26 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = [
-    "Between", "Chain", "Field", "Hook", "Is", "KeyType", "Log", "Lookup", "Masked", "Masquerade", "NamedSet",
-    "Rule", "Ruleset", "SetMark", "Term", "Verdict", "VerdictKind", "VerdictMap", "VmapLookup", "interface_key",
+    "Between",
+    "Chain",
+    "Field",
+    "Hook",
+    "Is",
+    "KeyType",
+    "Log",
+    "Lookup",
+    "Masked",
+    "Masquerade",
+    "NamedSet",
+    "Rule",
+    "Ruleset",
+    "SetMark",
+    "Term",
+    "Verdict",
+    "VerdictKind",
+    "VerdictMap",
+    "VmapLookup",
+    "interface_key",
 ]
 
 

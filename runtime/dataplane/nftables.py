@@ -84,7 +84,7 @@ class Nftables:
     def drain(self) -> bool:
         """Take all events; whether the ruleset is no longer the one we left (some other program wrote)."""
         events: Events = self._listener.events()
-        newest = [nft.parse_generation(body) for kind, body in events.received if kind == nft.NEW_GENERATION]
+        newest = [nft.parse_generation(body) for kind, _port, body in events.received if kind == nft.NEW_GENERATION]
         if self._known is None:
             return bool(newest) or events.lost
         return events.lost or any(generation != self._known.generation for generation in newest[-1:])
@@ -164,9 +164,7 @@ class Nftables:
         closed = plan.actual.table
         if closed is not None:
             emptied = {step.what.removeprefix("empty ") for step in closing}
-            sets = {
-                name: WireSet(found.shape) if name in emptied else found for name, found in closed.sets.items()
-            }
+            sets = {name: WireSet(found.shape) if name in emptied else found for name, found in closed.sets.items()}
             closed = WireTable(sets, closed.chains)
         steps = (*closing, *plan_table(plan.desired, closed, _OWNED if self._exclusive else 0))
         try:
@@ -191,7 +189,7 @@ class Nftables:
         if any(item.errno == _ERESTART for item in refused):
             raise StaleGeneration(_contention())
         first = refused[0]
-        message = part[first.index] if 0 <= first.index < len(part) else None
+        message = part[first.place] if 0 <= first.place < len(part) else None
         step = next((step.what for step in plan.steps if message in step.messages), "nftables transaction")
         raise KernelRefused(step, f"table inet {TABLE}", first.errno, first.extack)
 
@@ -204,19 +202,17 @@ class Nftables:
         except FileNotFoundError:
             return None
         hooks = dict(
-            found for body in self._socket.dump(nft.dump_chains()) if (found := nft.parse_chain(body, TABLE)) is not None
+            found
+            for body in self._socket.dump(nft.dump_chains())
+            if (found := nft.parse_chain(body, TABLE)) is not None
         )
         rules: dict[str, list[bytes]] = {name: [] for name in hooks}
         for body in self._socket.dump(nft.dump_rules(TABLE)):
             if (rule := nft.parse_rule(body, TABLE)) is not None:
                 rules.setdefault(rule[0], []).append(rule[1])
-        shapes = dict(
-            shape
-            for body in self._socket.dump(nft.dump_sets(TABLE))
-            if (shape := nft.parse_set(body, TABLE)) is not None
-        )
+        listed = [nft.parse_set(body, TABLE) for body in self._socket.dump(nft.dump_sets(TABLE))]
         sets = {}
-        for name, shape in shapes.items():
+        for name, shape in filter(None, listed):
             try:
                 bodies = self._socket.dump(nft.dump_elements(TABLE, name))
             except FileNotFoundError:

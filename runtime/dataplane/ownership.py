@@ -10,8 +10,19 @@ from collections.abc import Mapping
 from typing import Final
 
 __all__ = [
-    "HOST_MAC", "INTERFACE_PREFIX", "LINK_LOCAL_GATEWAY", "MAIN_TABLE", "MARKS", "PASS_MARK", "ROUTE_PROTOCOL",
-    "TABLE", "ChainPrefix", "FixedChain", "FixedSet", "SetPrefix", "is_workload_interface",
+    "HOST_MAC",
+    "INTERFACE_PREFIX",
+    "LINK_LOCAL_GATEWAY",
+    "MAIN_TABLE",
+    "MARKS",
+    "PASS_MARK",
+    "ROUTE_PROTOCOL",
+    "TABLE",
+    "ChainPrefix",
+    "FixedChain",
+    "FixedSet",
+    "SetPrefix",
+    "is_workload_interface",
 ]
 
 ROUTE_PROTOCOL: Final = 80

@@ -233,24 +233,28 @@ class _Ports:
         found: _Alternatives = []
         if ports:
             found.append((*guard, self._test(ports, source=source, negated=False)))
-        for set_id in sets:
-            if self._version is not None and (name := self._book.named(set_id, self._version)) is not None:
-                found.append((*guard, Lookup(self._key(self._version, source=source), name)))
+        found += [(*guard, Lookup(key, name)) for key, name in self._lookups(sets, source=source)]
         return found
 
     def none_of(self, ports: tuple[PortRange, ...], sets: tuple[SetId, ...], *, source: bool) -> _Alternatives:
         tests: list[Term] = []
         if ports:
             tests.append(self._test(ports, source=source, negated=True))
-        for set_id in sets:
-            if self._version is not None and (name := self._book.named(set_id, self._version)) is not None:
-                tests.append(Lookup(self._key(self._version, source=source), name, negated=True))
+        tests += [Lookup(key, name, negated=True) for key, name in self._lookups(sets, source=source)]
         if not tests or (self._protocol is not None and self._protocol not in _WITH_PORTS):
             return [()]
         found: _Alternatives = [(*self._guard(negated=False), *tests)]
         if self._protocol is None:
             found.append(self._guard(negated=True))
         return found
+
+    def _lookups(self, sets: tuple[SetId, ...], *, source: bool) -> Iterator[tuple[tuple[Field, ...], str]]:
+        if self._version is None:
+            return
+        for set_id in sets:
+            name = self._book.named(set_id, self._version)
+            if name is not None:
+                yield self._key(self._version, source=source), name
 
     def _guard(self, *, negated: bool) -> tuple[Term, ...]:
         if self._protocol is not None:

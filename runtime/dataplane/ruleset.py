@@ -131,10 +131,7 @@ def _base_chains(to_host: Action) -> Iterator[Chain]:
         FixedChain.TO_HOST,
         Hook("filter", 1, 0),
         *sent_by_workload,
-        *(
-            Rule((_FROM_WORKLOAD, _V6, _ICMP6, Is(Field.ICMP_TYPE, bytes((kind,))), _ACCEPT))
-            for kind in _TO_HOST_TYPES
-        ),
+        *(Rule((_FROM_WORKLOAD, _V6, _ICMP6, Is(Field.ICMP_TYPE, bytes((kind,))), _ACCEPT)) for kind in _TO_HOST_TYPES),
         *ask_policy,
         drop_unknown,
     )
@@ -208,7 +205,7 @@ def _policy_chain(
     name = policy_chain_name(policy, ingress=ingress)
     found = state.policies.get(policy)
     if found is None:  # named by an endpoint and not there: deny rather than let through
-        rules = (Rule((_DROP,)),)
+        rules: tuple[Rule, ...] = (Rule((_DROP,)),)
     else:
         wanted = found.ingress if ingress else found.egress
         rules = tuple(made for rule in wanted for made in render(rule, book, profile=profile))

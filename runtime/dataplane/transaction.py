@@ -34,8 +34,7 @@ class Step:
 def plan_table(desired: WireTable, actual: WireTable | None, flags: int = 0) -> tuple[Step, ...]:
     """Steps from `actual` (None: no table) to `desired`, in order; empty when there is nothing to do.
 
-    Args:
-        flags: NFT_TABLE_F_* for a table that must be made.
+    `flags` are NFT_TABLE_F_* for a table that must be made.
     """
     create = Step("add table", (nft.add_table(TABLE, flags),))
     if actual is None:
@@ -80,7 +79,9 @@ def split(steps: Sequence[Step], limit: int) -> list[list[Message]]:
 def _must_rebuild(desired: WireTable, actual: WireTable) -> bool:
     """Whether something that can't be changed in place differs; only tampering or another version of us does that."""
     shapes = any(name in actual.sets and actual.sets[name].shape != found.shape for name, found in desired.sets.items())
-    hooks = any(name in actual.chains and actual.chains[name].hook != found.hook for name, found in desired.chains.items())
+    hooks = any(
+        name in actual.chains and actual.chains[name].hook != found.hook for name, found in desired.chains.items()
+    )
     return shapes or hooks
 
 

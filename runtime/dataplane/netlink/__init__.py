@@ -1,0 +1,1 @@
+"""Netlink without a library: codecs that only pack and parse, and one socket."""

@@ -51,7 +51,9 @@ def _head(version: int) -> bytes:
     return struct.pack("!BBH", socket.AF_INET if version == 4 else socket.AF_INET6, 0, 0)
 
 
-def dump_entries(version: int, *, original_source: Address | None = None, reply_source: Address | None = None) -> Message:
+def dump_entries(
+    version: int, *, original_source: Address | None = None, reply_source: Address | None = None
+) -> Message:
     """Dump all entries of a family, or those that match; the kernel filters (5.8 or newer, else EINVAL)."""
     body = _head(version)
     flags = [0, 0]

@@ -12,8 +12,19 @@ from typing import Final
 from runtime.dataplane.netlink.wire import attribute, text, u32_be
 
 __all__ = [
-    "bitwise", "compare", "connection_state", "immediate_verdict", "log", "lookup", "masquerade", "meta", "payload",
-    "range_", "register", "set_mark", "verdict",
+    "bitwise",
+    "compare",
+    "connection_state",
+    "immediate_verdict",
+    "log",
+    "lookup",
+    "masquerade",
+    "meta",
+    "payload",
+    "range_",
+    "register",
+    "set_mark",
+    "verdict",
 ]
 
 _DROPPED_REGISTER: Final = 0  # NFT_REG_VERDICT
@@ -51,9 +62,7 @@ def meta(key: int, at: int = 0) -> bytes:
 
 def payload(header: int, offset: int, length: int, at: int = 0) -> bytes:
     """Load octets of the network (1) or transport (2) header."""
-    return _expression(
-        "payload", u32_be(1, register(at)) + u32_be(2, header) + u32_be(3, offset) + u32_be(4, length)
-    )
+    return _expression("payload", u32_be(1, register(at)) + u32_be(2, header) + u32_be(3, offset) + u32_be(4, length))
 
 
 def connection_state(at: int = 0) -> bytes:
@@ -68,9 +77,7 @@ def compare(octets: bytes, *, negated: bool = False, at: int = 0) -> bytes:
 
 def range_(first: bytes, last: bytes, *, negated: bool = False, at: int = 0) -> bytes:
     """Compare a register with a range, both ends included."""
-    return _expression(
-        "range", u32_be(1, register(at)) + u32_be(2, int(negated)) + _value(3, first) + _value(4, last)
-    )
+    return _expression("range", u32_be(1, register(at)) + u32_be(2, int(negated)) + _value(3, first) + _value(4, last))
 
 
 def bitwise(mask: bytes, flip: bytes, at: int = 0) -> bytes:

@@ -39,7 +39,9 @@ def _info(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return _INFO.pack(0, 0, 0, index, flags, change)
 
 
-def create_veth(name: str, mac: Mac, mtu: int, peer: str, peer_namespace: int | None, peer_mac: Mac | None) -> Message:
+def create_veth(
+    name: str, mac: Mac, mtu: int, *, peer: str, peer_namespace: int | None, peer_mac: Mac | None
+) -> Message:
     """Create a pair; the near end is down, the far end is born in the namespace of the given file descriptor.
 
     Born there, not moved: moving waits for every CPU (16 ms measured). Host end down until its sysctls are set.

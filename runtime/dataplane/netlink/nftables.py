@@ -56,7 +56,7 @@ class SetShape:
 
     @property
     def key_type(self) -> int:
-        """nft's type number; of a concatenation 6 bits for each part."""
+        """Type number as nft counts; of a concatenation 6 bits for each part."""
         number = 0
         for kind, _ in self.types:
             number = (number << 6) | kind
@@ -300,7 +300,7 @@ def _parse_verdict(view: memoryview) -> bytes:
 
 
 def _paired(ends: list[tuple[bytes, bool]]) -> dict[bytes, bytes]:
-    """Intervals from their starts and (exclusive) ends; at one key the end of one comes before the start of the next."""
+    """Intervals from their starts and (exclusive) ends; at one key an end comes before a start."""
     paired: dict[bytes, bytes] = {}
     start: bytes | None = None
     for key, opens in sorted(ends):

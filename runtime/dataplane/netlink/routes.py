@@ -11,14 +11,26 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from muslin.net import Address, InterfaceAddress, Mac, Prefix
+from muslin.net import Address, InterfaceAddress, Mac, Prefix, parse_interface_address
 from runtime.dataplane.netlink import wire
 from runtime.dataplane.netlink.wire import Message
 
 __all__ = [
-    "GROUPS", "KernelAddress", "KernelRoute", "Neighbour", "add_address", "add_neighbour", "add_route",
-    "delete_neighbour", "delete_route", "dump_addresses", "dump_neighbours", "dump_routes", "parse_address",
-    "parse_neighbour", "parse_route",
+    "GROUPS",
+    "KernelAddress",
+    "KernelRoute",
+    "Neighbour",
+    "add_address",
+    "add_neighbour",
+    "add_route",
+    "delete_neighbour",
+    "delete_route",
+    "dump_addresses",
+    "dump_neighbours",
+    "dump_routes",
+    "parse_address",
+    "parse_neighbour",
+    "parse_route",
 ]
 
 _NEW_ADDRESS, _GET_ADDRESS = 20, 22
@@ -87,7 +99,15 @@ def normal_metric(version: int, metric: int) -> int:
 def _route_body(route: KernelRoute, scope: int) -> bytes:
     flags = _ONLINK if route.onlink else 0
     head = _ROUTE.pack(
-        _family(route.prefix), route.prefix.prefixlen, 0, 0, route.table & 0xFF, route.protocol, scope, route.kind, flags
+        _family(route.prefix),
+        route.prefix.prefixlen,
+        0,
+        0,
+        route.table & 0xFF,
+        route.protocol,
+        scope,
+        route.kind,
+        flags,
     )
     parts = [head, wire.attribute(_DESTINATION, route.prefix.network_address.packed)]
     if route.table > 0xFF:
@@ -201,8 +221,6 @@ def dump_addresses(version: int) -> Message:
 
 def parse_address(body: bytes | memoryview) -> KernelAddress:
     """An interface's address from the body of RTM_NEWADDR."""
-    from muslin.net import parse_interface_address
-
     view = memoryview(body)
     _family, length, _flags, _scope, interface = _ADDRESS.unpack_from(view)
     found = wire.attributes(view[_ADDRESS.size :])

@@ -13,11 +13,11 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from muslin.errors import Unavailable, Problem
+from muslin.errors import Problem, Unavailable
 from runtime.dataplane.netlink import wire
 from runtime.dataplane.netlink.wire import Message, Received, Reply
 
-__all__ = ["NETFILTER", "ROUTE", "Events", "NetlinkSocket", "Refusal"]
+__all__ = ["NETFILTER", "ROUTE", "Event", "Events", "NetlinkSocket", "Refusal"]
 
 ROUTE: Final = 0
 NETFILTER: Final = 12
@@ -30,17 +30,25 @@ _DUMP_TRIES = 10
 
 
 class Refusal(NamedTuple):
-    """A request of a batch that the kernel refused: its place in the batch and why. Index -1 is the batch itself."""
+    """A request of a batch that the kernel refused: its place in the batch and why. Place -1 is the batch itself."""
 
-    index: int
+    place: int
     errno: int
     extack: str
+
+
+class Event(NamedTuple):
+    """A notification; `port` is that of the socket which caused it."""
+
+    kind: int
+    port: int
+    body: bytes
 
 
 class Events(NamedTuple):
     """What arrived on a socket that listens to groups; `lost` means some did not fit: look at everything again."""
 
-    received: tuple[tuple[int, bytes], ...]
+    received: tuple[Event, ...]
     lost: bool
 
 
@@ -82,6 +90,11 @@ class NetlinkSocket:
         self._socket.close()
 
     @property
+    def port(self) -> int:
+        """The socket's netlink address, which notifications of what it did carry."""
+        return int(self._socket.getsockname()[0])
+
+    @property
     def send_limit(self) -> int:
         """Most octets that one `send` can carry."""
         return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
@@ -104,7 +117,7 @@ class NetlinkSocket:
                 wire.pack(item if at < last else item._replace(flags=item.flags | wire.ACK), self._sequence + 1 + at)
                 for at, item in enumerate(part)
             ]
-            refused += [item._replace(index=item.index + start) for item in self._exchange(packed, last)]
+            refused += [item._replace(place=item.place + start) for item in self._exchange(packed, last)]
         return refused
 
     def transaction(self, begin: Message, operations: Sequence[Message], end: Message) -> list[Refusal]:
@@ -118,7 +131,7 @@ class NetlinkSocket:
         requests[last] = requests[last]._replace(flags=requests[last].flags | wire.ACK)
         requests.append(end)
         packed = [wire.pack(item, self._sequence + 1 + at) for at, item in enumerate(requests)]
-        return [item._replace(index=item.index - 1) for item in self._exchange(packed, last)]
+        return [item._replace(place=item.place - 1) for item in self._exchange(packed, last)]
 
     def dump(self, request: Message) -> list[bytes]:
         """Bodies of everything that matches, as one consistent view: an interrupted dump is begun again.
@@ -154,11 +167,11 @@ class NetlinkSocket:
 
     def events(self) -> Events:
         """Everything that has arrived since the last call, without waiting."""
-        found: list[tuple[int, bytes]] = []
+        found: list[Event] = []
         lost = False
         while True:
             try:
-                found += [(item.kind, bytes(item.body)) for item in self._receive(wait=False)]
+                found += [Event(item.kind, item.port, bytes(item.body)) for item in self._receive(wait=False)]
             except BlockingIOError:
                 return Events(tuple(found), lost)
             except OSError as error:

@@ -10,9 +10,31 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 __all__ = [
-    "ACK", "APPEND", "CREATE", "DONE", "DUMP", "DUMP_INTERRUPTED", "ERROR", "EXCLUSIVE", "REPLACE", "REQUEST",
-    "Message", "Received", "Reply", "attribute", "attributes", "messages", "nested", "pack", "parse_reply", "text",
-    "u8", "u16", "u16_be", "u32", "u32_be",
+    "ACK",
+    "APPEND",
+    "CREATE",
+    "DONE",
+    "DUMP",
+    "DUMP_INTERRUPTED",
+    "ERROR",
+    "EXCLUSIVE",
+    "REPLACE",
+    "REQUEST",
+    "Message",
+    "Received",
+    "Reply",
+    "attribute",
+    "attributes",
+    "messages",
+    "nested",
+    "pack",
+    "parse_reply",
+    "text",
+    "u8",
+    "u16",
+    "u16_be",
+    "u32",
+    "u32_be",
 ]
 
 REQUEST: Final = 0x1
@@ -44,11 +66,15 @@ class Message(NamedTuple):
 
 
 class Received(NamedTuple):
-    """One message from the kernel; `body` is a view into the receive buffer, valid until the next read."""
+    """One message from the kernel; `body` is a view into the receive buffer, valid until the next read.
+
+    `port` of a notification is that of the socket which asked for the change.
+    """
 
     kind: int
     flags: int
     sequence: int
+    port: int
     body: memoryview
 
 
@@ -74,10 +100,10 @@ def messages(buffer: memoryview) -> Iterator[Received]:
     """
     at, end = 0, len(buffer)
     while at + 16 <= end:
-        length, kind, flags, sequence, _port = _HEADER.unpack_from(buffer, at)
+        length, kind, flags, sequence, port = _HEADER.unpack_from(buffer, at)
         if length < 16 or at + length > end:
             raise ValueError(f"a netlink message of {length} octets does not fit into the {end - at} that are left")
-        yield Received(kind, flags, sequence, buffer[at + 16 : at + length])
+        yield Received(kind, flags, sequence, port, buffer[at + 16 : at + length])
         at += (length + 3) & ~3
 
 

@@ -1,0 +1,236 @@
+"""Driver of our routes in the main table and of static neighbours on workload interfaces.
+
+Ours is what carries our protocol number; other routes are neither changed nor deleted, and one with the same prefix
+and metric makes the kernel refuse ours, which is reported. A route whose interface is not there waits: a link event
+says look again.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from muslin.errors import KernelRefused
+from muslin.net import Address, Mac, Prefix
+from runtime.calc.state import NodeState, Route, RouteKind
+from runtime.dataplane.netlink import links
+from runtime.dataplane.netlink import routes as codec
+from runtime.dataplane.netlink.routes import KernelRoute, Neighbour
+from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
+from runtime.dataplane.netlink.wire import Message
+from runtime.dataplane.ownership import MAIN_TABLE, ROUTE_PROTOCOL, is_workload_interface
+
+__all__ = ["ActualRoutes", "DesiredRoutes", "RouteOutcome", "RoutePlan", "Routes", "plan_routes", "winners"]
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredRoutes:
+    """What forwarding a node must have.
+
+    Attributes:
+        routes: from all producers; where two want a prefix the smaller RouteClass wins.
+        neighbours: Mapping[(interface name, address), MAC]: who need not be asked for by ARP.
+    """
+
+    routes: tuple[Route, ...] = ()
+    neighbours: Mapping[tuple[str, Address], Mac] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: NodeState, learnt: Iterable[Route] = ()) -> DesiredRoutes:
+        """A node's own routes and neighbours, and those that BGP learnt."""
+        neighbours = {
+            (endpoint.interface, address): endpoint.mac
+            for endpoint in state.endpoints.values()
+            if endpoint.mac is not None
+            for address in endpoint.addresses
+        }
+        return cls((*state.routes, *learnt), neighbours)
+
+
+@dataclass(frozen=True, slots=True)
+class ActualRoutes:
+    """What is ours in the kernel, and which interfaces there are. `interfaces`: Mapping[name, index]."""
+
+    routes: tuple[KernelRoute, ...]
+    neighbours: frozenset[Neighbour]
+    interfaces: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """What to do, in this order. `waiting` are wanted routes whose interface is not there."""
+
+    make_room: tuple[KernelRoute, ...] = ()
+    add: tuple[KernelRoute, ...] = ()
+    replace: tuple[KernelRoute, ...] = ()
+    delete: tuple[KernelRoute, ...] = ()
+    set_neighbours: tuple[Neighbour, ...] = ()
+    delete_neighbours: tuple[Neighbour, ...] = ()
+    waiting: tuple[Route, ...] = ()
+
+    def __bool__(self) -> bool:
+        routes = self.make_room or self.add or self.replace or self.delete
+        return bool(routes or self.set_neighbours or self.delete_neighbours)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOutcome:
+    """What came of a plan; true if anything had to be written."""
+
+    plan: RoutePlan
+    refused: tuple[KernelRefused, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.plan)
+
+
+def winners(routes: Iterable[Route]) -> dict[Prefix, Route]:
+    """Mapping[prefix, the one route for it]: the smaller class, then the smaller interface and next hop."""
+    chosen: dict[Prefix, Route] = {}
+    for route in sorted(routes, key=lambda item: (item.route_class, item.interface or "", str(item.next_hop or ""))):
+        chosen.setdefault(route.prefix, route)
+    return chosen
+
+
+def plan_routes(desired: DesiredRoutes, actual: ActualRoutes) -> RoutePlan:
+    """The smallest change; pure."""
+    wanted: dict[Prefix, KernelRoute] = {}
+    waiting: list[Route] = []
+    for prefix, route in winners(desired.routes).items():
+        found = _as_kernel_has_it(route, actual.interfaces)
+        if found is None:
+            waiting.append(route)
+        else:
+            wanted[prefix] = found
+    make_room, delete, kept, same_place = [], [], set(), {}
+    for had in actual.routes:
+        want = wanted.get(had.prefix)
+        if want is not None and had.prefix not in kept and _same(want, had):
+            kept.add(had.prefix)
+        elif want is None or want.metric != had.metric or had.prefix in same_place:
+            delete.append(had)
+        elif had.prefix.version == 6 and (want.gateway is None) != (had.gateway is None):
+            make_room.append(had)  # IPv6 would put the two side by side
+        else:
+            same_place[had.prefix] = had
+    delete += [had for prefix, had in same_place.items() if prefix in kept]
+    replace = [want for prefix, want in wanted.items() if prefix in same_place and prefix not in kept]
+    add = [want for prefix, want in wanted.items() if prefix not in same_place and prefix not in kept]
+    neighbours = {
+        Neighbour(actual.interfaces[interface], address, mac)
+        for (interface, address), mac in desired.neighbours.items()
+        if interface in actual.interfaces
+    }
+    taken = {(item.interface, item.address) for item in neighbours}
+    gone = [item for item in actual.neighbours if (item.interface, item.address) not in taken]
+    return RoutePlan(
+        tuple(make_room),
+        tuple(add),
+        tuple(replace),
+        tuple(delete),
+        tuple(sorted(neighbours - actual.neighbours, key=str)),
+        tuple(sorted(gone, key=str)),
+        tuple(waiting),
+    )
+
+
+def _as_kernel_has_it(route: Route, interfaces: Mapping[str, int]) -> KernelRoute | None:
+    metric = codec.normal_metric(route.prefix.version, route.metric)
+    if route.kind is RouteKind.BLACKHOLE:
+        return KernelRoute(route.prefix, kind=codec.BLACKHOLE, metric=metric)
+    index = 0 if route.interface is None else interfaces.get(route.interface)
+    if index is None:
+        return None
+    return KernelRoute(route.prefix, index, route.next_hop, onlink=route.onlink, metric=metric)
+
+
+def _same(want: KernelRoute, had: KernelRoute) -> bool:
+    """Whether the kernel's route is the wanted one; a wanted gateway without interface goes where the kernel put it."""
+    interface = want.interface == had.interface or (want.interface == 0 and want.gateway is not None)
+    return had.plain and interface and (want.gateway, want.kind, want.onlink, want.metric) == (
+        had.gateway, had.kind, had.onlink, had.metric,
+    )  # fmt: skip
+
+
+class Routes:
+    """The driver; for one thread, in the network namespace in which it was made."""
+
+    def __init__(self) -> None:
+        self._socket = NetlinkSocket(ROUTE)
+        groups = (codec.GROUPS["link"], codec.GROUPS["ipv4-route"], codec.GROUPS["ipv6-route"])
+        self._listener = NetlinkSocket(ROUTE, groups)
+
+    def close(self) -> None:
+        """Close the sockets; the routes stay."""
+        self._socket.close()
+        self._listener.close()
+
+    def fileno(self) -> int:
+        """Becomes readable when links or routes changed; then call `drain`."""
+        return self._listener.fileno()
+
+    def drain(self) -> bool:
+        """Take all events; whether to look again: somebody else changed a route of ours, or a link changed."""
+        events = self._listener.events()
+        return events.lost or any(self._matters(event.kind, event.port, event.body) for event in events.received)
+
+    def _matters(self, kind: int, port: int, body: bytes) -> bool:
+        if kind not in (codec.NEW_ROUTE, codec.DELETE_ROUTE):
+            return True
+        route = codec.parse_route(body)
+        return port != self._socket.port and route.protocol == ROUTE_PROTOCOL and route.table == MAIN_TABLE
+
+    def read(self) -> ActualRoutes:
+        """What is ours, and the interfaces."""
+        found = [links.parse_link(body) for body in self._socket.dump(links.get_link())]
+        interfaces = {link.name: link.index for link in found}
+        ours = {link.index for link in found if is_workload_interface(link.name)}
+        routes: list[KernelRoute] = []
+        neighbours: set[Neighbour] = set()
+        for version in (4, 6):
+            for body in self._socket.dump(codec.dump_routes(version, MAIN_TABLE, ROUTE_PROTOCOL)):
+                route = codec.parse_route(body)
+                if (route.protocol, route.table) == (ROUTE_PROTOCOL, MAIN_TABLE):
+                    routes.append(route)
+            for body in self._socket.dump(codec.dump_neighbours(version)):
+                neighbour = codec.parse_neighbour(body)
+                if neighbour is not None and neighbour.permanent and neighbour.interface in ours:
+                    neighbours.add(neighbour)
+        return ActualRoutes(tuple(routes), frozenset(neighbours), interfaces)
+
+    def plan(self, desired: DesiredRoutes, actual: ActualRoutes) -> RoutePlan:
+        """The smallest change."""
+        return plan_routes(desired, actual)
+
+    def apply(self, plan: RoutePlan) -> RouteOutcome:
+        """Carry a plan out; every refusal is told and stops no other route. Absent on delete is success."""
+        work: list[tuple[str, object, Message]] = [
+            *(("route delete", route, codec.delete_route(route)) for route in plan.make_room),
+            *(("route add", route, codec.add_route(route)) for route in plan.add),
+            *(("route replace", route, codec.add_route(route, replace=True)) for route in plan.replace),
+            *(("route delete", route, codec.delete_route(route)) for route in plan.delete),
+            *(("neighbour add", item, codec.add_neighbour(item)) for item in plan.set_neighbours),
+            *(
+                ("neighbour delete", item, codec.delete_neighbour(item.interface, item.address))
+                for item in plan.delete_neighbours
+            ),
+        ]
+        refused = []
+        for index, number, extack in self._socket.batch([message for _, _, message in work]):
+            operation, what, _ = work[index]
+            gone = operation.endswith("delete") and number in (errno.ESRCH, errno.ENOENT, errno.ENODEV)
+            if not gone:
+                refused.append(KernelRefused(operation, _named(what), number, extack))
+        return RouteOutcome(plan, tuple(refused))
+
+    def converge(self, desired: DesiredRoutes) -> RouteOutcome:
+        """Read, plan, apply."""
+        return self.apply(self.plan(desired, self.read()))
+
+
+def _named(what: object) -> str:
+    if isinstance(what, KernelRoute):
+        via = "" if what.gateway is None else f" via {what.gateway}"
+        return f"{what.prefix}{via} dev #{what.interface}" if what.kind == codec.UNICAST else f"blackhole {what.prefix}"
+    return str(what)
