@@ -1,0 +1,1 @@
+"""From resources to the state one node must have: pure."""

@@ -15,8 +15,20 @@ from muslin.net import Address, Mac, Prefix
 from muslin.semantics.sessions import Session
 
 __all__ = [
-    "Action", "Endpoint", "IpPort", "NodeState", "PolicyId", "PolicyRules", "PortRange", "Route", "RouteClass",
-    "RouteKind", "Rule", "RuleMatch", "SetId", "TierPolicies",
+    "Action",
+    "Endpoint",
+    "IpPort",
+    "NodeState",
+    "PolicyId",
+    "PolicyRules",
+    "PortRange",
+    "Route",
+    "RouteClass",
+    "RouteKind",
+    "Rule",
+    "RuleMatch",
+    "SetId",
+    "TierPolicies",
 ]
 
 SetId = NewType("SetId", str)
@@ -36,7 +48,7 @@ class Action(enum.Enum):
 
     ALLOW = "Allow"
     DENY = "Deny"
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105
     LOG = "Log"
 
 

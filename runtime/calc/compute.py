@@ -1,0 +1,172 @@
+"""From all resources to the state of one node: pure, a function of the snapshot and the node's name alone.
+
+What the resources mean is decided in `muslin.semantics`; here it is gathered for one node, with the work shared:
+selectors are matched once a set of labels, members of sets are joined from prepared groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
+from types import MappingProxyType
+
+from muslin.net import Prefix
+from muslin.resources.cluster_information import ClusterInformation
+from muslin.resources.global_network_policy import GlobalNetworkPolicy
+from muslin.resources.ip_pool import IPPool
+from muslin.resources.network_policy import NetworkPolicy
+from muslin.resources.profile import Profile
+from muslin.resources.tier import TierAction
+from muslin.resources.workload_endpoint import WorkloadEndpoint
+from muslin.semantics.felix import setting
+from muslin.semantics.policy import (
+    TierOfPolicies,
+    inherited_labels,
+    own_labels,
+    policies_of,
+    profile_labels,
+    selectable,
+)
+from muslin.semantics.routes import importable_prefixes, is_announced, own_blocks, pool_prefixes
+from muslin.semantics.sessions import sessions
+from muslin.semantics.snapshot import Snapshot
+from runtime.calc.rules import RuleCompiler
+from runtime.calc.sets import SetRequests, members
+from runtime.calc.state import (
+    Action,
+    Endpoint,
+    NodeState,
+    PolicyId,
+    PolicyRules,
+    Route,
+    RouteClass,
+    RouteKind,
+    TierPolicies,
+)
+
+__all__ = ["compute"]
+
+_TO_HOST = MappingProxyType({"Accept": Action.ALLOW, "Drop": Action.DENY, "Return": Action.PASS})
+
+
+def compute(snapshot: Snapshot, node: str) -> NodeState:
+    """State that a node must have because of a snapshot.
+
+    The order in which resources stand in the snapshot does not matter. A node that the snapshot does not know has
+    whatever names it: endpoints and blocks, no sessions.
+
+    Args:
+        snapshot: all resources, as read.
+        node: name of the node.
+    """
+    endpoints = _endpoints(snapshot, node)
+    requests = SetRequests()
+    policies = _active(snapshot, endpoints.values(), RuleCompiler(requests))
+    blocks = own_blocks(snapshot, node)
+    pools = snapshot.all(IPPool)
+    return NodeState(
+        node=node,
+        revision=snapshot.revision,
+        ready=_ready(snapshot),
+        endpoints=endpoints,
+        policies=policies,
+        sets=members(snapshot, requests),
+        routes=_routes(endpoints.values(), blocks),
+        nat_pools=frozenset(pool.spec.cidr for pool in pools if pool.spec.nat_outgoing),
+        all_pools=pool_prefixes(snapshot),
+        sessions=sessions(snapshot, node),
+        originated=tuple(block for block in blocks if is_announced(snapshot, block)),
+        importable=importable_prefixes(snapshot, node),
+        endpoint_to_host=_endpoint_to_host(snapshot, node),
+    )
+
+
+def _ready(snapshot: Snapshot) -> bool:
+    information = snapshot.get(ClusterInformation, "default")
+    return information is None or information.spec.datastore_ready is not False
+
+
+def _endpoint_to_host(snapshot: Snapshot, node: str) -> Action:
+    wish = setting(snapshot, node, "default_endpoint_to_host_action")
+    return _TO_HOST[str(getattr(wish, "value", wish or "Drop"))]
+
+
+def _endpoints(snapshot: Snapshot, node: str) -> Mapping[str, Endpoint]:
+    """Local workloads by interface; of two that claim one interface the first by namespace and name has it."""
+    inherited = profile_labels(snapshot)
+    prepared = selectable(snapshot)
+    by_labels: dict[frozenset[tuple[str, str]], tuple[TierPolicies, ...]] = {}
+    found: dict[str, Endpoint] = {}
+    for workload in snapshot.all(WorkloadEndpoint):
+        spec = workload.spec
+        if spec.node != node or not spec.interface_name or spec.interface_name in found:
+            continue
+        labels = inherited_labels(own_labels(workload), spec.profiles, inherited)
+        group = frozenset(labels.items())
+        if group not in by_labels:
+            by_labels[group] = tuple(_tier(each) for each in policies_of(labels, prepared))
+        found[spec.interface_name] = Endpoint(
+            name=workload.metadata.name,
+            namespace=workload.metadata.namespace or "",
+            interface=spec.interface_name,
+            addresses=tuple(network.network_address for network in spec.ip_networks),
+            mac=spec.mac,
+            tiers=by_labels[group],
+            profiles=tuple(PolicyId("Profile", name) for name in spec.profiles),
+        )
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def _tier(of: TierOfPolicies) -> TierPolicies:
+    return TierPolicies(
+        tier=of.tier.name,
+        default_action=Action.PASS if of.tier.default_action is TierAction.PASS else Action.DENY,
+        ingress=tuple(_policy_id(policy) for policy in of.ingress),
+        egress=tuple(_policy_id(policy) for policy in of.egress),
+    )
+
+
+def _policy_id(policy: NetworkPolicy | GlobalNetworkPolicy) -> PolicyId:
+    return PolicyId(policy.kind, policy.metadata.name, policy.metadata.namespace)
+
+
+def _active(
+    snapshot: Snapshot, endpoints: Iterable[Endpoint], compiler: RuleCompiler
+) -> Mapping[PolicyId, PolicyRules]:
+    """Rules of every policy and profile that a local endpoint names and that exists."""
+    named: set[PolicyId] = set()
+    for endpoint in endpoints:
+        named.update(endpoint.profiles)
+        for tier in endpoint.tiers:
+            named.update(tier.ingress, tier.egress)
+    found: dict[PolicyId, PolicyRules] = {}
+    for identity in sorted(named, key=lambda each: (each.kind, each.namespace or "", each.name)):
+        kind = {"Profile": Profile, "NetworkPolicy": NetworkPolicy, "GlobalNetworkPolicy": GlobalNetworkPolicy}[
+            identity.kind
+        ]
+        resource = snapshot.get(kind, identity.name, identity.namespace)
+        if resource is not None:
+            spec = resource.spec
+            found[identity] = PolicyRules(
+                ingress=compiler.rules(spec.ingress, identity.namespace),
+                egress=compiler.rules(spec.egress, identity.namespace),
+            )
+    return MappingProxyType(found)
+
+
+def _routes(endpoints: Iterable[Endpoint], blocks: Iterable[Prefix]) -> tuple[Route, ...]:
+    """Local workloads, and a blackhole for the rest of every own block so that packets to free addresses do not loop.
+
+    Of two workloads with one address the first by namespace and name has the route. A block of one address needs no
+    blackhole: the workload's route covers all of it.
+    """
+    routes: dict[tuple[Prefix, RouteClass], Route] = {}
+    for endpoint in sorted(endpoints, key=lambda each: (each.namespace, each.name)):
+        for address in endpoint.addresses:
+            prefix = ip_network(address)
+            route = Route(prefix, RouteClass.WORKLOAD, interface=endpoint.interface)
+            routes.setdefault((prefix, RouteClass.WORKLOAD), route)
+    for block in blocks:
+        if block.prefixlen < block.max_prefixlen:
+            routes[block, RouteClass.BLACKHOLE] = Route(block, RouteClass.BLACKHOLE, RouteKind.BLACKHOLE)
+    return tuple(sorted(routes.values(), key=lambda each: (each.prefix.version, each.prefix, each.route_class)))
