@@ -1,0 +1,63 @@
+"""The processes of a lab and their command lines, all in this module. No I/O."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from muslin.lab.state import RUN, StateFolder
+from muslin.lab.topology import Topology
+
+__all__ = ["Process", "cni_socket", "commands", "muslin", "run_folder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that the supervisor starts.
+
+    Attributes:
+        name: unique in the lab; its log has this name.
+        argv: program and arguments.
+        namespace: network namespace it runs in, None for the lab's own empty one.
+        environment: added to the supervisor's.
+        restart: whether it is started again when it ends.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    namespace: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    restart: bool = True
+
+
+def muslin(*arguments: str) -> tuple[str, ...]:
+    """A command line of our own program."""
+    return (sys.executable, "-m", "muslin.cli.main", *arguments)
+
+
+def run_folder(node: str) -> Path:
+    """Sockets of a node's processes."""
+    return RUN / node
+
+
+def cni_socket(node: str) -> Path:
+    """Where a node's agent takes CNI requests."""
+    return run_folder(node) / "muslin-cni.sock"
+
+
+def commands(topology: Topology, state: StateFolder) -> tuple[Process, ...]:
+    """Every process, in the order in which they start; they stop in the reverse one."""
+    processes: list[Process] = []
+    for node in topology.nodes:
+        run = run_folder(node.name)
+        speaker = muslin("speaker", "--socket", str(run / "speaker.sock"))
+        agent = muslin("agent", "--node", node.name, "--datastore", str(state.datastore), "--run-dir", str(run))
+        processes.append(Process(f"speaker-{node.name}", speaker, node.name))
+        processes.append(Process(f"agent-{node.name}", agent, node.name))
+    mirror, url = str(state.mirror), str(state.repository)
+    processes.append(Process("fetcher", muslin("fetch", "--repository", url, "--mirror", mirror)))
+    reconcile = muslin("reconcile", "--mirror", mirror, "--datastore", str(state.datastore))
+    processes.append(Process("reconciler", reconcile))
+    return tuple(processes)

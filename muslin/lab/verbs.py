@@ -1,0 +1,109 @@
+"""`muslin lab up|down|status|exec|shell` as functions; the command line only wraps them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from muslin.errors import BadInput, Failed, Problem, Unavailable
+from muslin.lab import control, world
+from muslin.lab.seed import seed
+from muslin.lab.state import StateFolder
+from muslin.lab.topology import Topology
+
+__all__ = ["ask", "command", "down", "execute", "shell", "status", "up"]
+
+
+def up(topology: Topology) -> StateFolder:
+    """Bring a lab up and wait until its processes are started.
+
+    Raises:
+        BadInput: a lab of this name is up.
+        Failed: the machine forbids it, or something could not be made; nothing is left then.
+    """
+    state = StateFolder.of(topology.name)
+    if is_up(topology.name):
+        raise BadInput(Problem(f"the lab {topology.name} is up already", str(state.path), "muslin lab down"))
+    _remove(state)
+    state.create()
+    try:
+        state.topology.write_text(topology.to_json())
+        _make_repository(state)
+        asyncio.run(seed(state.datastore))
+        world.start(state)
+    except BaseException:
+        world.stop(state)
+        raise
+    return state
+
+
+def is_up(name: str) -> bool:
+    """Whether a lab of this name listens."""
+    try:
+        control.init_pid(StateFolder.of(name).control)
+    except Unavailable:
+        return False
+    return True
+
+
+def down(name: str) -> bool:
+    """Take a lab down and remove its folder. False where there was none."""
+    state = StateFolder.of(name)
+    was_up = world.stop(state)
+    return _remove(state) or was_up
+
+
+def ask(name: str, op: str, **arguments: Any) -> dict[str, Any]:
+    """Ask a lab's supervisor; see `muslin.lab.supervisor` for what. Raises MuslinError."""
+    return control.ask(StateFolder.of(name).control, {"op": op, **arguments})
+
+
+def status(name: str) -> Mapping[str, Any]:
+    """Nodes, processes and pods of a lab. Raises Unavailable where it is not up."""
+    return ask(name, "status")
+
+
+def command(name: str, namespace: str, argv: Sequence[str]) -> list[str]:
+    """The command line that runs `argv` in a node, a pod (`<namespace>.<pod>`), the router or the outside host.
+
+    Raises:
+        Unavailable: the lab is not up.
+        BadInput: there is no such place; it says which there are.
+    """
+    state = StateFolder.of(name)
+    control.ask(state.control, {"op": "namespace", "name": namespace})
+    return world.enter(control.init_pid(state.control), namespace, argv)
+
+
+def execute(
+    name: str, namespace: str, argv: Sequence[str], *, capture: bool = False, timeout_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a place of the lab to its end. With `capture`, its output is in the result."""
+    line = command(name, namespace, argv)
+    return subprocess.run(line, capture_output=capture, text=True, check=False, timeout=timeout_s)
+
+
+def shell(name: str, namespace: str) -> int:
+    """An interactive shell in a place of the lab; gives its exit status."""
+    prompt = {**os.environ, "PS1": f"{namespace}@{name}# ", "PROMPT_COMMAND": ""}
+    line = command(name, namespace, ["bash", "--norc"] if shutil.which("bash") else ["sh"])
+    return subprocess.run(line, env=prompt, check=False).returncode
+
+
+def _make_repository(state: StateFolder) -> None:
+    argv = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(state.repository)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode != 0:
+        fix = "apt-get install git"
+        raise Failed(Problem(f"the repository can't be made: {done.stderr.strip()}", str(state.repository), fix))
+
+
+def _remove(state: StateFolder) -> bool:
+    if not state.path.is_dir() or state.path.is_symlink() or state.path.stat().st_uid != os.geteuid():
+        return False
+    shutil.rmtree(state.path)
+    return True

@@ -1,0 +1,200 @@
+"""The lab's own world: user, mount, process and network namespaces of its own, so that no root is needed.
+
+Killing its first process ends everything in it. What the machine forbids is found out before anything is made, and
+told with what to do about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from muslin.errors import Failed, Problem, Unavailable
+from muslin.lab import control
+from muslin.lab.namespaces import inside
+from muslin.lab.state import StateFolder
+
+__all__ = ["Refusal", "enter", "problem_of", "start", "stop", "way_in"]
+
+_NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+_USER = ("--user", "--map-root-user")
+_START_S, _STOP_S = 30.0, 40.0
+_SETTINGS = (
+    "kernel/unprivileged_userns_clone",
+    "kernel/apparmor_restrict_unprivileged_userns",
+    "user/max_user_namespaces",
+    "user/max_net_namespaces",
+)
+_TRY = "mount -t tmpfs muslin /run && echo 1 >/proc/sys/net/ipv4/ip_forward"
+
+
+class Refusal(enum.Enum):
+    """What this machine does not let us do."""
+
+    NO_UNSHARE = "the program unshare is missing"
+    NO_USER_NAMESPACE = "user namespaces are forbidden"
+    NO_PROC = "a new /proc can't be mounted in a user namespace"
+    NO_SYSCTL = "network settings can't be written in a user namespace"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and the folders where ip and nft are, which an ordinary user's PATH leaves out on Debian."""
+    return {**os.environ, "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"}
+
+
+def _works(flags: Sequence[str], script: str) -> bool:
+    argv = ["unshare", *flags, "sh", "-c", script]
+    done = subprocess.run(argv, env=_environment(), capture_output=True, check=False, timeout=20)
+    return done.returncode == 0
+
+
+def way_in() -> tuple[str, ...]:
+    """Flags of `unshare` that make a lab's world here.
+
+    Raises:
+        Failed: with the reason, and what to do.
+    """
+    try:
+        if _works((*_USER, *_NAMESPACES), _TRY):
+            return (*_USER, *_NAMESPACES)
+        if os.geteuid() == 0 and _works(_NAMESPACES, _TRY):
+            return _NAMESPACES
+        if not _works(_USER, "true"):
+            refusal = Refusal.NO_USER_NAMESPACE
+        elif not _works((*_USER, *_NAMESPACES), "true"):
+            refusal = Refusal.NO_PROC
+        else:
+            refusal = Refusal.NO_SYSCTL
+    except FileNotFoundError:
+        refusal = Refusal.NO_UNSHARE
+    raise Failed(problem_of(refusal, _settings()))
+
+
+def _settings() -> dict[str, str]:
+    found = {}
+    for name in _SETTINGS:
+        with contextlib.suppress(OSError):
+            found[name] = (Path("/proc/sys") / name).read_text().strip()
+    return found
+
+
+def problem_of(refusal: Refusal, settings: Mapping[str, str]) -> Problem:
+    """Why the lab can't live here, from what was refused and the kernel's settings (name under /proc/sys: value)."""
+    where, fix = "namespaces of this machine", ""
+    # Debian's and Ubuntu's switches; the last ones are the kernel's own limits (namespaces(7)).
+    if settings.get("kernel/unprivileged_userns_clone") == "0":
+        where, fix = "kernel.unprivileged_userns_clone = 0", "as root: sysctl -w kernel.unprivileged_userns_clone=1"
+    elif settings.get("user/max_user_namespaces") == "0":
+        where, fix = "user.max_user_namespaces = 0", "as root: sysctl -w user.max_user_namespaces=10000"
+    elif settings.get("user/max_net_namespaces") == "0":
+        where, fix = "user.max_net_namespaces = 0", "as root: sysctl -w user.max_net_namespaces=10000"
+    elif settings.get("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        where = "kernel.apparmor_restrict_unprivileged_userns = 1"
+        fix = "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+    elif refusal is Refusal.NO_UNSHARE:
+        where, fix = "PATH", "apt-get install util-linux"
+    elif refusal is Refusal.NO_USER_NAMESPACE:
+        fix = "a container: start it with --privileged or another seccomp profile, or run on the host"
+    elif refusal is Refusal.NO_PROC:
+        where = "/proc"
+        fix = (
+            "a container hides parts of /proc: start it with --security-opt systempaths=unconfined, or run on the host"
+        )
+    else:
+        where, fix = (
+            "/proc/sys/net",
+            "start the container with --security-opt systempaths=unconfined, or run on the host",
+        )
+    return Problem(f"the lab can't live here: {refusal.value}", where, fix)
+
+
+def start(state: StateFolder) -> int:
+    """Start the lab that the folder describes, and wait until it is up; gives the pid of its first process.
+
+    Raises:
+        Failed: the machine forbids it, or the lab could not be made; nothing of it runs then.
+    """
+    flags = way_in()
+    log = os.open(state.logs / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        process = subprocess.Popen(
+            ["unshare", *flags, sys.executable, "-m", "muslin.lab.supervisor", str(state.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=_environment(),
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+    assert process.stdout is not None
+    said = b""
+    try:
+        if select.select([process.stdout], [], [], _START_S)[0]:
+            said = process.stdout.readline()
+        if said != b"ready\n":
+            process.kill()
+            said += process.stdout.read()
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.stdout.close()
+        if said != b"ready\n":
+            process.wait()
+    if said != b"ready\n":
+        told = said.decode(errors="replace").removeprefix("failed\n").strip()
+        what = told.splitlines()[0] if told else f"it was not ready after {_START_S:.0f} s"
+        where = str(state.logs / "supervisor.log")
+        raise Failed(Problem(f"the lab did not come up: {what}", where, "see the log; then muslin lab up again"))
+    process.returncode = 0  # it goes on without us; nobody here will wait for it
+    pid = control.init_pid(state.control)
+    state.pid_file.write_text(f"{pid}\n")
+    return pid
+
+
+def stop(state: StateFolder) -> bool:
+    """End the lab: in order if it listens, else by killing its first process. False where it was not up."""
+    pid = _pid(state)
+    if pid is None:
+        return False
+    try:
+        watch = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        with contextlib.suppress(Unavailable, Failed):
+            control.ask(state.control, {"op": "down"}, timeout_s=5)
+            if select.select([watch], [], [], _STOP_S)[0]:
+                return True
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(watch, signal.SIGKILL)
+        select.select([watch], [], [], _STOP_S)
+        return True
+    finally:
+        os.close(watch)
+
+
+def _pid(state: StateFolder) -> int | None:
+    with contextlib.suppress(Unavailable):
+        return control.init_pid(state.control)
+    try:  # a first process that does not listen: ours only if it was started for this folder
+        pid = int(state.pid_file.read_text())
+        words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if b"muslin.lab.supervisor" in words and os.fsencode(state.path) in words else None
+
+
+def enter(pid: int, namespace: str, argv: Sequence[str]) -> list[str]:
+    """A command line that runs `argv` in a network namespace of the lab whose first process is `pid`."""
+    ours, theirs = (Path("/proc", each, "ns/user").stat().st_ino for each in ("self", str(pid)))
+    user = [] if ours == theirs else ["--user", "--preserve-credentials"]
+    return ["nsenter", f"--target={pid}", *user, "--mount", "--pid", "--", *inside(namespace, argv)]
