@@ -11,11 +11,12 @@ from muslin.resources.host_endpoint import HostEndpoint
 from muslin.resources.ip_pool import IPPool
 from muslin.resources.ipam import BlockAffinity, IPAMBlock, IPAMConfiguration, IPAMHandle
 from muslin.resources.keys import Key
-from muslin.resources.loading import dump, load
+from muslin.resources.loading import dump, load, refused_changes
 from muslin.resources.metadata import ObjectMeta
 from muslin.resources.network_policy import NetworkPolicy
 from muslin.resources.network_sets import GlobalNetworkSet, NetworkSet
 from muslin.resources.node import Node
+from muslin.resources.part import Part, rules_of
 from muslin.resources.places import Places
 from muslin.resources.policy_rules import EntityRule, Rule, RuleAction
 from muslin.resources.profile import Profile
@@ -27,5 +28,5 @@ __all__ = [
     "API_VERSION", "KINDS", "BGPConfiguration", "BGPPeer", "BlockAffinity", "CalicoNodeStatus", "ClusterInformation",
     "EntityRule", "FelixConfiguration", "GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "IPAMBlock",
     "IPAMConfiguration", "IPAMHandle", "IPPool", "Key", "KindInfo", "NetworkPolicy", "NetworkSet", "Node", "ObjectMeta",
-    "Places", "Profile", "Resource", "Rule", "RuleAction", "Tier", "WorkloadEndpoint", "dump", "kind_by_alias", "load",
+    "Part", "Places", "Profile", "Resource", "Rule", "RuleAction", "Tier", "WorkloadEndpoint", "dump", "kind_by_alias", "load", "refused_changes", "rules_of",
 ]  # fmt: skip

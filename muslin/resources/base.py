@@ -15,11 +15,14 @@ from pydantic import Field
 from muslin.resources.fields import Text
 from muslin.resources.keys import Key
 from muslin.resources.metadata import ObjectMeta
-from muslin.resources.names import MAX_NAME, SUBDOMAIN
+from muslin.resources.names import LABEL, MAX_LABEL, MAX_NAME, SUBDOMAIN
 from muslin.resources.part import Part
 from muslin.resources.validation import Breach, ValidationRule, go
 
-__all__ = ["API_VERSION", "NameForm", "Resource"]
+__all__ = [
+    "API_VERSION", "GLOBAL_POLICY_NAME", "LABEL_NAME", "ONLY_DEFAULT", "POLICY_NAME", "SUBDOMAIN_NAME", "NameForm",
+    "Resource",
+]  # fmt: skip
 
 API_VERSION: Final = "projectcalico.org/v3"
 
@@ -42,6 +45,15 @@ SUBDOMAIN_NAME: Final = NameForm(
     "name must consist of lower case alphanumeric characters, '-' or '.' (regex: "
     r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)",
 )
+
+
+POLICY_NAME: Final = NameForm(
+    rf"{LABEL}(\.{LABEL})?|(knp|ossg)\.default\.{SUBDOMAIN}",
+    "name must consist of lower case alphanumeric characters or '-' (regex: [a-z0-9]([-a-z0-9]*[a-z0-9])?)",
+)
+GLOBAL_POLICY_NAME: Final = NameForm(rf"({LABEL}\.)?{LABEL}", POLICY_NAME.sentence)
+LABEL_NAME: Final = NameForm(LABEL, POLICY_NAME.sentence, MAX_LABEL)
+ONLY_DEFAULT: Final = NameForm("default", "the only name of this kind is 'default'")
 
 
 def _bad_name(resource: Resource) -> Iterator[Breach]:

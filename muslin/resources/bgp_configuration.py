@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from muslin.net import AsNumber
 from muslin.resources.base import Resource
+from muslin.resources.bgp_checks import BGP_OBJECT_RULES, BGP_RULES
 from muslin.resources.fields import (
     AsNumberField,
     Bool,
@@ -16,21 +17,22 @@ from muslin.resources.fields import (
     Int,
     InterfacePattern,
     LooseNet,
+    LooseNetWithLength,
     Text,
     V4Address,
     V6Address,
     any_case,
-    text,
 )
 from muslin.resources.part import Part
 from muslin.resources.secrets import PasswordSource
+from muslin.resources.validation import ValidationRule
 
 __all__ = [
     "BGPConfiguration", "BGPConfigurationSpec", "BindMode", "Community", "PrefixAdvertisement", "ServiceAggregation",
     "ServicePrefix",
 ]  # fmt: skip
 
-LogSeverity = any_case("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
+LogSeverity: TypeAlias = Annotated[Text, any_case("Trace", "Debug", "Info", "Warning", "Error", "Fatal")]
 
 
 class BindMode(enum.Enum):
@@ -57,29 +59,31 @@ class ClusterRoutes(enum.Enum):
 
 
 class ServicePrefix(Part):
-    """A range of addresses of services."""
+    """A range of addresses of services; written with its length."""
 
-    cidr: LooseNet
+    cidr: LooseNetWithLength
 
 
 class Community(Part):
     """A community with a name, for use in prefix advertisements."""
 
-    name: text(longest=253) | None = None  # type: ignore[valid-type]
-    value: text(longest=40) | None = None  # type: ignore[valid-type]
+    name: Annotated[Text, Field(min_length=1, max_length=253)]
+    value: Annotated[Text, Field(max_length=40)]
 
 
 class PrefixAdvertisement(Part):
     """Communities that routes within a prefix are announced with."""
 
-    cidr: LooseNet | None = None
-    communities: tuple[Text, ...] = Field(default=(), max_length=50)
+    cidr: LooseNet
+    communities: tuple[Text, ...] = Field(min_length=1, max_length=50)
 
 
 class BGPConfigurationSpec(Part):
     """What the operator wants of BGP."""
 
-    log_severity_screen: LogSeverity | None = None  # type: ignore[valid-type]
+    RULES: ClassVar[tuple[ValidationRule, ...]] = BGP_RULES
+
+    log_severity_screen: LogSeverity | None = None
     node_to_node_mesh_enabled: Bool | None = None
     as_number: AsNumberField | None = None
     listen_port: Int | None = Field(default=None, ge=1, le=65535)
@@ -117,6 +121,8 @@ class BGPConfigurationSpec(Part):
 
 class BGPConfiguration(Resource):
     """Settings of BGP; cluster-scoped."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = BGP_OBJECT_RULES
 
     kind: Literal["BGPConfiguration"] = "BGPConfiguration"
     spec: BGPConfigurationSpec = BGPConfigurationSpec()

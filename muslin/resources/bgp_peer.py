@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainValidator
 
 from muslin.net import Address, parse_address
 from muslin.resources.base import Resource
+from muslin.resources.bgp_checks import PEER_RULES
 from muslin.resources.fields import (
     EMPTY_IS_UNSET,
     AddressField,
@@ -20,10 +21,10 @@ from muslin.resources.fields import (
     Int,
     SelectorText,
     Text,
-    text,
 )
 from muslin.resources.part import Part
 from muslin.resources.secrets import PasswordSource
+from muslin.resources.validation import ValidationRule
 
 __all__ = ["BGPPeer", "BGPPeerSpec", "NextHopMode", "PeerAddress", "ReversePeering", "SourceAddress"]
 
@@ -84,7 +85,9 @@ class SourceAddress(enum.Enum):
 class BGPPeerSpec(Part):
     """Which sessions, and how each end behaves."""
 
-    node: text(longest=253) | None = None  # type: ignore[valid-type]
+    RULES: ClassVar[tuple[ValidationRule, ...]] = PEER_RULES
+
+    node: Annotated[Text, Field(max_length=253)] | None = None
     node_selector: SelectorText | None = None
     peer_ip: Annotated[
         PeerAddress | None, PlainValidator(lambda v: None if v in (None, "") else parse_peer_address(v))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from muslin.resources.base import Resource
+from muslin.resources.base import ONLY_DEFAULT, NameForm, Resource
 from muslin.resources.fields import Bool, Text
 from muslin.resources.part import Part
 
@@ -23,6 +23,8 @@ class ClusterInformationSpec(Part):
 
 class ClusterInformation(Resource):
     """The one object that says whose cluster this is; cluster-scoped."""
+
+    NAME_FORM: ClassVar[NameForm] = ONLY_DEFAULT
 
     kind: Literal["ClusterInformation"] = "ClusterInformation"
     spec: ClusterInformationSpec = ClusterInformationSpec()

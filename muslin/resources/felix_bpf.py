@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 from pydantic import Field
 
 from muslin.resources.felix_values import Switch
@@ -20,7 +22,8 @@ from muslin.resources.part import Part
 
 __all__ = ["FelixBPF"]
 
-ConnectTimeBalancing = one_of("TCP", "Enabled", "Disabled")
+ConnectTimeBalancing: TypeAlias = Annotated[Text, one_of("TCP", "Enabled", "Disabled")]
+InterfaceFilter: TypeAlias = Annotated[Text, Field(pattern=r"^[a-zA-Z0-9_.*+-]{1,15}$")]
 
 
 class FelixBPF(Part):
@@ -43,7 +46,7 @@ class FelixBPF(Part):
     bpf_export_buffer_size_mb: Int | None = None
     bpf_ext_to_service_connmark: Int | None = Field(default=None, ge=0, le=4294967295)
     bpf_external_service_mode: Text | None = None
-    bpf_force_track_packets_from_ifaces: tuple[Text, ...] | None = None
+    bpf_force_track_packets_from_ifaces: tuple[InterfaceFilter, ...] | None = None
     bpf_host_conntrack_bypass: Bool | None = None
     bpf_host_networked_nat_without_ctlb: Switch | None = None
     bpf_ip_frag_timeout: DurationField | None = None

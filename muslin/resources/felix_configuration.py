@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from muslin.resources.base import Resource
 from muslin.resources.felix_bpf import FelixBPF
+from muslin.resources.felix_checks import FELIX_OBJECT_RULES, FELIX_RULES
 from muslin.resources.felix_dataplane import FelixDataplane, FelixOverlay
 from muslin.resources.felix_process import FelixProcess
 from muslin.resources.fields import SelectorText
+from muslin.resources.validation import ValidationRule
 
 __all__ = ["FelixConfiguration", "FelixConfigurationSpec"]
 
@@ -16,11 +18,15 @@ __all__ = ["FelixConfiguration", "FelixConfigurationSpec"]
 class FelixConfigurationSpec(FelixProcess, FelixDataplane, FelixOverlay, FelixBPF):
     """Every setting; unset ones fall to a less special object, then to the default."""
 
+    RULES: ClassVar[tuple[ValidationRule, ...]] = FELIX_RULES
+
     node_selector: SelectorText | None = None
 
 
 class FelixConfiguration(Resource):
     """Settings of agents; cluster-scoped."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = FELIX_OBJECT_RULES
 
     kind: Literal["FelixConfiguration"] = "FelixConfiguration"
     spec: FelixConfigurationSpec = FelixConfigurationSpec()

@@ -9,6 +9,7 @@ from pydantic import Field
 from muslin.resources.felix_values import (
     AllowAction,
     AWSSrcDstCheck,
+    CheckedRouteTableRange,
     DenyAction,
     NFTablesMode,
     PortNumber,
@@ -32,16 +33,16 @@ from muslin.resources.part import Part
 
 __all__ = ["FelixDataplane", "FelixOverlay"]
 
-ChainInsertMode = any_case("Append", "Insert")
-EndpointToHostAction = any_case("Accept", "Drop", "Return")
-IptablesBackend = any_case("Auto", "Legacy", "NFT")
-L2Reachability = one_of("Disabled", "PodsAndLoadBalancers")
-NATExclusions = one_of("IPPoolsOnly", "IPPoolsAndHostIPs")
-FlowTableOffload = one_of("All", "Disabled")
-ClusterRoutes = one_of("Disabled", "Enabled", "EnabledIPIPOnly", "EnabledNoEncapOnly")
-RouteSource = one_of("CalicoIPAM", "WorkloadIPs")
-LoopPrevention = one_of("Drop", "Reject", "Disabled")
-SourceSpoofing = one_of("Any", "Disabled")
+ChainInsertMode: TypeAlias = Annotated[Text, any_case("Append", "Insert")]
+EndpointToHostAction: TypeAlias = Annotated[Text, any_case("Accept", "Drop", "Return")]
+IptablesBackend: TypeAlias = Annotated[Text, any_case("Auto", "Legacy", "NFT")]
+L2Reachability: TypeAlias = Annotated[Text, one_of("Disabled", "PodsAndLoadBalancers")]
+NATExclusions: TypeAlias = Annotated[Text, one_of("IPPoolsOnly", "IPPoolsAndHostIPs")]
+FlowTableOffload: TypeAlias = Annotated[Text, one_of("All", "Disabled")]
+ClusterRoutes: TypeAlias = Annotated[Text, one_of("Disabled", "Enabled", "EnabledIPIPOnly", "EnabledNoEncapOnly")]
+RouteSource: TypeAlias = Annotated[Text, one_of("CalicoIPAM", "WorkloadIPs")]
+LoopPrevention: TypeAlias = Annotated[Text, one_of("Drop", "Reject", "Disabled")]
+SourceSpoofing: TypeAlias = Annotated[Text, one_of("Any", "Disabled")]
 RoutePriority: TypeAlias = Annotated[Int, Field(ge=1, le=2147483646)]
 
 
@@ -90,7 +91,7 @@ class FelixDataplane(Part):
     route_source: RouteSource | None = None
     route_sync_disabled: Bool | None = None
     route_table_range: RouteTableRange | None = None
-    route_table_ranges: tuple[RouteTableRange, ...] | None = None
+    route_table_ranges: tuple[CheckedRouteTableRange, ...] | None = None
     service_loop_prevention: LoopPrevention | None = None
     sidecar_acceleration_enabled: Bool | None = None
     workload_source_spoofing: SourceSpoofing | None = None

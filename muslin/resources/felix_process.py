@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 from pydantic import Field
 
 from muslin.resources.felix_values import HealthTimeoutOverride, LogSeverity, MetricsHost, PortNumber, Switch
@@ -11,8 +13,10 @@ from muslin.resources.part import Part
 __all__ = ["FelixProcess"]
 
 
-ClientAuth = one_of("NoClientCert", "RequireAnyClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
-FlowLogsEvaluation = one_of("None", "Continuous")
+ClientAuth: TypeAlias = Annotated[
+    Text, one_of("NoClientCert", "RequireAnyClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
+]
+FlowLogsEvaluation: TypeAlias = Annotated[Text, one_of("None", "Continuous")]
 
 
 class FelixProcess(Part):

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Annotated, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import AfterValidator, Field
 
+from muslin.resources.felix_checks import RANGE_RULES
 from muslin.resources.fields import DurationField, Int, LooseNet, Text, any_case, one_of
 from muslin.resources.part import Part
+from muslin.resources.validation import ValidationRule
 
 __all__ = [
-    "AWSSrcDstCheck", "AllowAction", "DenyAction", "HealthTimeoutOverride", "LogSeverity", "MetricsHost", "NFTablesMode", "PortNumber",
-    "ProtoPort", "RouteTableRange", "Switch",
+    "AWSSrcDstCheck", "AllowAction", "CheckedRouteTableRange", "DenyAction", "HealthTimeoutOverride", "LogSeverity",
+    "MetricsHost", "NFTablesMode", "PortNumber", "ProtoPort", "RouteTableRange", "Switch",
 ]  # fmt: skip
 
-LogSeverity = any_case("Trace", "Debug", "Info", "Warning", "Error", "Fatal")
-AllowAction = any_case("Accept", "Return")
-DenyAction = any_case("Drop", "Reject")
-AWSSrcDstCheck = one_of("DoNothing", "Enable", "Disable")
+LogSeverity: TypeAlias = Annotated[Text, any_case("Trace", "Debug", "Info", "Warning", "Error", "Fatal")]
+AllowAction: TypeAlias = Annotated[Text, any_case("Accept", "Return")]
+DenyAction: TypeAlias = Annotated[Text, any_case("Drop", "Reject")]
+AWSSrcDstCheck: TypeAlias = Annotated[Text, one_of("DoNothing", "Enable", "Disable")]
 PortNumber: TypeAlias = Annotated[Int, Field(ge=0, le=65535)]
 
 
@@ -65,6 +67,12 @@ class RouteTableRange(Part):
 
     min: Int
     max: Int
+
+
+class CheckedRouteTableRange(RouteTableRange):
+    """One of several ranges, checked by itself."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = RANGE_RULES
 
 
 class HealthTimeoutOverride(Part):

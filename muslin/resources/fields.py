@@ -21,7 +21,6 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
-    StringConstraints,
 )
 from pydantic_core import PydanticCustomError
 
@@ -54,6 +53,7 @@ __all__ = [
     "InterfaceName",
     "InterfacePattern",
     "LooseNet",
+    "LooseNetWithLength",
     "MacField",
     "Net",
     "Number",
@@ -67,7 +67,6 @@ __all__ = [
     "V6Address",
     "any_case",
     "one_of",
-    "text",
 ]
 
 _T = TypeVar("_T")
@@ -78,13 +77,8 @@ Text: TypeAlias = StrictStr
 Number: TypeAlias = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 
 
-def text(*, longest: int | None = None, pattern: str | None = None) -> Any:
-    """A string of at most so many characters that matches a pattern as a whole."""
-    return Annotated[StrictStr, StringConstraints(max_length=longest, pattern=rf"^(?:{pattern})$" if pattern else None)]
-
-
-def any_case(*allowed: str) -> Any:
-    """One of these words in any case, or empty; kept as written."""
+def any_case(*allowed: str) -> AfterValidator:
+    """Accepts one of these words in any case, or empty; kept as written."""
     folded = {word.casefold() for word in allowed}
 
     def check(value: str) -> str:
@@ -92,18 +86,18 @@ def any_case(*allowed: str) -> Any:
             raise PydanticCustomError("word", "{given}", {"given": value, "allowed": allowed})
         return value
 
-    return Annotated[StrictStr, AfterValidator(check)]
+    return AfterValidator(check)
 
 
-def one_of(*allowed: str) -> Any:
-    """One of these words, exactly; kept as text where a class of its own would say no more."""
+def one_of(*allowed: str) -> AfterValidator:
+    """Accepts one of these words, exactly; kept as text where a class of its own would say no more."""
 
     def check(value: str) -> str:
         if value not in allowed:
             raise PydanticCustomError("word", "{given}", {"given": value, "allowed": allowed})
         return value
 
-    return Annotated[StrictStr, AfterValidator(check)]
+    return AfterValidator(check)
 
 
 def _from_text(parse_text: Callable[[str], _T], *types: type) -> Callable[[Any], _T]:
@@ -123,6 +117,12 @@ _ADDRESSES = (IPv4Address, IPv6Address)
 
 def _loose(value: str) -> Prefix:
     return parse_prefix(value, strict=False)
+
+
+def _with_length(value: str) -> Prefix:
+    if "/" not in value:
+        raise ValueError(f"{value!r} has no length; it must be of type cidr, such as 192.0.2.0/24")
+    return _loose(value)
 
 
 def _one_family(version: int) -> Callable[[str], Address]:
@@ -145,6 +145,8 @@ Net: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(parse_prefix, *_NET
 """A prefix without host bits; a bare address is a prefix of full length."""
 LooseNet: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(_loose, *_NETS))]
 """A prefix that may be written with host bits, which are cut off."""
+LooseNetWithLength: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(_with_length, *_NETS))]
+"""The same, but a bare address is refused."""
 AddressField: TypeAlias = Annotated[Address, PlainValidator(_from_text(parse_address, *_ADDRESSES))]
 V4Address: TypeAlias = Annotated[IPv4Address, PlainValidator(_from_text(_one_family(4), IPv4Address))]
 V6Address: TypeAlias = Annotated[IPv6Address, PlainValidator(_from_text(_one_family(6), IPv6Address))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["FrozenDict", "freeze", "thaw"]
+__all__ = ["FrozenDict", "freeze"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -24,7 +24,7 @@ class FrozenDict(dict[_K, _V]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a FrozenDict cannot be changed; build a new one")
 
-    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
 
     def __reduce__(self) -> tuple[type[FrozenDict[_K, _V]], tuple[dict[_K, _V]]]:
         return type(self), (dict(self),)
@@ -36,13 +36,4 @@ def freeze(value: Any) -> Any:
         return FrozenDict((key, freeze(item)) for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)
-    return value
-
-
-def thaw(value: Any) -> Any:
-    """The inverse of `freeze`: plain dictionaries and lists."""
-    if isinstance(value, dict):
-        return {key: thaw(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [thaw(item) for item in value]
     return value

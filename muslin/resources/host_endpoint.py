@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from muslin.resources.base import Resource
-from muslin.resources.fields import AddressField, Int, ProtocolField, Text, text
+from muslin.resources.endpoint_checks import HOST_RULES, PORT_RULES
+from muslin.resources.fields import AddressField, Int, ProtocolField, Text
 from muslin.resources.part import Part
+from muslin.resources.validation import ValidationRule
 
 __all__ = ["EndpointPort", "HostEndpoint", "HostEndpointSpec"]
 
 
 class EndpointPort(Part):
     """A named port of a host."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = PORT_RULES
 
     name: Text
     protocol: ProtocolField
@@ -24,7 +28,9 @@ class EndpointPort(Part):
 class HostEndpointSpec(Part):
     """Which interfaces of which node; `interface_name` `*` means all of them."""
 
-    node: text(longest=253) | None = None  # type: ignore[valid-type]
+    RULES: ClassVar[tuple[ValidationRule, ...]] = HOST_RULES
+
+    node: Annotated[Text, Field(max_length=253)] | None = None
     interface_name: Text | None = None
     expected_ips: tuple[AddressField, ...] = ()
     profiles: tuple[Text, ...] = ()
@@ -35,4 +41,4 @@ class HostEndpoint(Resource):
     """An interface of a machine; cluster-scoped."""
 
     kind: Literal["HostEndpoint"] = "HostEndpoint"
-    spec: HostEndpointSpec = HostEndpointSpec()
+    spec: HostEndpointSpec

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import ClassVar, Literal
 
 from muslin.resources.base import Resource
 from muslin.resources.fields import Bool, Int, Net, SelectorText, Text
 from muslin.resources.part import Part
+from muslin.resources.pool_checks import POOL_CHANGE_RULES, POOL_RULES
+from muslin.resources.validation import ChangeRule, ValidationRule
 
 __all__ = [
     "AllowedUse",
@@ -45,6 +47,9 @@ class AssignmentMode(enum.Enum):
 
 class IPPoolSpec(Part):
     """What the operator wants of a pool."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = POOL_RULES
+    CHANGE_RULES: ClassVar[tuple[ChangeRule, ...]] = POOL_CHANGE_RULES
 
     cidr: Net
     block_size: Int | None = None

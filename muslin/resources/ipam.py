@@ -8,14 +8,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from muslin.resources.base import Resource
-from muslin.resources.fields import Bool, Int, Net, StringMap, Text, text
+from muslin.resources.base import ONLY_DEFAULT, NameForm, Resource
+from muslin.resources.fields import Bool, Int, Net, StringMap, Text
 from muslin.resources.frozen import FrozenDict
 from muslin.resources.part import Part
 
 __all__ = [
     "AffinityState", "AffinityType", "AllocationAttribute", "BlockAffinity", "BlockAffinitySpec", "IPAMBlock",
-    "IPAMBlockSpec", "IPAMConfiguration", "IPAMConfigurationSpec", "IPAMHandle", "IPAMHandleSpec", "VMAddressPersistence",
+    "IPAMBlockSpec", "IPAMConfiguration", "IPAMConfigurationSpec", "IPAMHandle", "IPAMHandleSpec",
+    "VMAddressPersistence",
 ]  # fmt: skip
 
 Counts = Annotated[Mapping[Text, Int], AfterValidator(FrozenDict)]
@@ -42,7 +43,7 @@ class IPAMBlockSpec(Part):
     )
 
     cidr: Net
-    affinity: text(pattern=r"(host|virtual):[a-zA-Z0-9\.\-_]+") | None = None  # type: ignore[valid-type]
+    affinity: Annotated[Text, Field(pattern=r"^(host|virtual):[a-zA-Z0-9\.\-_]+$")] | None = None
     affinity_claim_time: Text | None = None
     allocations: tuple[Int | None, ...] = ()
     unallocated: tuple[Int, ...] = ()
@@ -138,6 +139,8 @@ class IPAMConfigurationSpec(Part):
 
 class IPAMConfiguration(Resource):
     """Settings of address management; cluster-scoped, the only name is `default`."""
+
+    NAME_FORM: ClassVar[NameForm] = ONLY_DEFAULT
 
     kind: Literal["IPAMConfiguration"] = "IPAMConfiguration"
     spec: IPAMConfigurationSpec = IPAMConfigurationSpec()

@@ -13,7 +13,7 @@ from muslin.resources.places import FieldPath, Places, place_of
 from muslin.resources.problems import nearest, problems_of
 from muslin.resources.registry import KINDS
 
-__all__ = ["dump", "load"]
+__all__ = ["dump", "load", "refused_changes"]
 
 
 def load(obj: Any, places: Places | None = None, file: str | None = None) -> Resource:
@@ -48,6 +48,8 @@ def load(obj: Any, places: Places | None = None, file: str | None = None) -> Res
         return model.model_validate(dict(obj), by_alias=True, by_name=False)
     except ValidationError as error:
         raise BadInput(problems_of(error, model, places, file)) from None
+    except RecursionError:
+        raise refuse((), "the object is nested too deeply", "flatten it") from None
 
 
 def dump(resource: Resource) -> dict[str, Any]:
@@ -56,3 +58,16 @@ def dump(resource: Resource) -> dict[str, Any]:
     Keys stand in the order apiVersion, kind, metadata, spec, status. A new value each time; the caller may change it.
     """
     return resource.to_json()
+
+
+def refused_changes(
+    old: Resource, new: Resource, places: Places | None = None, file: str | None = None
+) -> tuple[Problem, ...]:
+    """What forbids replacing one resource by another of the same key; empty if nothing does."""
+    return tuple(
+        Problem(
+            rule.message, str(place_of(("spec",), places, file)), rule.fix, f"{type(new.spec).__name__} {rule.name}"
+        )
+        for rule in type(new.spec).CHANGE_RULES
+        if not rule.holds(old.spec, new.spec)
+    )

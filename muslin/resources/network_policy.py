@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from muslin.resources.base import Resource
+from muslin.resources.base import POLICY_NAME, NameForm, Resource
 from muslin.resources.policy import PolicySpec
 
 __all__ = ["NetworkPolicy", "NetworkPolicySpec"]
@@ -18,6 +18,7 @@ class NetworkPolicy(Resource):
     """A policy of one namespace."""
 
     NAMESPACED: ClassVar[bool] = True
+    NAME_FORM: ClassVar[NameForm] = POLICY_NAME
 
     kind: Literal["NetworkPolicy"] = "NetworkPolicy"
     spec: NetworkPolicySpec = NetworkPolicySpec()

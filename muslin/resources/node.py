@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from muslin.resources.base import Resource
 from muslin.resources.fields import (
@@ -18,6 +18,7 @@ from muslin.resources.fields import (
     V6Address,
 )
 from muslin.resources.part import Part
+from muslin.resources.validation import ValidationRule, cel
 
 __all__ = [
     "Node", "NodeAddress", "NodeAddressType", "NodeBGP", "NodeInterface", "NodeSpec", "NodeStatus", "NodeWireguard",
@@ -27,6 +28,16 @@ __all__ = [
 
 class NodeBGP(Part):
     """A node's BGP identity; addresses carry the length of the network they stand in."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = (
+        cel(
+            "not-empty",
+            "size(self) > 0",
+            "Spec.BGP should not be empty",
+            lambda bgp: any(value is not None for _, value in bgp),
+            fix="set an address, or remove bgp",
+        ),
+    )
 
     as_number: AsNumberField | None = None
     ipv4_address: Annotated[InterfaceAddressField | None, EMPTY_IS_UNSET] = None

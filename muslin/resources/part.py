@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import enum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from muslin.resources.durations import Duration
 from muslin.resources.ports import NamedPort, PortRange, print_port
 from muslin.resources.protocols import Protocol, print_protocol
 from muslin.resources.spelling import calico_name
-from muslin.resources.validation import Breach, ChangeRule, ValidationRule
+from muslin.resources.validation import ChangeRule, ValidationRule
 
 __all__ = ["BROKEN_RULES", "Part", "rules_of"]
 
 BROKEN_RULES: Final = "broken_rules"
 """Type of the pydantic error that carries every breach of a model's rules, as `ctx["breaches"]`."""
-
-_PRINTED_AS_TEXT = (
-    IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, Duration,
-)  # fmt: skip
 
 
 class Part(BaseModel):
@@ -46,10 +43,18 @@ class Part(BaseModel):
     CHANGE_RULES: ClassVar[tuple[ChangeRule, ...]] = ()
     ALWAYS_WRITTEN: ClassVar[frozenset[str]] = frozenset()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_unset(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or None not in given.values():
+            return given
+        known = _known(cls)
+        return {key: value for key, value in given.items() if value is not None or key not in known}
+
     @model_validator(mode="after")
     def _keep_rules(self) -> Self:
         breaches = tuple(
-            Breach(breach.what, breach.path, breach.fix or rule.fix)
+            replace(breach, fix=breach.fix or rule.fix, source=f"{type(self).__name__} {rule.name}")
             for rule in rules_of(type(self))
             for breach in rule.find(self)
         )
@@ -71,6 +76,12 @@ class Part(BaseModel):
         return written
 
 
+@cache
+def _known(model: type[Part]) -> frozenset[str]:
+    return frozenset(spelt for name, field in model.model_fields.items() for spelt in (name, field.alias or name))
+
+
+@cache
 def rules_of(model: type[Part]) -> tuple[ValidationRule, ...]:
     """Every rule over values of this model, those of its base classes first."""
     own = model.__dict__.get("RULES", ())
@@ -102,8 +113,5 @@ def _print(value: Any) -> Any:
             return int(value)
         case float():
             return int(value) if value.is_integer() else value
-        case str():
+        case _:  # text, and every value of the field that is written as text
             return str(value)
-        case _ if isinstance(value, _PRINTED_AS_TEXT) or hasattr(value, "__str__"):
-            return str(value)
-    raise AssertionError(f"no JSON form is defined for {type(value).__name__}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import ClassVar, Final
 
 from pydantic import Field
 
 from muslin.resources.fields import Number, SelectorText, Text
 from muslin.resources.part import Part
+from muslin.resources.policy_direction_checks import POLICY_RULES
 from muslin.resources.policy_rules import Rule
+from muslin.resources.validation import ValidationRule
 
 __all__ = ["DEFAULT_TIER", "PerformanceHint", "PolicySpec", "PolicyType"]
 
@@ -31,6 +33,8 @@ class PerformanceHint(enum.Enum):
 
 class PolicySpec(Part):
     """Endpoints, directions and rules of a policy."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = POLICY_RULES
 
     tier: Text | None = None
     order: Number | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,10 +15,11 @@ from muslin.resources.fields import (
     SelectorText,
     StringMap,
     Text,
-    text,
 )
 from muslin.resources.frozen import FrozenDict
 from muslin.resources.part import Part
+from muslin.resources.policy_checks import ENTITY_RULES, HTTP_RULES, ICMP_RULES, RULE_RULES
+from muslin.resources.validation import ValidationRule
 
 __all__ = [
     "EntityRule", "HTTPMatch", "HTTPPath", "ICMPMatch", "Rule", "RuleAction", "RuleMetadata", "ServiceAccountMatch",
@@ -37,6 +39,8 @@ class RuleAction(enum.Enum):
 class ICMPMatch(Part):
     """An ICMP type, and a code of it."""
 
+    RULES: ClassVar[tuple[ValidationRule, ...]] = ICMP_RULES
+
     type: Int | None = Field(default=None, ge=0, le=254)
     code: Int | None = Field(default=None, ge=0, le=255)
 
@@ -51,19 +55,21 @@ class ServiceAccountMatch(Part):
 class ServiceMatch(Part):
     """Endpoints behind a service."""
 
-    name: text(longest=253) | None = None  # type: ignore[valid-type]
-    namespace: text(longest=253) | None = None  # type: ignore[valid-type]
+    name: Annotated[Text, Field(max_length=253)] | None = None
+    namespace: Annotated[Text, Field(max_length=253)] | None = None
 
 
 class HTTPPath(Part):
     """A path of a request, exact or by prefix."""
 
-    exact: text(longest=1024) | None = None  # type: ignore[valid-type]
-    prefix: text(longest=1024) | None = None  # type: ignore[valid-type]
+    exact: Annotated[Text, Field(max_length=1024)] | None = None
+    prefix: Annotated[Text, Field(max_length=1024)] | None = None
 
 
 class HTTPMatch(Part):
     """Requests of HTTP by method and path."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = HTTP_RULES
 
     methods: tuple[Text, ...] = Field(default=(), max_length=20)
     paths: tuple[HTTPPath, ...] = Field(default=(), max_length=20)
@@ -77,6 +83,8 @@ class RuleMetadata(Part):
 
 class EntityRule(Part):
     """One end of a flow; all that is set must match."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = ENTITY_RULES
 
     nets: tuple[Net, ...] = Field(default=(), max_length=256)
     selector: SelectorText | None = None
@@ -92,8 +100,10 @@ class EntityRule(Part):
 class Rule(Part):
     """One rule: an action for the packets that match everything set here."""
 
+    RULES: ClassVar[tuple[ValidationRule, ...]] = RULE_RULES
+
     action: RuleAction
-    ip_version: Int | None = None
+    ip_version: Literal[4, 6] | None = None
     protocol: ProtocolField | None = None
     icmp: ICMPMatch | None = None
     not_protocol: ProtocolField | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -33,57 +33,65 @@ def problems_of(
     """Every problem that pydantic found in an object, in the order of the fields, each once."""
     found: dict[Problem, None] = {}
     for details in error.errors(include_url=False):
-        for path, what, fix in _translate(details, model):
-            found[Problem(what, str(place_of(path, places, file)), fix)] = None
+        if details["type"] == BROKEN_RULES:
+            for breach in details["ctx"]["breaches"]:
+                where = str(place_of((*details["loc"], *breach.path), places, file))
+                found[Problem(breach.what, where, breach.fix, breach.source)] = None
+            continue
+        path, what, fix = _translate(details, model)
+        found[Problem(what, str(place_of(path, places, file)), fix)] = None
     return tuple(found)
 
 
-def _translate(details: ErrorDetails, model: type[Part]) -> Iterator[tuple[FieldPath, str, str]]:
+def _translate(details: ErrorDetails, model: type[Part]) -> tuple[FieldPath, str, str]:
     path: FieldPath = details["loc"]
     context: Mapping[str, Any] = details.get("ctx", {})
     given, name = _show(details["input"]), _name(path)
     match details["type"]:
-        case "broken_rules":
-            for breach in context["breaches"]:
-                yield (*path, *breach.path), breach.what, breach.fix or "change it so that the rule holds"
         case "extra_forbidden":
-            yield path, f"unknown field {name!r}", _fix_unknown(str(path[-1]), model, path[:-1])
+            return path, f"unknown field {name!r}", _fix_unknown(str(path[-1]), model, path[:-1])
         case "missing":
-            yield path, f"{name!r} is missing", f"set {name}"
+            return path, f"{name!r} is missing", f"set {name}"
         case "enum" | "literal_error" | "word":
             allowed = _allowed(context)
             meant = nearest(str(details["input"]), allowed)
             listed = ", ".join(f'"{word}"' for word in allowed)
             fix = f"did you mean {meant}?" if meant else f"use one of {', '.join(allowed)}"
-            yield path, f"{given} is not allowed for {name!r}; supported values: {listed}", fix
+            return path, f"{given} is not allowed for {name!r}; supported values: {listed}", fix
         case "value_error":
-            yield path, str(context["error"]), f"correct {name}"
+            return path, str(context["error"]), f"correct {name}"
         case "string_type" | "string_sub_type" | "string_unicode":
-            yield path, f"{name!r} must be text, not {given}", "write it in quotes"
+            return path, f"{name!r} must be text, not {given}", "write it in quotes"
         case "bool_type":
-            yield path, f"{name!r} must be true or false, not {given}", "write true or false, without quotes"
+            return path, f"{name!r} must be true or false, not {given}", "write true or false, without quotes"
         case "int_type" | "int_from_float" | "int_parsing" | "int_parsing_size":
-            yield path, f"{name!r} must be a whole number, not {given}", "write a whole number, without quotes"
+            return path, f"{name!r} must be a whole number, not {given}", "write a whole number, without quotes"
         case "float_type" | "float_parsing" | "finite_number":
-            yield path, f"{name!r} must be a number, not {given}", "write a number, without quotes"
+            return path, f"{name!r} must be a number, not {given}", "write a number, without quotes"
         case "tuple_type" | "list_type" | "iterable_type":
-            yield path, f"{name!r} must be a list, not {given}", "write a list, each entry on a line beginning with '-'"
+            return (
+                path,
+                f"{name!r} must be a list, not {given}",
+                "write a list, each entry on a line beginning with '-'",
+            )
         case "model_type" | "model_attributes_type" | "dict_type" | "mapping_type" | "dict_attributes_type":
-            yield path, f"{name!r} must be a mapping of fields, not {given}", "write fields and values below it"
+            return path, f"{name!r} must be a mapping of fields, not {given}", "write fields and values below it"
         case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
-            yield (
+            return (
                 path,
                 f"{given} is out of range for {name!r}",
                 f"{name} must be {_BOUNDS[details['type']]} {_bound(context)}",
             )
         case "string_too_long":
-            yield path, f"{name!r} is too long", f"use at most {context['max_length']} characters"
+            return path, f"{name!r} is too long", f"use at most {context['max_length']} characters"
         case "string_pattern_mismatch":
-            yield path, f"{given} has not the form of {name!r}", f"it must match {context['pattern']}"
+            return path, f"{given} has not the form of {name!r}", f"it must match {context['pattern']}"
+        case "too_short" | "string_too_short":
+            return path, f"{name!r} must not be empty", f"set {name}"
         case "too_long":
-            yield path, f"{name!r} must have at most {context['max_length']} items", "remove entries"
+            return path, f"{name!r} must have at most {context['max_length']} items", "remove entries"
         case _:
-            yield path, f"{given} is not allowed for {name!r}", f"correct {name}"
+            return path, f"{given} is not allowed for {name!r}", f"correct {name}"
 
 
 _BOUNDS = {"greater_than_equal": "at least", "greater_than": "over", "less_than_equal": "at most", "less_than": "under"}

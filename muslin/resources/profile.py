@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import ClassVar, Literal
 
 from muslin.resources.base import Resource
 from muslin.resources.fields import StringMap
 from muslin.resources.frozen import FrozenDict
+from muslin.resources.names import label_problems
 from muslin.resources.part import Part
 from muslin.resources.policy_rules import Rule
+from muslin.resources.validation import Breach, ValidationRule, go
 
 __all__ = ["Profile", "ProfileSpec"]
 
 
+def _labels(spec: ProfileSpec) -> Iterator[Breach]:
+    for key, problem in label_problems(spec.labels_to_apply):
+        yield Breach(f"label {key!r} = {spec.labels_to_apply[key]!r}: {problem}", ("labelsToApply", key))
+
+
 class ProfileSpec(Part):
     """Rules that apply after all policies, and labels given to the endpoints."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = (
+        go("labels", "labels have qualified keys and short values", _labels, fix="shorten or correct the label"),
+    )
 
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()

@@ -8,7 +8,7 @@ __all__ = ["Protocol", "parse_protocol", "print_protocol"]
 
 _NUMBERS: Final = {"ICMP": 1, "TCP": 6, "UDP": 17, "ICMPv6": 58, "SCTP": 132, "UDPLite": 136}
 _NAMES: Final = {number: name for name, number in _NUMBERS.items()}
-_BY_FOLDED: Final = {name.casefold(): name for name in _NUMBERS}
+_CHOICE: Final = f"{', '.join(_NUMBERS)} or a number 1..255"
 _WITH_PORTS: Final = frozenset({6, 17, 132})
 
 
@@ -27,14 +27,15 @@ class Protocol:
     written: int | str
 
     def __init__(self, written: int | str) -> None:
+        number: int
+        spelt: int | str
         if isinstance(written, str):
-            name = _BY_FOLDED.get(written.casefold())
-            if name is not None:
-                number, spelt = _NUMBERS[name], name
+            if written in _NUMBERS:
+                number, spelt = _NUMBERS[written], written
             elif written.isascii() and written.isdigit() and len(written) <= 3:
                 number = spelt = int(written)
             else:
-                raise ValueError(f"{written!r} is not a protocol: {', '.join(_NUMBERS)} or a number 1..255")
+                raise ValueError(f"{written!r} is not a protocol, protocol name invalid: {_CHOICE}")
         else:
             number = spelt = written
         if isinstance(written, bool) or not 1 <= number <= 255:
@@ -72,11 +73,11 @@ class Protocol:
 
 
 def parse_protocol(value: Any) -> Protocol:
-    """A protocol from JSON: a name in any case, a number, or a number in a string. Raises ValueError."""
+    """A protocol from JSON: a name, a number, or a number in a string. Raises ValueError."""
     if isinstance(value, Protocol):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError(f"{value!r} is not a protocol: {', '.join(_NUMBERS)} or a number 1..255")  # noqa: TRY004
+        raise ValueError(f"{value!r} is not a protocol: {_CHOICE}")  # noqa: TRY004
     return Protocol(value)
 
 

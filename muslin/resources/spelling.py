@@ -7,10 +7,11 @@ from typing import Final
 
 __all__ = ["calico_name"]
 
-_UPPER: Final = {
-    word.casefold(): word
-    for word in ["AS", "BGP", "CIDR", "CIDRs", "CA", "CTLB", "DNAT", "DSCP", "DSR", "GRO", "GUID", "HTTP", "ICMP", "ID", "IP", "IPIP", "IPs", "IPv4", "IPv6", "IPSets", "JIT", "L2", "L3", "MAC", "MB", "MTU", "NAT", "NATs", "NAT", "PSNAT", "CPU", "RPF", "TTL", "UID", "URI", "URL", "VM", "VNI", "VXLAN", "XDP", "UDP", "CAFile", "GC"]
-}
+_WORDS: Final = (
+    "AS BGP CIDR CIDRs CA CTLB DNAT DSCP DSR GRO GUID HTTP ICMP ID IP IPIP IPs IPv4 IPv6 IPSets JIT L2 L3 MAC MB MTU "
+    "NAT NATs PSNAT CPU RPF TTL UID URI URL VM VNI VXLAN XDP UDP GC"
+)
+_UPPER: Final = {word.casefold(): word for word in _WORDS.split()}
 """Words written so anywhere but at the beginning of a name, where they are in lower case."""
 
 

@@ -17,11 +17,15 @@ __all__ = ["Breach", "ChangeRule", "ValidationRule", "cel", "go"]
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One place where a rule does not hold; `path` is relative to the value the rule is about."""
+    """One place where a rule does not hold; `path` is relative to the value the rule is about.
+
+    `fix` overrides the rule's own; `source`, model and name of the rule, is filled in by the model.
+    """
 
     what: str
     path: FieldPath = ()
     fix: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

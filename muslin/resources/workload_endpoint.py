@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from muslin.resources.base import Resource
+from muslin.resources.endpoint_checks import WORKLOAD_PORT_RULES, WORKLOAD_RULES
 from muslin.resources.fields import (
     EMPTY_IS_UNSET,
     AddressField,
@@ -22,6 +23,7 @@ from muslin.resources.fields import (
     V6Address,
 )
 from muslin.resources.part import Part
+from muslin.resources.validation import ValidationRule
 
 __all__ = ["IPNAT", "WorkloadEndpoint", "WorkloadEndpointPort", "WorkloadEndpointSpec"]
 
@@ -36,6 +38,8 @@ class IPNAT(Part):
 class WorkloadEndpointPort(Part):
     """A port of a workload: named, or mapped to a port of the host, or both."""
 
+    RULES: ClassVar[tuple[ValidationRule, ...]] = WORKLOAD_PORT_RULES
+
     name: Text = ""
     protocol: ProtocolField
     port: Int = Field(ge=1, le=65535)
@@ -45,6 +49,8 @@ class WorkloadEndpointPort(Part):
 
 class WorkloadEndpointSpec(Part):
     """Where a workload runs, its interface and its addresses."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = WORKLOAD_RULES
 
     orchestrator: Text | None = None
     workload: Text | None = None
@@ -71,4 +77,4 @@ class WorkloadEndpoint(Resource):
     NAMESPACED: ClassVar[bool] = True
 
     kind: Literal["WorkloadEndpoint"] = "WorkloadEndpoint"
-    spec: WorkloadEndpointSpec = WorkloadEndpointSpec()
+    spec: WorkloadEndpointSpec

@@ -1,0 +1,133 @@
+"""Rules over FelixConfiguration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+
+from muslin.resources.names import LABEL
+from muslin.resources.validation import Breach, ValidationRule, cel, go
+
+if TYPE_CHECKING:
+    from muslin.resources.felix_configuration import FelixConfiguration, FelixConfigurationSpec
+
+__all__ = ["FELIX_OBJECT_RULES", "FELIX_RULES", "RANGE_RULES"]
+
+_REGION = re.compile(LABEL)
+_LONGEST_REGION = 47
+_MOST_TABLES = 0xFFFF
+
+
+def _is_address(text: str | None, version: int) -> bool:
+    if not text:
+        return True
+    try:
+        return ip_address(text).version == version
+    except ValueError:
+        return False
+
+
+def _address_rule(field: str, name: str, version: int) -> ValidationRule:
+    holds: Callable[[FelixConfigurationSpec], bool] = lambda spec: _is_address(getattr(spec, name), version)  # noqa: E731
+    return cel(
+        f"{field}-is-ipv{version}",
+        f"!has(self.{field}) || size(self.{field}) == 0 || "
+        f"(isIP(self.{field}) && ip(self.{field}).family() == {version})",
+        f"{field} must be a valid IPv{version} address",
+        holds,
+        path=(field,),
+        fix="write an address without a length",
+    )
+
+
+def _outside_nodes(spec: FelixConfigurationSpec) -> Iterator[Breach]:
+    for index, text in enumerate(spec.external_nodes_list or ()):
+        try:
+            version = ip_network(text, strict=False).version
+        except ValueError:
+            yield Breach(f"{text!r} has invalid CIDR(s)", ("externalNodesList", index))
+            continue
+        if version != 4:
+            yield Breach(f"{text!r} has invalid IPv6 CIDR", ("externalNodesList", index))
+
+
+def _region(spec: FelixConfigurationSpec) -> Iterator[Breach]:
+    region = spec.openstack_region
+    if region and not _REGION.fullmatch(region):
+        yield Breach("must be a valid DNS label", ("openstackRegion",))
+    elif region and len(region) > _LONGEST_REGION:
+        yield Breach("is too long", ("openstackRegion",))
+
+
+def _tables(spec: FelixConfigurationSpec) -> Iterator[Breach]:
+    ranges = spec.route_table_ranges or ()
+    if sum(max(0, each.max - each.min + 1) for each in ranges) > _MOST_TABLES:
+        yield Breach("targets too many tables", ("routeTableRanges",))
+
+
+FELIX_RULES: Final[tuple[ValidationRule, ...]] = (
+    cel(
+        "one-form-of-ranges",
+        "!(has(self.routeTableRange) && has(self.routeTableRanges))",
+        "routeTableRange and routeTableRanges cannot both be set",
+        lambda spec: spec.route_table_range is None or spec.route_table_ranges is None,
+        path=("routeTableRange",),
+        fix="remove routeTableRange, which is deprecated",
+    ),
+    cel(
+        "range-in-bounds",
+        "!has(self.routeTableRange) || (self.routeTableRange.min >= 1 && self.routeTableRange.max <= 250 && "
+        "self.routeTableRange.min <= self.routeTableRange.max)",
+        "must be a range of route table indices within 1..250",
+        lambda spec: (
+            spec.route_table_range is None or 1 <= spec.route_table_range.min <= spec.route_table_range.max <= 250
+        ),
+        path=("routeTableRange",),
+        fix="choose min and max from 1 to 250, min first",
+    ),
+    _address_rule("natOutgoingAddress", "nat_outgoing_address", 4),
+    _address_rule("deviceRouteSourceAddress", "device_route_source_address", 4),
+    _address_rule("deviceRouteSourceAddressIPv6", "device_route_source_address_ipv6", 6),
+    go("outside-nodes", "externalNodesList holds IPv4 prefixes", _outside_nodes, fix="write an IPv4 prefix"),
+    go("region", "openstackRegion is a short DNS label", _region, fix="at most 47 lower case letters, digits and '-'"),
+    go("tables", "not too many routing tables", _tables, fix="at most 65535 tables in all ranges together"),
+)
+
+RANGE_RULES: Final[tuple[ValidationRule, ...]] = (
+    cel(
+        "min-not-over-max",
+        "self.min <= self.max",
+        "min must not be greater than max",
+        lambda tables: tables.min <= tables.max,
+        path=("min",),
+        fix="exchange min and max",
+    ),
+    cel(
+        "min-positive",
+        "self.min >= 1",
+        "min must be at least 1",
+        lambda tables: tables.min >= 1,
+        path=("min",),
+        fix="begin at 1 or above",
+    ),
+)
+
+
+def _for_all_or_one(configuration: FelixConfiguration) -> bool:
+    name = configuration.metadata.name
+    return name == "default" or name.startswith("node.")
+
+
+FELIX_OBJECT_RULES: Final[tuple[ValidationRule, ...]] = (
+    cel(
+        "selector-needs-own-name",
+        "!has(self.spec.nodeSelector) || size(self.spec.nodeSelector) == 0 || "
+        "!(self.metadata.name == 'default' || self.metadata.name.startsWith('node.'))",
+        "nodeSelector must not be set on the 'default' or per-node ('node.*') FelixConfiguration",
+        lambda configuration: not configuration.spec.node_selector or not _for_all_or_one(configuration),
+        path=("spec", "nodeSelector"),
+        fix="give the object another name, or remove nodeSelector",
+    ),
+)
