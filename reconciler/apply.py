@@ -8,6 +8,7 @@ about to do, before the first write, and what we did, after the last.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound
@@ -117,10 +118,8 @@ async def _take(datastore: Datastore, step: Step, outcome: Outcome, wrote: Calla
 
 async def _write(datastore: Datastore, step: Step) -> Entry | None:
     if step.action is Action.DELETE:
-        try:
+        with suppress(NotFound):
             await datastore.delete(step.key, step.revision)
-        except NotFound:
-            pass
         return None
     if step.revision is not None:
         return await datastore.update(step.key, step.value, step.revision)

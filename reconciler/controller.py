@@ -8,11 +8,11 @@ whatever the branch says meanwhile. Clock, randomness, datastore and source are 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from muslin.datastore.protocol import Conflict, Datastore, Entry
 from muslin.errors import MuslinError, Problem, Unavailable
@@ -92,8 +92,7 @@ class Controller:
             on_failure=self._failed,
         )
         self._live = Live(datastore, (*declarable(), _CLUSTER.kind), random=random, changed=self._loop.wake)
-        self._once = False
-        self._failures_left = 0
+        self._stopped = asyncio.Event()
         self.last: Status | None = None
 
     def wake(self) -> None:
@@ -103,12 +102,13 @@ class Controller:
     def stop(self) -> None:
         """End `run` after the look that is under way."""
         self._loop.stop()
+        self._stopped.set()
 
     async def run(self) -> None:
         """Look whenever woken or due, until stopped or cancelled."""
         following = asyncio.ensure_future(self._live.run())
         try:
-            await _either(following, self._live.in_sync.wait())
+            await _either(following, self._may_begin())
             await _either(following, self._loop.run())
         finally:
             following.cancel()
@@ -140,6 +140,15 @@ class Controller:
                     self._live.wrote(key, entry)
         assert self.last is not None
         return self.last
+
+    async def _may_begin(self) -> None:
+        """Until the first full copy is here, or we are stopped while the datastore is away."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._live.in_sync, self._stopped)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
 
     async def _look(self) -> None:
         """One whole look: choose the commit, plan, apply, say."""
@@ -177,6 +186,7 @@ class Controller:
             self._say(EventKind.COMMIT_ACCEPTED, f"{len(choice.reading.resources)} resources", commit)
         outcome = Outcome()
         if proposed:
+            self._live.about_to_write()
             outcome = await apply(self._datastore, proposed, ledger, wrote=self._live.wrote)
         repairs = self._report(proposed, outcome)
         status = replace(
@@ -339,11 +349,11 @@ def _fetch(head: Head) -> dict[str, str]:
     }
 
 
-async def _either(following: asyncio.Future[None], deed: object) -> None:
+async def _either(following: asyncio.Future[None], deed: Coroutine[Any, Any, None]) -> None:
     """Wait for the deed; a watch that ends by a fault of the program ends the deed as well."""
-    task = asyncio.ensure_future(deed)  # type: ignore[call-overload]
+    task = asyncio.ensure_future(deed)
     try:
-        await asyncio.wait({following, task}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((following, task), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             following.result()
         else:

@@ -57,6 +57,7 @@ class Live:
         self._entries: dict[Key, Entry] = {}
         self._canonical: dict[Key, tuple[Revision, Json]] = {}
         self._awaited: dict[Key, Revision | None] = {}
+        self._told: dict[Key, list[Revision | None]] = {}
         self._loop = Loop(self._follow, random=random, retryable=(Unavailable, Conflict, Compacted))
         self.in_sync = asyncio.Event()
 
@@ -76,11 +77,17 @@ class Live:
             known = self._canonical[entry.key] = (entry.revision, canonical(entry.value))
         return known[1]
 
+    def about_to_write(self) -> None:
+        """Remember what the watch tells from now on: it may tell our own write before the write's answer is here."""
+        self._told.clear()
+
     def wrote(self, key: Key, entry: Entry | None) -> None:
         """Take over what we wrote ourselves (None: deleted), before the watch tells it.
 
         Until the watch has told it, older news about this object are not believed.
         """
+        if (entry.revision if entry is not None else None) in self._told.get(key, ()):
+            return
         self._awaited[key] = entry.revision if entry is not None else None
         self._put(key, entry)
 
@@ -91,6 +98,7 @@ class Live:
         different = entries != self._entries
         self._entries = entries
         self._awaited.clear()
+        self._told.clear()
         self._canonical = {key: known for key, known in self._canonical.items() if key in entries}
         caught_up = False
         try:
@@ -110,6 +118,7 @@ class Live:
 
     def _take(self, change: Change) -> bool:
         """Put a change into the copy; False for what we knew already."""
+        self._told.setdefault(change.key, []).append(None if change.value is None else change.revision)
         if change.key in self._awaited:
             awaited = self._awaited[change.key]
             if (change.value is None and awaited is None) or (change.value is not None and change.revision == awaited):

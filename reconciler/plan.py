@@ -8,7 +8,7 @@ the ledger calls ours, and still is what we applied, is ever removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -109,7 +109,7 @@ class Plan:
     steps: tuple[Step, ...] = ()
     unchanged: int = 0
     blocked: tuple[Blocked, ...] = ()
-    record: Mapping[Key, Json] = MappingProxyType({})
+    record: Mapping[Key, Json] = field(default_factory=dict)
     forget: tuple[Key, ...] = ()
 
     def __bool__(self) -> bool:

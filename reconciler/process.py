@@ -1,0 +1,129 @@
+"""The reconciler process: options, the wake socket, the log, and the controller over a mirror and a datastore."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+from muslin.datastore.embedded import EmbeddedDatastore
+from muslin.errors import BadInput, MuslinError, Problem
+from reconciler.controller import Controller, Settings
+from reconciler.plan import Budget
+from reconciler.source import GitSource
+from reconciler.status import Event
+
+__all__ = ["main", "wake_socket"]
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="muslin reconcile",
+        description="Keep a datastore in line with the mirror that `muslin fetch` keeps. Runs no code from it.",
+    )
+    parser.add_argument("--mirror", required=True, type=Path, help="the fetcher's folder")
+    parser.add_argument("--path", default=".", help="the folder inside the repository that is read (.)")
+    parser.add_argument("--datastore", required=True, type=Path, help="the embedded datastore's file")
+    parser.add_argument("--wake", type=Path, help="datagram socket on which the fetcher pokes")
+    parser.add_argument("--set", default="default", dest="set_name", help="name of the ledger and status (default)")
+    parser.add_argument("--interval", type=float, default=60.0, help="seconds between looks without a wake-up (60)")
+    parser.add_argument("--max-deletes", type=float, default=0.5, help="part of ours that one commit may remove (0.5)")
+    parser.add_argument("--allow-empty", action="store_true", help="let a commit that declares nothing remove all")
+    parser.add_argument("--json", action="store_true", help="log one JSON object a line")
+    parser.add_argument("--once", action="store_true", help="look once; exit status 1 if anything is held or failed")
+    return parser.parse_args(argv)
+
+
+@contextlib.contextmanager
+def wake_socket(path: Path | None, woken: Callable[[], None]) -> Iterator[None]:
+    """While inside, every datagram that arrives at `path` calls `woken`. Needs a running event loop.
+
+    A socket that a killed process left is replaced. Raises BadInput where something else is at `path`.
+    """
+    if path is None:
+        yield
+        return
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise BadInput(Problem("there is something that is not a socket", str(path), "give another path"))
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as receiver:
+        receiver.bind(str(path))
+
+        def readable() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    receiver.recv(64)
+                    woken()
+
+        loop.add_reader(receiver, readable)
+        try:
+            yield
+        finally:
+            loop.remove_reader(receiver)
+            path.unlink(missing_ok=True)
+
+
+async def _serve(arguments: argparse.Namespace, tell: Callable[[Event], None]) -> int:
+    settings = Settings(
+        set_name=arguments.set_name,
+        poll_s=arguments.interval,
+        budget=Budget(part=arguments.max_deletes, allow_empty=arguments.allow_empty),
+    )
+    source = GitSource(arguments.mirror, arguments.path)
+    datastore = EmbeddedDatastore.open(arguments.datastore)
+    try:
+        controller = Controller(
+            datastore,
+            source,
+            settings,
+            random=Random(),  # noqa: S311  jitter, not a secret
+            now=lambda: datetime.now(UTC),
+            tell=tell,
+        )
+        if arguments.once:
+            status = await controller.once()
+            return 1 if status.held or status.failed or status.waiting or status.paused else 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, controller.stop)
+        with wake_socket(arguments.wake, controller.wake):
+            await controller.run()
+        return 0
+    finally:
+        await source.close()
+        await datastore.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The process. Gives the exit status: 0 ended as asked, 1 failed, 2 wrong usage."""
+    arguments = _arguments(sys.argv[1:] if argv is None else argv)
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        # whoever started us may be a git hook; its repository is not ours
+        del os.environ[name]
+
+    def tell(event: Event) -> None:
+        line = json.dumps(event.to_json(), default=str) if arguments.json else f"muslin reconcile: {event}"
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  the process's log
+
+    try:
+        return asyncio.run(_serve(arguments, tell))
+    except MuslinError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(error, BadInput) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
