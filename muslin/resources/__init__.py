@@ -28,5 +28,6 @@ __all__ = [
     "API_VERSION", "KINDS", "BGPConfiguration", "BGPPeer", "BlockAffinity", "CalicoNodeStatus", "ClusterInformation",
     "EntityRule", "FelixConfiguration", "GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "IPAMBlock",
     "IPAMConfiguration", "IPAMHandle", "IPPool", "Key", "KindInfo", "NetworkPolicy", "NetworkSet", "Node", "ObjectMeta",
-    "Part", "Places", "Profile", "Resource", "Rule", "RuleAction", "Tier", "WorkloadEndpoint", "dump", "kind_by_alias", "load", "refused_changes", "rules_of",
+    "Part", "Places", "Profile", "Resource", "Rule", "RuleAction", "Tier", "WorkloadEndpoint", "dump",
+    "kind_by_alias", "load", "refused_changes", "rules_of",
 ]  # fmt: skip

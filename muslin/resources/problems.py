@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from muslin.errors import Problem
-from muslin.resources.part import Part
+from muslin.resources.part import BROKEN_RULES, Part
 from muslin.resources.places import FieldPath, Places, place_of
 
 __all__ = ["nearest", "problems_of"]
