@@ -72,7 +72,8 @@ class SpeakerClient:
         seen = -1
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: self._version != seen)
+                while self._version == seen:
+                    await self._changed.wait()
                 seen = self._version
             yield self._state.view
 

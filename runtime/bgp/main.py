@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from muslin.errors import Failed, MuslinError, Problem
+from muslin.errors import BadInput, Failed, MuslinError, Problem
 from runtime.bgp.core import Speaker
 from runtime.bgp.speaker import Shell, log
 from runtime.bgp.tcp import TcpNetwork
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a speaker until SIGTERM or SIGINT.
 
     Returns:
-        Exit status: 0 stopped on demand, 1 could not run.
+        Exit status: 0 stopped on demand, 1 could not run, 2 wrong arguments.
     """
     parser = argparse.ArgumentParser(prog="muslin speaker", description="Speak BGP for the agent of this node.")
     parser.add_argument("--socket", type=Path, required=True, help="unix socket on which the agent is heard")
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         asyncio.run(_run(arguments.socket, restarted=arguments.restarted))
     except MuslinError as error:
         log("cannot run", reason=error.problems[0].what, where=error.problems[0].where)
-        return 1
+        return 2 if isinstance(error, BadInput) else 1
     return 0
 
 

@@ -284,6 +284,9 @@ def _clear(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
+        except OSError as error:
+            fix = "give a --socket of less than 108 letters in a directory that we may write"
+            raise BadInput(Problem(f"cannot use the socket: {error}", str(path), fix)) from error
     raise Failed(
         Problem(
             what="another speaker is running",
