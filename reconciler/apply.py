@@ -56,15 +56,12 @@ async def apply(
         Conflict: another process wrote the same set's ledger.
         Unavailable: the datastore does not answer; what was done is found again by the next plan.
     """
-    before = ledger.owned
     first: dict[Key, Owned | None] = {key: applied(value, plan.commit) for key, value in plan.record.items()}
     first |= dict.fromkeys(plan.forget)
     for step in plan.steps:
         if step.declared is not None:
             first[step.key] = (
-                intended(before.get(step.key), step.declared, plan.commit)
-                if step.writes
-                else applied(step.declared, plan.commit)
+                intended(step.base, step.declared, plan.commit) if step.writes else applied(step.declared, plan.commit)
             )
     await ledger.change(first)
     outcome = Outcome()
@@ -81,7 +78,7 @@ async def apply(
         last[step.key] = None if step.declared is None else applied(step.declared, plan.commit)
     for step in (*(s for s, _ in outcome.failed), *(s for s, _ in outcome.waiting), *outcome.stale):
         # what did not happen is not intended any more: the next plan decides anew
-        last[step.key] = before.get(step.key)
+        last[step.key] = None if step.base is None else applied(step.base, plan.commit)
     await ledger.change(last)
     return outcome
 

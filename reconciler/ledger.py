@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 from zlib import crc32
@@ -44,11 +44,6 @@ class Owned:
     applied: Json | None
     intent: Json | None = None
     commit: str = ""
-
-    @property
-    def last(self) -> Json | None:
-        """What we would expect to find."""
-        return self.applied if self.intent is None else self.intent
 
 
 @dataclass(slots=True)
@@ -183,9 +178,9 @@ def _item(value: Any) -> Owned:
     return Owned(value.get("applied"), value.get("intent"), str(value.get("commit", "")))
 
 
-def intended(former: Owned | None, intent: Json, commit: str) -> Owned:
-    """The item before a write: what was applied stays until the write is known to have happened."""
-    return replace(former, intent=_plain(intent), commit=commit) if former else Owned(None, _plain(intent), commit)
+def intended(base: Json | None, intent: Json, commit: str) -> Owned:
+    """The item before a write: `base` is what of the object is ours until the write is known to have happened."""
+    return Owned(None if base is None else _plain(base), _plain(intent), commit)
 
 
 def applied(value: Json, commit: str) -> Owned:

@@ -15,7 +15,7 @@ from muslin.datastore.protocol import Bookmark, Change, Compacted, Conflict, Dat
 from muslin.errors import Unavailable
 from muslin.resources.keys import Key
 from reconciler.compare import canonical
-from reconciler.loop import Loop
+from reconciler.loop import Backoff, Loop
 
 __all__ = ["Live", "listed"]
 
@@ -58,7 +58,12 @@ class Live:
         self._canonical: dict[Key, tuple[Revision, Json]] = {}
         self._awaited: dict[Key, Revision | None] = {}
         self._told: dict[Key, list[Revision | None]] = {}
-        self._loop = Loop(self._follow, random=random, retryable=(Unavailable, Conflict, Compacted))
+        self._loop = Loop(
+            self._follow,
+            random=random,
+            backoff=Backoff(first_s=0.05, limit_s=5.0),
+            retryable=(Unavailable, Conflict, Compacted),
+        )
         self.in_sync = asyncio.Event()
 
     @property

@@ -68,8 +68,8 @@ class Step:
     """One object's write.
 
     `value` is the whole object to write (of a delete: what is there), `revision` the one to compare with, None for a
-    create. `declared` is what the ledger remembers afterwards, None for a delete. An adoption without `fields`
-    writes only the ledger.
+    create. `declared` is what the ledger remembers afterwards, None for a delete; `base` what of it is ours until
+    then. An adoption without `fields` writes only the ledger.
     """
 
     action: Action
@@ -79,6 +79,7 @@ class Step:
     value: Json
     revision: Revision | None = None
     declared: Json | None = None
+    base: Json | None = None
     fields: tuple[FieldChange, ...] = ()
     place: str | None = None
 
@@ -240,11 +241,11 @@ class _Planning:
         wanted, place = declared.value, str(declared.place)
         entry = self._live.get(key)
         if entry is None:
-            base = mine.last if mine else None
-            cause = Cause.DRIFT if mine and mine.applied == wanted and mine.intent is None else Cause.CHANGE
+            base = mine.applied if mine else None
+            cause = Cause.DRIFT if mine and base == wanted and mine.intent is None else Cause.CHANGE
             fields = tuple(each for each in differences({}, wanted) if each.path not in _IDENTITY)
             owner = Owner.NOBODY if base is None else Owner.US
-            self._steps.append(Step(Action.CREATE, key, cause, owner, wanted, None, wanted, fields, place))
+            self._steps.append(Step(Action.CREATE, key, cause, owner, wanted, None, wanted, base, fields, place))
             return
         full = self._canonical(entry)
         base = _base(full, mine)
@@ -253,7 +254,7 @@ class _Planning:
         if base is None:
             value = merged(entry.value, wanted, None)
             step = Step(
-                Action.ADOPT, key, Cause.CHANGE, Owner.SOMEBODY_ELSE, value, entry.revision, wanted, fields, place
+                Action.ADOPT, key, Cause.CHANGE, Owner.SOMEBODY_ELSE, value, entry.revision, wanted, None, fields, place
             )
             self._unless_pool_moves(step)
             return
@@ -264,7 +265,9 @@ class _Planning:
             return
         cause = Cause.DRIFT if base == wanted else Cause.CHANGE
         value = merged(entry.value, wanted, base)
-        self._unless_pool_moves(Step(Action.UPDATE, key, cause, Owner.US, value, entry.revision, wanted, fields, place))
+        self._unless_pool_moves(
+            Step(Action.UPDATE, key, cause, Owner.US, value, entry.revision, wanted, base, fields, place)
+        )
 
     def prune(self, key: Key, mine: Owned) -> None:
         entry = self._live.get(key)
@@ -286,7 +289,9 @@ class _Planning:
                 "delete it by hand, or declare it again",
             )
             return
-        self._unless_pool_moves(Step(Action.DELETE, key, Cause.CHANGE, Owner.US, entry.value, entry.revision))
+        self._unless_pool_moves(
+            Step(Action.DELETE, key, Cause.CHANGE, Owner.US, entry.value, entry.revision, None, base)
+        )
 
     def done(self) -> Plan:
         leaving = {step.key for step in self._steps if step.action is Action.DELETE}
