@@ -92,7 +92,7 @@ class Attacher:
         addresses: Addresses,
         links: Links,
         policy_ready: PolicyReady,
-        mtu: int,
+        mtu: Callable[[], int],
         interface_prefixes: str = "cali",
     ) -> None:
         self._node, self._datastore = node, datastore
@@ -130,7 +130,7 @@ class Attacher:
 
     def _link(self, request: Request, pod: Pod, addresses: tuple[Address, ...]) -> Link:
         interface = interface_of(pod.namespace, pod.name, self._prefixes)
-        mtu, forwarding = request.network.mtu or self._mtu, request.network.allow_ip_forwarding
+        mtu, forwarding = request.network.mtu or self._mtu(), request.network.allow_ip_forwarding
         return Link(interface, request.ifname, addresses, mtu, forwarding)
 
     async def _add(self, request: Request, pod: Pod, namespace: PodNamespace) -> Answer:

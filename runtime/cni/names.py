@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import NewType
 
+from muslin.ipam.names import cni_handle
+
 __all__ = ["EndpointName", "Handle", "handle_of", "interface_of"]
 
 Handle = NewType("Handle", str)
@@ -17,7 +19,7 @@ Handle = NewType("Handle", str)
 
 def handle_of(network: str, container_id: str) -> Handle:
     """The IPAM handle under which a sandbox's addresses are held."""
-    return Handle(f"{network}.{container_id}")
+    return Handle(cni_handle(network, container_id))
 
 
 def interface_of(namespace: str, pod: str, prefixes: str = "cali") -> str:

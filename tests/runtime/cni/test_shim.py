@@ -150,3 +150,32 @@ def test_round_trip_hands_over_the_namespace(shim: list[str]) -> None:
     assert all(each["namespace"] and "marker0" in each["links"] for each in found["seen"][:3])
     assert found["seen"][3]["links"] is None
     assert (found["leaked"], found["removed"]) == (0, True)
+
+
+@pytest.mark.netns
+def test_a_pod_is_attached_checked_and_detached(compiled: list[str]) -> None:
+    """With the real IPAM, links and datastore, `ip` and `ping` see what ADD answered, and nothing after DEL."""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("user namespaces are not allowed here")
+    command = [*unshare, "--mount-proc", sys.executable, "-m", "tests.runtime.cni.inside_whole", *compiled]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+
+    assert found["add"] == found["again"]
+    status, result = found["add"]
+    assert status == 0, result
+    address = result["ips"][0]["address"].removesuffix("/32")
+    assert found["check"] == [0, None]
+    assert found["there"] == {
+        "links": [result["interfaces"][0]["name"]],
+        "routes": [address],
+        "addresses": ["127.0.0.1", address],
+        "pod_routes": [["default", "169.254.1.1"], ["169.254.1.1", None]],
+    }
+    assert found["held"] == ["k8s-pod-network.c1", "node1-k8s-web--0-eth0"]
+    assert found["ping"]
+    assert (found["check_broken"][0], found["check_broken"][1]["code"]) == (1, 100)
+    assert found["del"] == [[0, None], [0, None]]
+    assert (found["gone"]["links"], found["gone"]["routes"], found["held_after"]) == ([], [], [])
