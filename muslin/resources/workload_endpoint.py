@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -39,12 +39,17 @@ class WorkloadEndpointPort(Part):
     """A port of a workload: named, or mapped to a port of the host, or both."""
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = WORKLOAD_PORT_RULES
+    ALWAYS_WRITTEN: ClassVar[frozenset[str]] = frozenset({"name", "host_port"})
 
     name: Text = ""
     protocol: ProtocolField
     port: Int = Field(ge=1, le=65535)
     host_port: Int = Field(default=0, ge=0, le=65535)
     host_ip: Annotated[AddressField | None, EMPTY_IS_UNSET] = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Canonical JSON; the reference writes an empty `hostIP` where there is none."""
+        return {"hostIP": "", **super().to_json()}
 
 
 class WorkloadEndpointSpec(Part):
