@@ -1,0 +1,1 @@
+"""The vocabulary, what it means, and the tools."""

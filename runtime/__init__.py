@@ -1,0 +1,1 @@
+"""What runs in a cluster: agents, speakers, the CNI plugin."""

@@ -51,7 +51,7 @@ class _Verbs(click.Group):
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="muslin", message="muslin %(version)s")
 def _muslin() -> None:
-    """Calico's reference architecture as a program: decide, reconcile, carry the packets.
+    r"""Calico's reference architecture as a program: decide, reconcile, carry the packets.
 
     \b
     Try it on this machine, without root:    muslin lab demo

@@ -31,13 +31,15 @@ class DesiredRoutes:
     Attributes:
         routes: from all producers; where two want a prefix the smaller RouteClass wins.
         neighbours: Mapping[(interface name, address), MAC]: who need not be asked for by ARP.
+        keep_learnt: our routes with a next hop stay even if nobody wants them: the speaker has not heard everybody.
     """
 
     routes: tuple[Route, ...] = ()
     neighbours: Mapping[tuple[str, Address], Mac] = field(default_factory=dict)
+    keep_learnt: bool = False
 
     @classmethod
-    def of(cls, state: NodeState, learnt: Iterable[Route] = ()) -> DesiredRoutes:
+    def of(cls, state: NodeState, learnt: Iterable[Route] = (), *, keep_learnt: bool = False) -> DesiredRoutes:
         """A node's own routes and neighbours, and those that BGP learnt."""
         neighbours = {
             (endpoint.interface, address): endpoint.mac
@@ -45,7 +47,7 @@ class DesiredRoutes:
             if endpoint.mac is not None
             for address in endpoint.addresses
         }
-        return cls((*state.routes, *learnt), neighbours)
+        return cls((*state.routes, *learnt), neighbours, keep_learnt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ def plan_routes(desired: DesiredRoutes, actual: ActualRoutes) -> RoutePlan:
         want = wanted.get(had.prefix)
         if want is not None and had.prefix not in kept and _same(want, had):
             kept.add(had.prefix)
+        elif want is None and desired.keep_learnt and had.gateway is not None:
+            continue
         elif want is None or want.metric != had.metric or had.prefix in same_place:
             delete.append(had)
         elif had.prefix.version == 6 and (want.gateway is None) != (had.gateway is None):

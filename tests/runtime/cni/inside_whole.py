@@ -82,7 +82,7 @@ async def _run(shim: list[str], folder: Path) -> dict[str, Any]:
         addresses=IpamAddresses(store, "node1", lambda: snapshot),
         links=PodLinks(host),
         policy_ready=policy_ready,
-        mtu=1500,
+        mtu=lambda: 1500,
     )
     server = Server(folder / "s", attacher.handle)
     await server.start()

@@ -104,7 +104,7 @@ async def _attacher(
     store = MemoryDatastore()
     await store.create(_READY, {"spec": {"datastoreReady": True}})
     used = store.client(faults) if faults else store
-    attacher = Attacher("node1", used, addresses=world, links=world, policy_ready=world.policy_ready, mtu=1500)
+    attacher = Attacher("node1", used, addresses=world, links=world, policy_ready=world.policy_ready, mtu=lambda: 1500)
     with socket.socket(socket.AF_UNIX) as stand_in:
         yield attacher, store, PodNamespace(-1, stand_in)
 

@@ -1,0 +1,186 @@
+"""Composition root of a node: mirror, loop, speaker, pods, report. Everything it uses is handed in or made here once.
+
+Start: register the node, wait for the first full snapshot, only then touch the kernel. Stop, in whatever way: the
+kernel stays as it is, and the next start finds it by its marks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Protocol
+
+from muslin.datastore.mirror import Mirror
+from muslin.datastore.protocol import Datastore
+from muslin.errors import MuslinError, Problem, Unavailable
+from muslin.net import Address, Prefix
+from muslin.resources.keys import Key
+from muslin.semantics.snapshot import Snapshot
+from reconciler.loop import Backoff, Loop
+from runtime.calc.state import Route, RouteClass
+from runtime.convergence import Applied, Convergence, Kernel
+from runtime.convergence import SpeakerSide as ConvergenceSpeaker
+from runtime.node_status import ReportedRoute, ReportedSession, node_status_object, report
+from runtime.registration import NodeIdentity, register
+
+__all__ = ["MIRRORED", "Agent", "Log", "Parts", "Speaker"]
+
+MIRRORED = (
+    "ClusterInformation", "FelixConfiguration", "BGPConfiguration", "BGPPeer", "IPPool", "IPAMConfiguration", "Node",
+    "Tier", "Profile", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "HostEndpoint",
+    "WorkloadEndpoint", "BlockAffinity", "IPAMBlock",
+)  # fmt: skip
+"""Kinds that say what a node must be."""
+
+Log = Callable[..., None]
+"""`log(event, **fields)`: one line for people and machines."""
+
+
+class Speaker(ConvergenceSpeaker, Protocol):
+    """The speaker's side, with what the node reports of it."""
+
+    def peer_of(self, prefix: Prefix) -> Address | None:
+        """Who said that it has this prefix."""
+        ...
+
+    def sessions(self) -> tuple[ReportedSession, ...]:
+        """Sessions as a person reads them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an agent is made of."""
+
+    datastore: Datastore
+    kernel: Kernel
+    speaker: Speaker
+
+
+class Agent:
+    """One node's agent.
+
+    Args:
+        identity: which node.
+        parts: datastore, kernel and speaker.
+        now: wall clock, for what people read.
+        random: where jitter comes from.
+        log: where events go.
+    """
+
+    def __init__(
+        self, identity: NodeIdentity, parts: Parts, *, now: Callable[[], datetime], random: Random, log: Log
+    ) -> None:
+        self._identity, self._parts, self._now, self._random, self._log = identity, parts, now, random, log
+        self.mirror = Mirror(parts.datastore, MIRRORED)
+        self.convergence = Convergence(
+            identity.name,
+            kernel=parts.kernel,
+            speaker=parts.speaker,
+            random=random,
+            on_applied=self._on_applied,
+            on_failure=self._on_failure,
+        )
+        self._reporting = Loop(
+            self._report,
+            random=random,
+            backoff=Backoff(first_s=0.2, limit_s=5.0),
+            retryable=(Unavailable, MuslinError),
+            on_failure=self._on_failure,
+        )
+        self._problems: dict[Key, tuple[Problem, ...]] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest copy of the datastore."""
+        return self.mirror.snapshot
+
+    def speaker_moved(self) -> None:
+        """The speaker said something: routes or sessions may be different."""
+        self.convergence.look_again()
+        self._reporting.wake()
+
+    async def run(self, *services: Awaitable[None]) -> None:
+        """Run until cancelled, with these services beside (CNI, speaker link). Raises what ends one of them."""
+        await self._register()
+        self.mirror.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow())
+                group.create_task(self.convergence.run())
+                group.create_task(self._reporting.run())
+                for service in services:
+                    group.create_task(_await(service))
+        finally:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.mirror.close()
+
+    async def _register(self) -> None:
+        failures = 0
+        backoff = Backoff(first_s=0.1, limit_s=5.0)
+        while True:
+            try:
+                await register(self._parts.datastore, self._identity)
+            except Unavailable as error:
+                failures += 1
+                delay = backoff.delay(failures, self._random)
+                self._on_failure(error, delay)
+                await asyncio.sleep(delay)
+            else:
+                return
+
+    async def _follow(self) -> None:
+        async for snapshot in self.mirror.changes():
+            self._tell_problems()
+            self.convergence.take(snapshot)
+
+    def _tell_problems(self) -> None:
+        """Objects that cannot be read, each once as long as it stays the same."""
+        problems = dict(self.mirror.problems)
+        for key, found in problems.items():
+            if self._problems.get(key) != found:
+                for problem in found:
+                    self._log(
+                        "object ignored", object=str(key), what=problem.what, where=problem.where, fix=problem.fix
+                    )
+        self._problems = problems
+
+    def _on_applied(self, applied: Applied) -> None:  # noqa: ARG002
+        self._reporting.wake()
+
+    def _on_failure(self, error: BaseException, retry_s: float | None) -> None:
+        if isinstance(error, MuslinError):
+            for problem in error.problems:
+                self._log("failed", what=problem.what, where=problem.where, fix=problem.fix, retry_s=retry_s)
+        else:
+            self._log("failed", what=repr(error), retry_s=retry_s)
+
+    async def _report(self) -> None:
+        applied = self.convergence.applied
+        if applied is None:
+            return
+        routes = [_reported(route, None) for route in applied.state.routes if route.route_class is RouteClass.WORKLOAD]
+        routes += [
+            ReportedRoute(prefix, next_hop, None, self._parts.speaker.peer_of(prefix))
+            for prefix, next_hop in applied.learnt.items()
+        ]
+        value = node_status_object(
+            self._identity.name,
+            self._parts.speaker.sessions(),
+            sorted(routes, key=lambda route: (route.prefix.version, route.prefix)),
+            applied.state.revision,
+            f"{self._now():%FT%TZ}",
+        )
+        await report(self._parts.datastore, value)
+
+
+def _reported(route: Route, learnt_from: Address | None) -> ReportedRoute:
+    return ReportedRoute(route.prefix, route.next_hop, route.interface, learnt_from)
+
+
+async def _await(service: Awaitable[None]) -> None:
+    await service

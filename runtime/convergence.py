@@ -1,0 +1,197 @@
+"""One node's loop: from the latest snapshot and the speaker's routes to the kernel, in the order that opens nothing.
+
+Level-triggered: `take` and `look_again` only note that something may be different; a step computes what must be,
+compares it with what is, and writes the difference. Policy goes to the kernel before routes, so that a packet never
+finds a way that is not yet guarded; connections that the new policy forbids are cut last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from muslin.errors import Failed, MuslinError, Unavailable
+from muslin.net import Address, Prefix
+from muslin.semantics.snapshot import Snapshot
+from reconciler.loop import Backoff, Loop
+from runtime.calc.compute import compute
+from runtime.calc.state import NodeState, Route, RouteClass
+from runtime.calc.verdict import Judge, Packet, Path
+from runtime.dataplane.conntrack import Flow
+from runtime.dataplane.ir import Ruleset
+from runtime.dataplane.protocol import ConntrackKernel, RouteKernel, RulesetKernel
+from runtime.dataplane.routes import DesiredRoutes
+from runtime.dataplane.ruleset import compile_ruleset
+
+__all__ = ["Applied", "Convergence", "Kernel", "SpeakerSide"]
+
+_RESYNC_S = 90.0
+"""Look at the kernel even if nobody said anything. Source: Felix's refresh of routes and sets."""
+
+
+class SpeakerSide(Protocol):
+    """What the BGP speaker has told, and is to be told."""
+
+    def desire(self, state: NodeState) -> None:
+        """Hand the speaker its desired state; nothing happens if it has it."""
+        ...
+
+    @property
+    def routes(self) -> Mapping[Prefix, Address]:
+        """Mapping[prefix, next hop]: the best routes; the last known while the speaker is away."""
+        ...
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether a route that is not in `routes` may be taken out of the kernel."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The kernel of a node: its packet filter, routes and connection table, and the addresses of the node itself."""
+
+    ruleset: RulesetKernel
+    routes: RouteKernel
+    conntrack: ConntrackKernel
+    host_addresses: Callable[[], Collection[Address]]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the kernel has: the state, and the learnt routes that went with it."""
+
+    state: NodeState
+    learnt: Mapping[Prefix, Address]
+
+
+class Convergence:
+    """Runs the node's loop.
+
+    Args:
+        node: name of the node.
+        kernel: of the node.
+        speaker: the BGP speaker's side.
+        random: where jitter comes from.
+        on_applied: is told what the kernel has after each step that went through.
+        on_failure: is told what went wrong, and in how many seconds it is tried again (None: at the next change).
+    """
+
+    def __init__(
+        self,
+        node: str,
+        *,
+        kernel: Kernel,
+        speaker: SpeakerSide,
+        random: Random,
+        on_applied: Callable[[Applied], None],
+        on_failure: Callable[[BaseException, float | None], None],
+    ) -> None:
+        self._node = node
+        self._kernel = kernel
+        self._speaker = speaker
+        self._on_applied = on_applied
+        self._snapshot: Snapshot | None = None
+        self._computed: tuple[Snapshot, NodeState, Ruleset] | None = None
+        self._cut_pending = True  # a predecessor may have died between its policy and its cut
+        self._applied: Applied | None = None
+        self._moved = asyncio.Event()
+        self._loop = Loop(
+            self._step,
+            random=random,
+            resync_s=_RESYNC_S,
+            backoff=Backoff(first_s=0.05, limit_s=10.0),
+            retryable=(Unavailable, MuslinError),
+            on_failure=on_failure,
+        )
+
+    @property
+    def applied(self) -> Applied | None:
+        """What the kernel has; None before the first step that went through."""
+        return self._applied
+
+    def take(self, snapshot: Snapshot) -> None:
+        """There is a newer snapshot."""
+        self._snapshot = snapshot
+        self._loop.wake()
+
+    def look_again(self) -> None:
+        """The kernel or the speaker may be different from what we left."""
+        self._loop.wake()
+
+    async def enforced(self, interface: str, addresses: Sequence[Address]) -> None:
+        """Wait until the kernel judges what this workload sends and gets."""
+        while True:
+            moved = self._moved
+            endpoint = None if self._applied is None else self._applied.state.endpoints.get(interface)
+            if endpoint is not None and set(endpoint.addresses) == set(addresses):
+                return
+            await moved.wait()
+
+    def stop(self) -> None:
+        """End `run` after the step that is running. The kernel stays as it is."""
+        self._loop.stop()
+
+    async def run(self) -> None:
+        """Converge until stopped."""
+        await self._loop.run()
+
+    async def _step(self) -> None:
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        state, ruleset = self._compute(snapshot)
+        if not state.ready:
+            return  # the datastore is locked, or not a cluster's: what is in force stays
+        self._speaker.desire(state)
+        self._cut_pending |= bool(self._kernel.ruleset.converge(ruleset))
+        learnt, sweep = dict(self._speaker.routes), self._speaker.in_sync
+        outcome = self._kernel.routes.converge(DesiredRoutes.of(state, _learnt_routes(learnt), keep_learnt=not sweep))
+        if self._cut_pending:
+            self._cut(state)
+            self._cut_pending = False
+        self._applied = Applied(state, learnt)
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+        self._on_applied(self._applied)
+        if outcome.refused:
+            raise Failed([problem for refusal in outcome.refused for problem in refusal.problems])
+
+    def _cut(self, state: NodeState) -> None:
+        judge, host = Judge(state), frozenset(self._kernel.host_addresses())
+        interfaces = {address: each.interface for each in state.endpoints.values() for address in each.addresses}
+
+        def keep(flow: Flow) -> bool:
+            return judge.judge(_first_packet(flow, interfaces, host)).allowed
+
+        self._kernel.conntrack.cut(frozenset(interfaces), keep)
+
+    def _compute(self, snapshot: Snapshot) -> tuple[NodeState, Ruleset]:
+        """State and ruleset of a snapshot; computed once for each."""
+        if self._computed is None or self._computed[0] is not snapshot:
+            state = compute(snapshot, self._node)
+            self._computed = (snapshot, state, compile_ruleset(state))
+        return self._computed[1], self._computed[2]
+
+
+def _learnt_routes(learnt: Mapping[Prefix, Address]) -> tuple[Route, ...]:
+    return tuple(Route(prefix, RouteClass.BGP, next_hop=next_hop) for prefix, next_hop in learnt.items())
+
+
+def _first_packet(flow: Flow, interfaces: Mapping[Address, str], host: Collection[Address]) -> Packet:
+    """The packet that would begin the flow again, as this node's policy sees it."""
+    path = Path.OUTPUT if flow.source in host else Path.INPUT if flow.destination in host else Path.FORWARD
+    return Packet(
+        source=flow.source,
+        destination=flow.destination,
+        protocol=flow.protocol,
+        source_port=flow.source_port or None,
+        destination_port=flow.destination_port or None,
+        icmp=flow.icmp,
+        in_interface=interfaces.get(flow.source),
+        out_interface=interfaces.get(flow.destination),
+        path=path,
+    )

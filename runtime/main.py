@@ -1,0 +1,166 @@
+"""The agent as a process: makes the real kernel, datastore, speaker link and CNI socket, and runs the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import random
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from muslin.datastore.embedded import EmbeddedDatastore
+from muslin.errors import Problem
+from muslin.net import InterfaceAddress
+from muslin.semantics.mtu import node_pod_mtu
+from runtime.agent import Agent, Parts
+from runtime.bgp.client import SpeakerClient
+from runtime.cni.attach import Attacher
+from runtime.cni.endpoints import Attachment
+from runtime.cni.server import Server
+from runtime.convergence import Kernel
+from runtime.dataplane.conntrack import Conntrack
+from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
+from runtime.dataplane.nftables import Nftables
+from runtime.dataplane.protocol import Watched
+from runtime.dataplane.routes import Routes
+from runtime.host import find_address, host_addresses, mtu_of
+from runtime.pod_addresses import PodAddresses
+from runtime.pod_links import PodLinks
+from runtime.registration import NodeIdentity
+from runtime.speaker_side import SpeakerSide
+
+__all__ = ["Settings", "main"]
+
+_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an agent is started.
+
+    Attributes:
+        node: its name.
+        datastore: file of the embedded datastore.
+        run_dir: where its sockets are: `speaker.sock` (the speaker's) and `muslin-cni.sock` (ours).
+        address: of the BGP speaker with its subnet's length; None: the first one found.
+        labels: put on the Node.
+    """
+
+    node: str
+    datastore: Path
+    run_dir: Path
+    address: InterfaceAddress | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def main(settings: Settings) -> None:
+    """Run an agent until SIGTERM or SIGINT. Raises MuslinError where it can't begin."""
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    netlink = NetlinkSocket(ROUTE)
+    address = settings.address or find_address(netlink)
+    network_mtu = mtu_of(netlink, address)
+    _IP_FORWARD.write_text("1", encoding="ascii")
+    datastore = EmbeddedDatastore.open(settings.datastore)
+    ruleset, routes, conntrack = Nftables(), Routes(), Conntrack()
+    client = SpeakerClient(settings.run_dir / "speaker.sock")
+
+    def on_problem(problem: Problem) -> None:
+        _log("session left out", what=problem.what, where=problem.where, fix=problem.fix)
+
+    agent = Agent(
+        NodeIdentity(settings.node, address, settings.labels),
+        Parts(
+            datastore,
+            Kernel(ruleset, routes, conntrack, lambda: host_addresses(netlink)),
+            SpeakerSide(client, IPv4Address(str(address.ip)), on_problem),
+        ),
+        now=lambda: datetime.now(UTC),
+        random=random.Random(),  # noqa: S311 - jitter
+        log=_log,
+    )
+
+    async def policy_ready(attachment: Attachment) -> None:
+        await agent.convergence.enforced(attachment.interface, attachment.addresses)
+
+    links = PodLinks()
+    attacher = Attacher(
+        settings.node,
+        datastore,
+        addresses=PodAddresses(
+            settings.node, datastore, snapshot=lambda: agent.snapshot, now=lambda: datetime.now(UTC)
+        ),
+        links=links,
+        policy_ready=policy_ready,
+        mtu=lambda: node_pod_mtu(agent.snapshot, settings.node, network_mtu),
+    )
+    for watched in (ruleset, routes):
+        _watch(loop, watched, agent)
+    _log("started", node=settings.node, address=str(address), mtu=network_mtu)
+    running = asyncio.create_task(
+        agent.run(client.run(), _speaker_moves(client, agent), _serve_pods(agent, settings, attacher))
+    )
+    stopped = asyncio.create_task(stop.wait())
+    gc.freeze()
+    try:
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        for task in (running, stopped):
+            task.cancel()
+        await asyncio.gather(running, stopped, return_exceptions=True)
+        for watched in (ruleset, routes):
+            loop.remove_reader(watched.fileno())
+            watched.close()
+        conntrack.close()
+        links.close()
+        netlink.close()
+        await datastore.close()
+        _log("stopped", node=settings.node)
+
+
+def _watch(loop: asyncio.AbstractEventLoop, watched: Watched, agent: Agent) -> None:
+    def readable() -> None:
+        if watched.drain():
+            agent.convergence.look_again()
+
+    loop.add_reader(watched.fileno(), readable)
+
+
+async def _speaker_moves(client: SpeakerClient, agent: Agent) -> None:
+    async for _ in client.changes():
+        agent.speaker_moved()
+
+
+async def _serve_pods(agent: Agent, settings: Settings, attacher: Attacher) -> None:
+    """CNI requests, once there is a snapshot to answer from."""
+    await agent.mirror.in_sync()
+    server = Server(settings.run_dir / "muslin-cni.sock", attacher.handle)
+    await server.start()
+    _log("pods are taken", socket=str(settings.run_dir / "muslin-cni.sock"))
+    try:
+        await asyncio.Event().wait()
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            await server.close()
+
+
+def _log(event: str, **fields: Any) -> None:
+    line = {"at": f"{datetime.now(UTC):%FT%T.%fZ}", "event": event, **fields}
+    print(json.dumps(line, default=str), file=sys.stderr, flush=True)  # noqa: T201 - the log

@@ -1,0 +1,113 @@
+"""What a node reports: CalicoNodeStatus with its sessions and routes, and the revision it has applied.
+
+Gates look here: a session counts when both the peer's state and the applied revision say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, NotFound
+from muslin.net import Address, Prefix
+from muslin.resources.keys import Key
+
+__all__ = ["APPLIED_REVISION", "ReportedRoute", "ReportedSession", "node_status_object", "report"]
+
+APPLIED_REVISION = "muslin/applied-revision"
+"""Annotation: the datastore revision whose meaning the node's kernel has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedSession:
+    """A session as a person reads it: `kind` NodeMesh, NodePeer or GlobalPeer, `since` in RFC 3339."""
+
+    peer_address: Address
+    kind: str
+    state: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRoute:
+    """A route in the kernel (FIB), and who it was learnt from: None for the node's own."""
+
+    prefix: Prefix
+    next_hop: Address | None
+    interface: str | None
+    learnt_from: Address | None
+
+
+def node_status_object(
+    node: str, sessions: Sequence[ReportedSession], routes: Sequence[ReportedRoute], applied: str, now: str
+) -> dict[str, Any]:
+    """The CalicoNodeStatus of this node. Pure; `now` is RFC 3339."""
+    bgp: dict[str, Any] = {}
+    for version, suffix in ((4, "V4"), (6, "V6")):
+        family = [session for session in sessions if session.peer_address.version == version]
+        up = sum(session.state == "Established" for session in family)
+        bgp[f"numberEstablished{suffix}"] = up
+        bgp[f"numberNotEstablished{suffix}"] = len(family) - up
+        bgp[f"peers{suffix}"] = [
+            {"peerIP": str(session.peer_address), "type": session.kind, "state": session.state, "since": session.since}
+            for session in sorted(family, key=lambda session: session.peer_address.packed)
+        ]
+    return {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "CalicoNodeStatus",
+        "metadata": {"name": node, "annotations": {APPLIED_REVISION: applied}},
+        "spec": {"node": node, "classes": ["Agent", "BGP", "Routes"], "updatePeriodSeconds": 10},
+        "status": {
+            "lastUpdated": now,
+            "agent": {"birdV4": {"state": "Ready", "version": "muslin"}},
+            "bgp": bgp,
+            "routes": {
+                f"routes{suffix}": [_route(route) for route in routes if route.prefix.version == version]
+                for version, suffix in ((4, "V4"), (6, "V6"))
+            },
+        },
+    }
+
+
+def _route(route: ReportedRoute) -> dict[str, Any]:
+    learnt: dict[str, Any] = (
+        {"sourceType": "Kernel"}
+        if route.learnt_from is None
+        else {"sourceType": "NodeMesh", "peerIP": str(route.learnt_from)}
+    )
+    value: dict[str, Any] = {"type": "FIB", "destination": str(route.prefix), "learnedFrom": learnt}
+    if route.next_hop is not None:
+        value["gateway"] = str(route.next_hop)
+    if route.interface is not None:
+        value["interface"] = route.interface
+    return value
+
+
+def _without_time(value: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    status = {key: part for key, part in (value.get("status") or {}).items() if key != "lastUpdated"}
+    annotations = (value.get("metadata") or {}).get("annotations") or {}
+    return status, annotations.get(APPLIED_REVISION), value.get("spec")
+
+
+async def report(datastore: Datastore, value: dict[str, Any]) -> None:
+    """Write the node's status; nothing when only the time is new. Raises `Unavailable`."""
+    key = Key("CalicoNodeStatus", value["metadata"]["name"])
+    while True:
+        try:
+            current = await datastore.get(key)
+        except NotFound:
+            try:
+                await datastore.create(key, value)
+            except AlreadyExists:
+                continue
+            return
+        if _without_time(current.value) == _without_time(value):
+            return
+        annotations = {**(current.value["metadata"].get("annotations") or {}), **value["metadata"]["annotations"]}
+        wanted = {**value, "metadata": {**current.value["metadata"], "annotations": annotations}}
+        try:
+            await datastore.update(key, wanted, current.revision)
+        except (Conflict, NotFound):
+            continue
+        return

@@ -1,0 +1,117 @@
+"""Addresses of pods for the CNI plugin: the node's IPAM over the datastore.
+
+One assignment at a time on a node: two at once would fight for the same block by compare-and-swap. Calico's plugin
+holds a lock file for the same reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from muslin.datastore.ipam import run
+from muslin.datastore.protocol import Datastore, NotFound
+from muslin.errors import Problem, Unavailable
+from muslin.ipam.assign import AssignmentRequest, auto_assign
+from muslin.ipam.blocks import Block
+from muslin.ipam.names import block_key, handle_key
+from muslin.ipam.release import release_by_handle
+from muslin.net import Address, parse_prefix
+from muslin.resources.ip_pool import IPPool
+from muslin.resources.ipam import IPAMConfiguration, IPAMConfigurationSpec
+from muslin.resources.node import Node
+from muslin.resources.profile import Profile
+from muslin.semantics.routes import own_blocks
+from muslin.semantics.snapshot import Snapshot
+from runtime.cni.names import Handle
+from runtime.cni.pod import Pod
+
+__all__ = ["PodAddresses"]
+
+_NAMESPACE_LABEL = "pcns."
+
+
+class PodAddresses:
+    """Implements `runtime.cni.attach.Addresses`.
+
+    Args:
+        node: name of the node.
+        datastore: where blocks are.
+        snapshot: gives the latest copy of pools, nodes, profiles and blocks.
+        now: wall clock.
+    """
+
+    def __init__(
+        self, node: str, datastore: Datastore, *, snapshot: Callable[[], Snapshot], now: Callable[[], datetime]
+    ) -> None:
+        self._node, self._datastore, self._snapshot, self._now = node, datastore, snapshot, now
+        self._turn = asyncio.Lock()
+
+    async def assign(self, handle: Handle, pod: Pod, pools: tuple[str, ...]) -> tuple[Address, ...]:
+        """One address for this handle; what it holds already is given again. Raises MuslinError."""
+        async with self._turn:
+            held = await self.held(handle)
+            if held:
+                return held
+            assignment = await run(self._datastore, auto_assign(self._request(handle, pod, pools)))
+        if not assignment.addresses:
+            where = f"pools for node {self._node}"
+            raise Unavailable(Problem(assignment.message, where, "add a pool, or make room in one"))
+        return tuple(each.ip for each in assignment.addresses)
+
+    async def held(self, handle: Handle) -> tuple[Address, ...]:
+        """What the handle holds now."""
+        try:
+            found = await self._datastore.get(handle_key(str(handle)))
+        except NotFound:
+            return ()
+        addresses: list[Address] = []
+        for prefix in found.value.get("spec", {}).get("block") or {}:
+            addresses += await self._held_in(str(prefix), str(handle))
+        return tuple(addresses)
+
+    async def release(self, handle: Handle) -> None:
+        """Give everything of the handle back. Nothing to give is success."""
+        async with self._turn:
+            operation = release_by_handle(str(handle), self._now(), self._configuration())
+            await run(self._datastore, operation)
+
+    def _configuration(self) -> IPAMConfigurationSpec:
+        found = self._snapshot().get(IPAMConfiguration, "default")
+        return IPAMConfigurationSpec() if found is None else found.spec
+
+    def _request(self, handle: Handle, pod: Pod, pools: tuple[str, ...]) -> AssignmentRequest:
+        snapshot, now = self._snapshot(), self._now()
+        node = snapshot.get(Node, self._node)
+        profile = snapshot.get(Profile, f"kns.{pod.namespace}")
+        inherited = {} if profile is None else profile.spec.labels_to_apply or {}
+        return AssignmentRequest(
+            host=self._node,
+            count=1,
+            handle=str(handle),
+            now=now,
+            pools=snapshot.all(IPPool),
+            attributes={
+                "namespace": pod.namespace,
+                "node": self._node,
+                "pod": pod.name,
+                "timestamp": f"{now:%Y-%m-%d %H:%M:%S.%f} +0000 UTC",
+            },
+            node_labels={} if node is None else dict(node.metadata.labels or {}),
+            namespace_labels={
+                key.removeprefix(_NAMESPACE_LABEL): value
+                for key, value in inherited.items()
+                if key.startswith(_NAMESPACE_LABEL)
+            },
+            requested_pools=pools,
+            configuration=self._configuration(),
+            known_blocks=own_blocks(snapshot, self._node),
+        )
+
+    async def _held_in(self, prefix: str, handle: str) -> list[Address]:
+        try:
+            block = Block.read((await self._datastore.get(block_key(parse_prefix(prefix)))).value)
+        except (NotFound, ValueError):
+            return []
+        return [block.address(ordinal) for ordinal in block.held_by(handle)]

@@ -1,0 +1,133 @@
+"""Links of pods for the CNI plugin, over the dataplane's steps.
+
+Making a link takes a fraction of a millisecond and runs on the event loop. Deleting one takes the kernel about 20 ms
+under its lock, so that runs in a thread with a socket of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from ipaddress import ip_network
+
+from muslin.errors import KernelRefused, Problem
+from muslin.net import Mac
+from runtime.cni.attach import Link
+from runtime.cni.server import PodNamespace
+from runtime.dataplane import links
+from runtime.dataplane.netlink import routes as codec
+from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
+from runtime.dataplane.ownership import LINK_LOCAL_GATEWAY, MAIN_TABLE, ROUTE_PROTOCOL
+
+__all__ = ["PodLinks"]
+
+_BOOT = 3
+"""RTPROT_BOOT: the protocol of the routes that the dataplane writes inside a pod."""
+_FIX = "delete the pod's sandbox, so that the runtime makes a new one"
+
+
+class PodLinks:
+    """Implements `runtime.cni.attach.Links`; for the thread and namespace in which it was made.
+
+    Args:
+        new_mac: six octets for a pod's end: locally administered, not multicast.
+    """
+
+    def __init__(self, *, new_mac: Callable[[], Mac] | None = None) -> None:
+        self._host = NetlinkSocket(ROUTE)
+        self._new_mac = new_mac or _random_mac
+
+    def close(self) -> None:
+        """Close the socket; the links stay."""
+        self._host.close()
+
+    async def connect(self, link: Link, namespace: PodNamespace) -> Mac:
+        """Make both sides so; a stale link of this name goes first. The route to it is the node's loop's to write."""
+        if links.find_link(self._host, link.interface) is not None:
+            await self.disconnect(link.interface)
+        mac = self._new_mac()
+        made = links.create_veth(
+            self._host, link.interface, peer=link.ifname, namespace=namespace.netns, mtu=link.mtu, peer_mac=mac
+        )
+        links.configure_host_side(self._host, made)
+        links.configure_pod_side(_inside(namespace), link.ifname, link.addresses)
+        return mac
+
+    async def disconnect(self, interface: str) -> None:
+        """Remove a host interface, its route and with it the pod's side. Absent is success."""
+        if links.find_link(self._host, interface) is not None:
+            await asyncio.get_running_loop().run_in_executor(None, _delete, interface)
+
+    async def problems(self, link: Link, namespace: PodNamespace) -> tuple[Problem, ...]:
+        """What differs from `link`: interface, addresses, routes in the pod; interface and route on the host."""
+        found: list[Problem] = []
+        host = links.find_link(self._host, link.interface)
+        if host is None:
+            found.append(Problem("the host interface is gone", link.interface, _FIX))
+        else:
+            found += self._host_route_problems(link, host.index)
+        pod = _inside(namespace)
+        inside = links.find_link(pod, link.ifname)
+        if inside is None:
+            return (*found, Problem("the interface is gone", f"{link.ifname} in the pod", _FIX))
+        if inside.mtu != link.mtu:
+            found.append(Problem(f"the MTU is {inside.mtu}, not {link.mtu}", f"{link.ifname} in the pod", _FIX))
+        for version in sorted({address.version for address in link.addresses}):
+            found += _pod_problems(pod, link, inside.index, version)
+        return tuple(found)
+
+    def _host_route_problems(self, link: Link, index: int) -> list[Problem]:
+        bodies = [
+            body
+            for version in sorted({address.version for address in link.addresses})
+            for body in self._host.dump(codec.dump_routes(version, MAIN_TABLE, ROUTE_PROTOCOL))
+        ]
+        there = {(route.prefix, route.interface) for route in map(codec.parse_route, bodies)}
+        return [
+            Problem("the host has no route to the pod", f"{address} dev {link.interface}", "see the agent's log")
+            for address in link.addresses
+            if (ip_network(address), index) not in there
+        ]
+
+
+def _inside(namespace: PodNamespace) -> NetlinkSocket:
+    """The socket that the plugin opened in the pod's namespace; it stays the server's to close."""
+    return NetlinkSocket(ROUTE, adopted=namespace.netlink)
+
+
+def _pod_problems(pod: NetlinkSocket, link: Link, index: int, version: int) -> list[Problem]:
+    found: list[Problem] = []
+    where = f"{link.ifname} in the pod"
+    there = map(codec.parse_address, pod.dump(codec.dump_addresses(version)))
+    addresses = {item.address.ip for item in there if item.interface == index}
+    found += [
+        Problem(f"the address {address} is gone", where, _FIX)
+        for address in link.addresses
+        if address.version == version and address not in addresses
+    ]
+    table = [codec.parse_route(body) for body in pod.dump(codec.dump_routes(version, MAIN_TABLE, _BOOT))]
+    every = ip_network("0.0.0.0/0" if version == 4 else "::/0")
+    if not any(route.prefix == every and route.interface == index for route in table):
+        found.append(Problem("the default route is gone", where, _FIX))
+    gateway = ip_network(f"{LINK_LOCAL_GATEWAY}/32")
+    if version == 4 and not any(route.prefix == gateway and route.interface == index for route in table):
+        found.append(Problem("the route to the gateway is gone", where, _FIX))
+    return found
+
+
+def _delete(interface: str) -> None:
+    """In a worker thread: threads of a process share its network namespace unless they leave it."""
+    socket = NetlinkSocket(ROUTE)
+    try:
+        links.delete_link(socket, interface)
+    except OSError as error:
+        raise KernelRefused("link delete", interface, error.errno or 0) from error
+    finally:
+        socket.close()
+
+
+def _random_mac() -> Mac:
+    octets = bytearray(os.urandom(6))
+    octets[0] = octets[0] & 0xFC | 0x02  # locally administered, one station (IEEE 802)
+    return Mac(bytes(octets))
