@@ -95,7 +95,7 @@ def walk(objects: Objects, root: str, path: tuple[str, ...], limits: Limits) -> 
     return walker.result
 
 
-class _TooMuch(Exception):  # noqa: N818  not an error of anybody's: ends the walk
+class _TooMuch(Exception):
     """The commit costs more than the limits allow; the problem has been noted."""
 
 

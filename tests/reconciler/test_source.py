@@ -48,7 +48,7 @@ def test_resources_come_with_their_places(tmp_path: Path) -> None:
     assert reading.problems == ()
     assert {str(key): str(each.place) for key, each in reading.resources.items()} == {
         "NetworkPolicy shop/one": "clusters/a/one.yaml:1:1",
-        "NetworkPolicy shop/two": "clusters/a/one.yaml:14:1",
+        "NetworkPolicy shop/two": "clusters/a/one.yaml:15:1",
         "Tier ops": "clusters/a/deep/er/tier.yml:1:1",
         "Tier j": "clusters/a/three.json:1:1",
     }
