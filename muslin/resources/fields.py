@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import (
@@ -151,7 +151,7 @@ AddressField: TypeAlias = Annotated[Address, PlainValidator(_from_text(parse_add
 V4Address: TypeAlias = Annotated[IPv4Address, PlainValidator(_from_text(_one_family(4), IPv4Address))]
 V6Address: TypeAlias = Annotated[IPv6Address, PlainValidator(_from_text(_one_family(6), IPv6Address))]
 InterfaceAddressField: TypeAlias = Annotated[
-    InterfaceAddress, PlainValidator(_from_text(parse_interface_address, *_ADDRESSES))
+    InterfaceAddress, PlainValidator(_from_text(parse_interface_address, IPv4Interface, IPv6Interface))
 ]
 ClusterIdField: TypeAlias = Annotated[ClusterId, PlainValidator(_from_text(ClusterId, ClusterId))]
 MacField: TypeAlias = Annotated[Mac, PlainValidator(_from_text(Mac, Mac))]

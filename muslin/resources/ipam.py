@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from muslin.resources.base import ONLY_DEFAULT, NameForm, Resource
 from muslin.resources.fields import Bool, Int, Net, StringMap, Text
@@ -77,8 +77,12 @@ class AffinityType(enum.Enum):
     VIRTUAL = "virtual"
 
 
+def _flag_in_text(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
 class BlockAffinitySpec(Part):
-    """A node's claim on a block."""
+    """A node's claim on a block. `deleted` is also read as text, as the older API keeps it."""
 
     ALWAYS_WRITTEN: ClassVar[frozenset[str]] = frozenset({"deleted"})
 
@@ -86,7 +90,7 @@ class BlockAffinitySpec(Part):
     node: Text
     type: AffinityType | None = None
     cidr: Net
-    deleted: Bool = False
+    deleted: Annotated[Bool, BeforeValidator(_flag_in_text)] = False
 
     @property
     def effective_type(self) -> AffinityType:

@@ -22,8 +22,11 @@ from .builders import manifest
 
 def _enum_words() -> list[str]:
     modules = [sys.modules[name] for name in sorted(sys.modules) if name.startswith("muslin.resources.")]
-    classes = {each for module in modules for each in vars(module).values() if isinstance(each, enum.EnumMeta)}
-    return sorted({str(word.value) for each in classes for word in each})
+    words: set[str] = set()
+    for each in (value for module in modules for value in vars(module).values()):
+        if isinstance(each, type) and issubclass(each, enum.Enum):
+            words.update(str(word.value) for word in each)
+    return sorted(words)
 
 
 _SCALARS: list[Any] = [

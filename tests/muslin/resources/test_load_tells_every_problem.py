@@ -136,7 +136,8 @@ def test_names_have_the_form_of_their_kind(kind: str, name: str, right: bool) ->
 
 def test_no_word_of_the_library_reaches_the_user() -> None:
     """Every type error of every field is told in our words, with something to do about it."""
-    for wrong in (7, 1.5, "?", True, ["x"], {"a": 1}, [[]], -1):
+    wrong_values: tuple[Any, ...] = (7, 1.5, "?", True, ["x"], {"a": 1}, [[]], -1)
+    for wrong in wrong_values:
         for kind in ("IPPool", "BGPPeer", "FelixConfiguration", "HostEndpoint", "WorkloadEndpoint", "IPAMBlock"):
             for problem in _problems(manifest(kind, dict.fromkeys(_fields(kind), wrong))):
                 text = str(problem)
