@@ -16,7 +16,7 @@ import runtime.cni
 from muslin.errors import BadInput, Failed, Problem
 from muslin.lab import namespaces
 from muslin.lab.children import Children
-from muslin.lab.processes import cni_socket
+from muslin.lab.processes import HOSTS, cni_socket
 
 __all__ = ["CNI_NETWORK", "Pod", "Runtime", "find_executable"]
 
@@ -97,6 +97,7 @@ class Runtime:
                 await self._forget(pod, container, None)
                 raise
             self._sandboxes[pod.netns] = _Sandbox(pod, container, result)
+            self._write_hosts()
             return result
 
     async def check(self, namespace: str, name: str) -> None:
@@ -110,6 +111,17 @@ class Runtime:
         async with self._lock[sandbox.pod.netns]:
             await self._forget(sandbox.pod, sandbox.container_id, sandbox.result)
             self._sandboxes.pop(sandbox.pod.netns, None)
+            self._write_hosts()
+
+    def _write_hosts(self) -> None:
+        names = {
+            f"{each.pod.name}.{each.pod.namespace}": str(each.result["ips"][0]["address"]).split("/")[0]
+            for each in self._sandboxes.values()
+            if each.result.get("ips")
+        }
+        fresh = HOSTS.with_suffix(".new")
+        fresh.write_text(json.dumps(names))
+        fresh.rename(HOSTS)
 
     async def _forget(self, pod: Pod, container: str, result: Mapping[str, Any] | None) -> None:
         try:

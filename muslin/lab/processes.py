@@ -10,7 +10,10 @@ from pathlib import Path
 from muslin.lab.state import RUN, StateFolder
 from muslin.lab.topology import Topology
 
-__all__ = ["Process", "cni_socket", "commands", "muslin", "run_folder"]
+__all__ = ["HOSTS", "Process", "cni_socket", "commands", "muslin", "probe", "run_folder"]
+
+HOSTS = RUN / "hosts.json"
+"""Names and addresses of pods, for the DNS server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ def muslin(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "muslin.cli.main", *arguments)
 
 
+def probe(program: str, *arguments: str) -> tuple[str, ...]:
+    """A command line of one of `muslin.lab.probes`, such as `echo`, started without what it does not need."""
+    return (sys.executable, "-IS", str(Path(__file__).parent / "probes" / f"{program}.py"), *arguments)
+
+
 def run_folder(node: str) -> Path:
     """Sockets of a node's processes."""
     return RUN / node
@@ -50,6 +58,8 @@ def cni_socket(node: str) -> Path:
 def commands(topology: Topology, state: StateFolder) -> tuple[Process, ...]:
     """Every process, in the order in which they start; they stop in the reverse one."""
     processes: list[Process] = []
+    if topology.bare:
+        return ()
     for node in topology.nodes:
         run = run_folder(node.name)
         speaker = muslin("speaker", "--socket", str(run / "speaker.sock"))

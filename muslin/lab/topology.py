@@ -32,12 +32,13 @@ class NodePlace:
 class Topology:
     """A lab. Nodes stand in `nodes_prefix`; the outside host knows no route to pods, so that NAT is proven.
 
-    `mtu` is that of every link of the underlay.
+    `mtu` is that of every link of the underlay. A `bare` lab has the network only and none of our processes.
     """
 
     name: str
     nodes: tuple[NodePlace, ...]
     mtu: int = 1500
+    bare: bool = False
     nodes_prefix: IPv4Network = field(default=IPv4Network("192.0.2.0/24"))
     router: IPv4Interface = field(default=IPv4Interface("192.0.2.254/24"))
     outside_router: IPv4Interface = field(default=IPv4Interface("203.0.113.1/24"))
@@ -45,7 +46,7 @@ class Topology:
     pods: IPv4Network = field(default=IPv4Network("10.48.0.0/16"))
 
     @classmethod
-    def of(cls, nodes: int = 3, *, name: str = "lab", mtu: int = 1500) -> Topology:
+    def of(cls, nodes: int = 3, *, name: str = "lab", mtu: int = 1500, bare: bool = False) -> Topology:
         """A lab of this many nodes, named node1, node2 ...
 
         Raises:
@@ -63,7 +64,7 @@ class Topology:
             raise BadInput(problems)
         first = IPv4Address("192.0.2.0")
         places = tuple(NodePlace(f"node{n}", IPv4Interface(f"{first + n}/24")) for n in range(1, nodes + 1))
-        return cls(name, places, mtu)
+        return cls(name, places, mtu, bare)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -72,14 +73,14 @@ class Topology:
 
     def to_json(self) -> str:
         """What `from_json` reads: the free choices; the rest follows."""
-        return json.dumps({"name": self.name, "nodes": len(self.nodes), "mtu": self.mtu})
+        return json.dumps({"name": self.name, "nodes": len(self.nodes), "mtu": self.mtu, "bare": self.bare})
 
     @classmethod
     def from_json(cls, text: str) -> Topology:
         """A lab from what `to_json` wrote. Raises BadInput."""
         try:
             value: dict[str, Any] = json.loads(text)
-            return cls.of(int(value["nodes"]), name=str(value["name"]), mtu=int(value["mtu"]))
+            return cls.of(int(value["nodes"]), name=str(value["name"]), mtu=int(value["mtu"]), bare=bool(value["bare"]))
         except (ValueError, KeyError, TypeError) as error:
             fix = "take the lab down, and up again"
             raise BadInput(Problem(f"the lab's topology can't be read: {error!r}", "topology.json", fix)) from error

@@ -7,15 +7,20 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from muslin.errors import BadInput, Failed, Problem, Unavailable
 from muslin.lab import control, world
+from muslin.lab.processes import HOSTS, probe
 from muslin.lab.seed import seed
 from muslin.lab.state import StateFolder
 from muslin.lab.topology import Topology
 
-__all__ = ["ask", "command", "down", "execute", "shell", "status", "up"]
+__all__ = [
+    "add_pod", "ask", "command", "down", "execute", "is_up", "remove_pod", "shell", "start", "start_dns", "status",
+    "up",
+]  # fmt: skip
 
 
 def up(topology: Topology) -> StateFolder:
@@ -57,14 +62,38 @@ def down(name: str) -> bool:
     return _remove(state) or was_up
 
 
-def ask(name: str, op: str, **arguments: Any) -> dict[str, Any]:
+def ask(lab: str, op: str, **arguments: Any) -> dict[str, Any]:
     """Ask a lab's supervisor; see `muslin.lab.supervisor` for what. Raises MuslinError."""
-    return control.ask(StateFolder.of(name).control, {"op": op, **arguments})
+    return control.ask(StateFolder.of(lab).control, {"op": op, **arguments})
 
 
 def status(name: str) -> Mapping[str, Any]:
     """Nodes, processes and pods of a lab. Raises Unavailable where it is not up."""
     return ask(name, "status")
+
+
+def add_pod(name: str, node: str, namespace: str, pod: str, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Attach a pod by executing the CNI plugin; gives the CNI result. Raises MuslinError with what the plugin said."""
+    answer = ask(name, "add-pod", node=node, namespace=namespace, name=pod, labels=dict(labels or {}))
+    return dict(answer["result"])
+
+
+def remove_pod(name: str, namespace: str, pod: str) -> None:
+    """End what runs in a pod and detach it by executing the CNI plugin."""
+    ask(name, "remove-pod", namespace=namespace, name=pod)
+
+
+def start(name: str, process: str, namespace: str, argv: Sequence[str], *, restart: bool = False) -> Path:
+    """Start a process in a pod, on a node or outside; gives the file that its output goes to."""
+    ask(name, "start", name=process, namespace=namespace, argv=list(argv), restart=restart)
+    return StateFolder.of(name).logs / f"{process}.log"
+
+
+def start_dns(name: str, node: str) -> str:
+    """Run the DNS server as pod kube-system/dns on a node; gives its address."""
+    result = add_pod(name, node, "kube-system", "dns", {"k8s-app": "kube-dns"})
+    start(name, "dns", "kube-system.dns", probe("dns", "--hosts", str(HOSTS)), restart=True)
+    return str(result["ips"][0]["address"]).split("/")[0]
 
 
 def command(name: str, namespace: str, argv: Sequence[str]) -> list[str]:
