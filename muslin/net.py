@@ -63,7 +63,7 @@ def parse_interface_address(text: str) -> InterfaceAddress:
 
 
 class AsNumber(int):
-    """An autonomous system number, 1..4294967295. Prints plain; reads plain and dotted (`1.10`)."""
+    """An autonomous system number, 0..4294967295; 0 is nobody's (RFC 7607). Prints plain; reads plain and `1.10`."""
 
     __slots__ = ()
 

@@ -36,7 +36,8 @@ def plain_text(value: Scalar) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} has no JSON form")
     text = json.dumps(value)
-    if resolved(text) != value:
+    back = resolved(text)
+    if (float(back) if isinstance(value, float) and isinstance(back, int) else back) != value:
         raise ValueError(f"the number {text[:40]} is too large to be read back")
     return text
 

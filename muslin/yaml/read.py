@@ -66,7 +66,7 @@ def load(
     return tuple(reading.documents)
 
 
-class _Stop(Exception):  # noqa: N818 -- not an error by itself: the problems are already noted
+class _Stop(Exception):
     """Reading any further is of no use."""
 
 
