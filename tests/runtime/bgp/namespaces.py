@@ -35,7 +35,13 @@ def in_own_namespace(test: Callable[[Path], None]) -> Callable[[pytest.FixtureRe
             f"--basetemp={tmp_path / 'inside'}", f"{request.node.path}::{request.node.name}",
         ]  # fmt: skip
         done = subprocess.run(
-            command, cwd=_ROOT, env={**os.environ, _INSIDE: "1"}, capture_output=True, text=True, timeout=120, check=False
+            command,
+            cwd=_ROOT,
+            env={**os.environ, _INSIDE: "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         if done.returncode:
             pytest.fail(done.stdout[-6000:] + done.stderr[-2000:], pytrace=False)

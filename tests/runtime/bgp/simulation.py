@@ -133,7 +133,9 @@ class World:
                 node.agent.apply(Sessions(action.sessions, action.removed))
             elif isinstance(action, Log):
                 peer = action.note.peer.address if action.note.peer else "-"
-                self.trace.append(f"{self.now:.6f} {node.address} {peer} {action.note.kind.name} {dict(action.note.fields)}")
+                self.trace.append(
+                    f"{self.now:.6f} {node.address} {peer} {action.note.kind.name} {dict(action.note.fields)}"
+                )
             else:
                 assert isinstance(action, Listen)
         self._arm(node)

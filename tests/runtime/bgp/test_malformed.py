@@ -36,7 +36,12 @@ V6 = attribute(0x80, 14, b"\0\2\1\x10" + bytes(15) + b"\x01\0\x40" + bytes(8))
 
 
 def update(
-    attributes: bytes, prefixes: bytes = PREFIX, gone: bytes = b"", *, size: int | None = None, gone_size: int | None = None
+    attributes: bytes,
+    prefixes: bytes = PREFIX,
+    gone: bytes = b"",
+    *,
+    size: int | None = None,
+    gone_size: int | None = None,
 ) -> bytes:
     return message(
         MessageType.UPDATE,

@@ -113,7 +113,9 @@ def test_a_removed_peer_takes_its_routes_along_at_once() -> None:
     world.run(5)
     settings = nodes[0].settings
     kept = tuple(peer for peer in settings.peers if peer.address != address_of(2))
-    nodes[0].configure(type(settings)(settings.router_id, settings.listen, 179, kept, settings.originated, settings.importable))
+    nodes[0].configure(
+        type(settings)(settings.router_id, settings.listen, 179, kept, settings.originated, settings.importable)
+    )
     world.run(0.1)
 
     assert nodes[0].prefixes == set(nodes[2].settings.originated)
