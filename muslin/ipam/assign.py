@@ -311,6 +311,8 @@ class _Search:
         current: HeldBlock | None = held
         for _ in range(ATTEMPTS):
             if current is None or (ours and current.block.affinity != str(request.owner)):
+                self._done.discard(prefix)  # given up under our hands: it may be claimed anew
+                self._owned -= min(self._owned, int(ours))
                 return
             block = current.block.collected(request.now, _cooldown_s(request))
             block, addresses = block.assigned(self.missing, request.attribute, request.reserved)

@@ -166,7 +166,7 @@ def schedules(
                 clients[-move - 1].crash()
             else:
                 clients[move].step(history)
-            check(history)
+        check(history)  # the states on the way were checked as schedules of their own
         alive = [index for index, client in enumerate(clients) if not client.done]
         if alive and len(prefix) < depth:
             pending += [(*prefix, index) for index in alive]
