@@ -66,11 +66,9 @@ def _comments(decisions: Iterable[Decision], resource: Resource, obj: Mapping[st
 
 def _stands(obj: Any, path: FieldPath) -> bool:
     for step in path:
-        if isinstance(obj, Mapping) and step in obj:
+        try:
             obj = obj[step]
-        elif isinstance(obj, list) and isinstance(step, int) and step < len(obj):
-            obj = obj[step]
-        else:
+        except (KeyError, IndexError):
             return False
     return True
 

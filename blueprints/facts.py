@@ -6,15 +6,15 @@ A fact that is left out is unknown; what a blueprint assumes then, its decisions
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
 from muslin.errors import BadInput
+from muslin.resources.base import SUBDOMAIN_NAME
 from muslin.resources.fields import AddressField, AsNumberField, Bool, Int, Net, StringMap, Text
 from muslin.resources.frozen import FrozenDict
-from muslin.resources.names import SUBDOMAIN
 from muslin.resources.part import Part
 from muslin.resources.places import Places
 from muslin.resources.problems import problems_of
@@ -51,7 +51,7 @@ class DatastoreWish(enum.Enum):
 class NodeFacts(Part):
     """A machine: its name, its address in the subnet, its labels."""
 
-    name: Text = Field(pattern=rf"^(?:{SUBDOMAIN})$", max_length=253)
+    name: Text
     address: AddressField
     labels: StringMap = FrozenDict()
 
@@ -74,8 +74,23 @@ class NetworkFacts(Part):
     pod_addresses: Bool | None = None
 
 
-def _twice(values: list[object]) -> Iterator[int]:
-    seen = set()
+def _bad_names(facts: Facts) -> Iterator[Breach]:
+    if not SUBDOMAIN_NAME.allows(facts.name):
+        yield Breach(f"{facts.name!r} can't be the name of a cluster", ("name",))
+    for index, node in enumerate(facts.nodes):
+        if not SUBDOMAIN_NAME.allows(node.name):
+            yield Breach(f"{node.name!r} can't be the name of a node", ("nodes", index, "name"))
+
+
+def _none_given(facts: Facts) -> Iterator[Breach]:
+    if not facts.nodes:
+        yield Breach("the cluster has no nodes", ("nodes",))
+    if not facts.subnets:
+        yield Breach("the nodes' subnet is not given", ("subnets",))
+
+
+def _twice(values: Sequence[object]) -> Iterator[int]:
+    seen: set[object] = set()
     for index, value in enumerate(values):
         if value in seen:
             yield index
@@ -104,15 +119,17 @@ class Facts(Part):
     """
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = (
+        go("names", "names have a form", _bad_names, fix="use lower case letters, digits, '-' and '.'"),
+        go("not-empty", "there is a node and a subnet", _none_given, fix="add at least one"),
         go("nodes-differ", "names and addresses of nodes are unique", _equal_nodes, fix="give each node its own"),
     )
 
     api_version: Literal["blueprints.muslin/v1alpha1"]
     kind: Literal["Cluster"]
-    name: Text = Field(pattern=rf"^(?:{SUBDOMAIN})$", max_length=253)
+    name: Text
     blueprint: Text | None = None
-    nodes: tuple[NodeFacts, ...] = Field(min_length=1)
-    subnets: tuple[Net, ...] = Field(min_length=1)
+    nodes: tuple[NodeFacts, ...]
+    subnets: tuple[Net, ...]
     network_mtu: Int = Field(ge=_SMALLEST_MTU, le=_LARGEST_MTU)
     provider: Provider = Provider.OTHER
     network: NetworkFacts = NetworkFacts()

@@ -148,7 +148,7 @@ def encapsulation(facts: Facts, where: str) -> Outcome:
     return (
         Problem(
             "no way for packets between nodes is left: "
-            + "; ".join([*native_stopped, *ipip_stopped, "VXLAN is blocked"]),
+            + "; ".join(dict.fromkeys([*native_stopped, *ipip_stopped, "VXLAN is blocked"])),
             where,
             "allow UDP port 4789 (VXLAN) between the nodes, or TCP port 179 and IP protocol 4, or turn the checks off",
             section("Routing Methods"),
