@@ -42,11 +42,11 @@ def get(
     muslin get networkpolicy -A
     muslin get gnp default-deny -o yaml
     """
-    info = kind_by_alias(kind)
-    if info is None:
+    name_of_kind = kind_by_alias(kind)
+    if name_of_kind is None:
         known = ", ".join(sorted(name.lower() for name in KINDS))
         raise BadInput(Problem(f"{kind!r} is not a kind of resource", "KIND", f"one of {known}"))
-    name_of_kind = info.model.__name__
+    info = KINDS[name_of_kind]
     _check_scope(name_of_kind, namespaced=info.namespaced, namespace=namespace, everywhere=all_namespaces, names=names)
     scope = None if all_namespaces or not info.namespaced else (namespace or "default")
     entries = asyncio.run(_read(datastore, name_of_kind, scope, names))

@@ -1,0 +1,52 @@
+"""From a cluster file to a decided blueprint: what `explain` and `render` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from blueprints import facts, single_subnet
+from blueprints.decision import Blueprint
+from muslin import yaml
+from muslin.errors import BadInput, Problem
+from muslin.resources.places import Places
+
+__all__ = ["BLUEPRINTS", "decide", "read_text"]
+
+BLUEPRINTS: Mapping[str, Callable[[facts.Facts, Places | None, str | None], Blueprint]] = {
+    single_subnet.NAME: single_subnet.single_subnet,
+}
+"""Blueprints that are installed, by name."""
+
+_LARGEST_FILE = 4 << 20
+
+
+def read_text(path: str) -> bytes:
+    """A file's octets, `-` for standard input. Raises BadInput."""
+    try:
+        if path == "-":
+            import sys  # noqa: PLC0415 - only where it is asked for
+
+            return sys.stdin.buffer.read(_LARGEST_FILE + 1)
+        with Path(path).open("rb") as file:
+            return file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise BadInput(
+            Problem(f"the file can't be read: {error.strerror}", path, "give a file that is there and readable")
+        ) from error
+
+
+def decide(path: str, blueprint: str | None) -> Blueprint:
+    """Read the facts and let the blueprint decide. Raises BadInput with every problem."""
+    documents = yaml.load(read_text(path), path)
+    if len(documents) != 1:
+        raise BadInput(
+            Problem(f"there are {len(documents)} documents where one is meant", path, "one file describes one cluster")
+        )
+    given = facts.load(documents[0].value, documents[0].places, path)
+    name = blueprint or given.blueprint or single_subnet.NAME
+    if name not in BLUEPRINTS:
+        where = "--blueprint" if blueprint else f"{documents[0].places.at(('blueprint',))}"
+        known = ", ".join(BLUEPRINTS)
+        raise BadInput(Problem(f"there is no blueprint {name!r}", where, f"one of {known}"))
+    return BLUEPRINTS[name](given, documents[0].places, path)

@@ -1,0 +1,88 @@
+"""`muslin explain`: what a blueprint decides about a cluster, and why."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich import box
+from rich.table import Table
+
+from blueprints.decision import Decision
+from muslin.cli.blueprint import decide
+from muslin.cli.tables import console
+from muslin.errors import BadInput, Problem
+
+__all__ = ["decisions_table", "explain", "print_decision"]
+
+
+@click.command()
+@click.argument("cluster", metavar="CLUSTER.YAML")
+@click.option("--blueprint", help="Which blueprint. Default: the file's own, else single_subnet.")
+@click.option("--why", metavar="DECISION", help="One decision in full: inputs, alternatives, consequence, source.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def explain(cluster: str, blueprint: str | None, why: str | None, output: str) -> None:
+    r"""Show what is decided about the cluster that CLUSTER.YAML describes, and why.
+
+    Exit status 2 where the reference architecture says no; every reason is given, with the line that causes it.
+
+    \b
+    muslin explain cluster.yaml
+    muslin explain cluster.yaml --why encapsulation
+    """
+    decided = decide(cluster, blueprint)
+    chosen = decided.decisions
+    if why is not None:
+        chosen = tuple(decision for decision in chosen if decision.name.lower() == why.lower())
+        if not chosen:
+            known = ", ".join(decision.name for decision in decided.decisions)
+            raise BadInput(Problem(f"there is no decision {why!r}", "--why", f"one of: {known}"))
+    if output == "json":
+        click.echo(json.dumps([_json(decision) for decision in chosen], indent=2, default=str))
+    elif why is not None:
+        print_decision(chosen[0])
+    else:
+        out = console()
+        out.print(f"{decided.name} for {decided.cluster}")
+        out.print(decisions_table(chosen))
+        out.print(f"In full: muslin explain {cluster} --why DECISION")
+
+
+def decisions_table(decisions: tuple[Decision, ...]) -> Table:
+    """One line a decision: question, answer, reason."""
+    table = Table("DECISION", "CHOSEN", "BECAUSE", box=box.SIMPLE_HEAD, pad_edge=False)
+    for decision in decisions:
+        table.add_row(decision.name, decision.chosen, decision.rule)
+    return table
+
+
+def print_decision(decision: Decision) -> None:
+    """One decision in full."""
+    out = console()
+    out.print(f"{decision.name}: {decision.chosen}\n")
+    out.print(f"Rule         {decision.rule}")
+    out.print(f"Consequence  {decision.consequence}")
+    out.print(f"Source       {decision.source}")
+    if decision.inputs:
+        out.print("\nBecause of")
+        for name, value in decision.inputs.items():
+            out.print(f"  {name}: {value}")
+    if decision.alternatives:
+        out.print("\nNot chosen")
+        for alternative in decision.alternatives:
+            out.print(f"  {alternative.name}: {alternative.against}")
+    for key, path in decision.fields:
+        out.print(f"\nSets {key}  {'.'.join(str(part) for part in path)}")
+
+
+def _json(decision: Decision) -> dict[str, object]:
+    return {
+        "name": decision.name,
+        "chosen": decision.chosen,
+        "rule": decision.rule,
+        "inputs": dict(decision.inputs),
+        "alternatives": [{"name": each.name, "against": each.against} for each in decision.alternatives],
+        "consequence": decision.consequence,
+        "source": decision.source,
+        "fields": [{"object": str(key), "path": list(path)} for key, path in decision.fields],
+    }
