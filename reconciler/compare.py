@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from muslin import resources
 from muslin.datastore.protocol import Json
-from muslin.errors import BadInput
 
 __all__ = ["ABSENT", "SHARED_KINDS", "FieldChange", "canonical", "differences", "merged", "ours", "stripped"]
 
@@ -48,7 +47,7 @@ def canonical(value: Json) -> dict[str, Any]:
     """The canonical JSON of an object from a store; one that cannot be read is taken as it is, so that it differs."""
     try:
         return stripped(resources.dump(resources.load(value)))
-    except BadInput:
+    except Exception:  # noqa: BLE001  whatever is wrong with one object must not stop the others
         return stripped(value)
 
 
@@ -64,7 +63,8 @@ def ours(live: Json, desired: Json, base: Json | None) -> dict[str, Any]:
     metadata = dict(live["metadata"])
     for name in _NAME_BY_NAME:
         claimed = {**_mapping(base, "metadata", name), **_mapping(desired, "metadata", name)}
-        kept = {key: content for key, content in metadata.pop(name, {}).items() if key in claimed}
+        kept = {key: content for key, content in _mapping(live, "metadata", name).items() if key in claimed}
+        metadata.pop(name, None)
         if kept:
             metadata[name] = kept
     result = dict(live) | {"metadata": metadata}
@@ -142,12 +142,16 @@ def _claimed(live: Any, desired: Any, base: Any) -> Any:
 
 
 def _three_way(live: Any, base: Any, desired: Mapping[str, Any]) -> dict[str, Any]:
+    """What is desired over what others added; what was ours and is not desired any more goes, down to its leaves."""
     former = base if isinstance(base, Mapping) else {}
-    result = {
-        name: content
-        for name, content in (live.items() if isinstance(live, Mapping) else ())
-        if name in desired or name not in former
-    }
+    result: dict[str, Any] = {}
+    for name, content in live.items() if isinstance(live, Mapping) else ():
+        if name in desired or name not in former:
+            result[name] = content
+        elif isinstance(content, Mapping) and isinstance(former[name], Mapping):
+            others = _three_way(content, former[name], {})
+            if others:
+                result[name] = others
     for name, content in desired.items():
         result[name] = (
             _three_way(result.get(name), former.get(name), content) if isinstance(content, Mapping) else content

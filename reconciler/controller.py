@@ -226,7 +226,12 @@ class Controller:
                 reason, problems = found[0], (found[1],)
         if ledger.accepted is None or ledger.accepted == head.commit:
             return _Choice(None, None, reason, problems)
-        before = await self._source.read(ledger.accepted)
+        try:
+            before = await self._source.read(ledger.accepted)
+        except Unavailable as error:
+            # a new mirror that has not got it yet: nothing is repaired until it has, and the rest is still said
+            self._say(EventKind.FETCH, str(error).splitlines()[0], ledger.accepted)
+            return _Choice(None, None, reason, problems)
         if before.problems:
             # rules got stricter with an update of ours: what is applied stays, and is not repaired
             return _Choice(None, None, reason or Hold.PROBLEMS, problems or before.problems)

@@ -130,6 +130,9 @@ def _parse(path: str, text: bytes) -> _Parsed:
             declared.append(_declare(document, path))
         except BadInput as error:
             problems.extend(error.problems)
+        except Exception as error:  # noqa: BLE001  one file must never end the process
+            what = f"the object cannot be read: {type(error).__name__}"
+            problems.append(Problem(what, str(document.places.at(())), "simplify it, and tell us: this is a fault"))
     return _Parsed(tuple(declared), tuple(problems))
 
 

@@ -17,7 +17,7 @@ from muslin.datastore.protocol import Entry, Json, Revision
 from muslin.errors import Problem
 from muslin.net import Prefix, parse_prefix
 from muslin.resources.keys import Key
-from reconciler.compare import FieldChange, differences, merged, ours
+from reconciler.compare import SHARED_KINDS, FieldChange, differences, merged, ours, stripped
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared
 from reconciler.order import position
@@ -280,6 +280,9 @@ class _Planning:
             self._forget.append(key)
             return
         fields = differences(base, ours(full, base, base))
+        if key.kind in SHARED_KINDS:
+            self._let_go(entry, base, changed=bool(fields))
+            return
         if fields:
             changed = ", ".join(each.path for each in fields[:5])
             self.block(
@@ -291,6 +294,18 @@ class _Planning:
             return
         self._unless_pool_moves(
             Step(Action.DELETE, key, Cause.CHANGE, Owner.US, entry.value, entry.revision, None, base)
+        )
+
+    def _let_go(self, entry: Entry, base: Json, *, changed: bool) -> None:
+        """Of an object that others write as well, only our fields go; unless others wrote over them already."""
+        bare = {"apiVersion": base.get("apiVersion"), "kind": entry.key.kind, "metadata": {"name": entry.key.name}}
+        value = merged(entry.value, bare, base)
+        fields = differences(stripped(entry.value), stripped(value))
+        if changed or not fields:
+            self._forget.append(entry.key)
+            return
+        self._steps.append(
+            Step(Action.UPDATE, entry.key, Cause.CHANGE, Owner.US, value, entry.revision, None, base, fields)
         )
 
     def done(self) -> Plan:

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import asyncio
 
-from muslin.datastore.memory import Call, Fault, Operation
+from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
+from muslin.datastore.protocol import Entry, Json
+from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
 from reconciler.controller import Settings, preview
 from reconciler.plan import Action, Budget, Cause, Hold, Why
 from reconciler.status import EventKind
 from tests.reconciler.cases import World, commit_of, policy, policy_key, pool, tier
+
+
+class _Refusing(MemoryDatastore):
+    """A client to which the store refuses one object, as one with an admission rule would."""
+
+    def __init__(self, client: MemoryDatastore, key: Key) -> None:
+        super().__init__()
+        self._shared = client._shared
+        self._key = key
+
+    async def create(self, key: Key, value: Json) -> Entry:
+        """As the store, or refused."""
+        if key == self._key:
+            raise BadInput(Problem("not today", str(key), "ask tomorrow"))
+        return await super().create(key, value)
 
 
 def test_a_commit_becomes_objects_and_a_second_look_does_nothing() -> None:
@@ -101,6 +118,91 @@ def test_labels_of_others_are_kept_and_ours_are_taken_back() -> None:
         entry = await world.store.get(policy_key("a"))
         assert entry.value["metadata"]["labels"] == {"team": "x", "theirs": "z"}
         assert entry.value["spec"]["order"] == 7
+
+    asyncio.run(scenario())
+
+
+def test_a_node_is_shared_with_its_agent() -> None:
+    """Of a Node only the fields that the file names are ours: the agent's stay, also when the file goes."""
+
+    async def scenario() -> None:
+        world = World()
+        key = Key("Node", "n1")
+        agents = {"addresses": [{"address": "192.0.2.1", "type": "InternalIP"}], "bgp": {"ipv4Address": "192.0.2.1/24"}}
+        value = {"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": "n1"}, "spec": agents}
+        await world.store.create(key, value)
+        node = """apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: n1, labels: {rr: "true"}}
+spec: {bgp: {routeReflectorClusterID: 192.0.2.250}}
+"""
+        world.source.push({"n.yaml": node} | commit_of("a"))
+        await world.look()
+        entry = await world.store.get(key)
+        bgp = {"ipv4Address": "192.0.2.1/24", "routeReflectorClusterID": "192.0.2.250"}
+        assert entry.value["spec"] == agents | {"bgp": bgp}
+        assert entry.value["metadata"]["labels"] == {"rr": "true"}
+        await world.edit(key, bgp=bgp | {"ipv4Address": "192.0.2.9/24"})
+        head = world.store.history.head
+        await world.look()
+        assert world.store.history.head == head
+
+        world.source.push(commit_of("a"))
+        await world.look()
+        entry = await world.store.get(key)
+        assert entry.value["spec"] == agents | {"bgp": {"ipv4Address": "192.0.2.9/24"}}
+        assert "labels" not in entry.value["metadata"]
+
+    asyncio.run(scenario())
+
+
+def test_an_unreadable_live_object_does_not_stop_the_others() -> None:
+    """Ours, broken by hand, is put back; a stranger's broken one is left; everything else is applied."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push(commit_of("a"))
+        await world.look()
+        for key, spec in ((policy_key("a"), "nonsense"), (policy_key("x"), [1, {"tier": None}])):
+            broken = {
+                "kind": "NetworkPolicy",
+                "metadata": {"name": key.name, "namespace": "shop", "labels": [3]},
+                "spec": spec,
+            }
+            if key.name == "a":
+                await world.store.update(key, broken, (await world.store.get(key)).revision)
+            else:
+                await world.store.create(key, broken)
+        world.source.push(commit_of("a", "b") | {"t.yaml": tier("ops")})
+        status = await world.look()
+
+        assert not status.failed
+        assert (await world.store.get(policy_key("a"))).value["spec"]["order"] == 100
+        assert (await world.store.get(policy_key("x"))).value["spec"] == [1, {"tier": None}]
+        assert policy_key("b") in await world.objects()
+
+    asyncio.run(scenario())
+
+
+def test_one_refused_object_holds_back_only_what_must_come_after_it() -> None:
+    """The store refuses one tier: its policy waits and is named, the other objects are applied, a later look heals."""
+
+    async def scenario() -> None:
+        world = World()
+        mine = policy("ops.a").replace("spec:", "spec:\n  tier: ops")
+        commit = world.source.push(
+            {"t.yaml": tier("ops"), "a.yaml": mine, "b.yaml": policy("b"), "u.yaml": tier("dev")}
+        )
+        refusing = _Refusing(world.store.client(), Key("Tier", "ops"))
+        status = await world.controller(refusing).once()
+        assert [key for key, _ in status.failed] == [Key("Tier", "ops")]
+        assert status.waiting == ((policy_key("ops.a"), Key("Tier", "ops")),)
+        assert set(await world.objects()) == {policy_key("b"), Key("Tier", "dev")}
+        assert (status.applied, status.accepted) == (None, commit)
+
+        status = await world.look()
+        assert status.applied == commit
+        assert policy_key("ops.a") in await world.objects()
 
     asyncio.run(scenario())
 
