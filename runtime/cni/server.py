@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import struct
@@ -16,13 +17,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from muslin.errors import Failed, Problem
+from muslin.errors import Failed, MuslinError, Problem
 from runtime.cni.answer import Answer, CniError, Code, refused
 from runtime.cni.answer import version as version_answer
 from runtime.cni.request import MAX_MESSAGE, Command, Request, decode, version_of
 
 __all__ = ["Handler", "Limits", "PodNamespace", "Server"]
 
+_log = logging.getLogger(__name__)
 _NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
 _CLONE_NEWNET = 0x40000000
 _BACKLOG = 128
@@ -144,7 +146,10 @@ class Server:
         except OSError as error:
             problem = Problem(f"the kernel refused: {os.strerror(error.errno or 0)}", "muslin agent", "see dmesg")
             return refused(CniError(Code.IO_FAILURE, problem), version)
-        except Exception as error:  # noqa: BLE001  one request's bug must not take down the agent
+        except MuslinError as error:
+            return refused(error, version)
+        except Exception as error:  # noqa: BLE001  it must not take down the agent
+            _log.exception("a CNI request met a bug of ours")
             return refused(error, version)
 
     async def _without_namespace(self, request: Request) -> Answer:

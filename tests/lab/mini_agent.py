@@ -40,7 +40,9 @@ async def _run(node: str) -> None:
     snapshot = Snapshot.of([resources.load(_POOL)])
     host = NetlinkSocket(socket.NETLINK_ROUTE)
     addresses = IpamAddresses(store, node, lambda: snapshot)
-    attacher = Attacher(node, store, addresses=addresses, links=PodLinks(host), policy_ready=_policy_ready, mtu=1500)
+    attacher = Attacher(
+        node, store, addresses=addresses, links=PodLinks(host), policy_ready=_policy_ready, mtu=lambda: 1500
+    )
     server = Server(cni_socket(node), attacher.handle)
     await server.start()
     over = asyncio.Event()
