@@ -37,8 +37,8 @@ def render(cluster: str, folder: Path | None, blueprint: str | None, groups: tup
         for path, text in texts.items():
             click.echo(f"# ---- {path}\n{text}", nl=False)
         return
-    for path in write_files(folder, dict(texts)):
-        click.echo(str(path))
+    for written in write_files(folder, dict(texts)):
+        click.echo(str(written))
 
 
 def write_files(folder: Path, texts: dict[str, str]) -> list[Path]:

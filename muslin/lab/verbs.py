@@ -16,6 +16,8 @@ from muslin.lab.processes import HOSTS, probe
 from muslin.lab.seed import seed
 from muslin.lab.state import StateFolder
 from muslin.lab.topology import Topology
+from reconciler.fetcher import WAKE_FIFO
+from reconciler.hook import install
 
 __all__ = [
     "add_pod", "ask", "command", "down", "execute", "is_up", "remove_pod", "shell", "start", "start_dns", "status",
@@ -129,6 +131,7 @@ def _make_repository(state: StateFolder) -> None:
     if done.returncode != 0:
         fix = "apt-get install git"
         raise Failed(Problem(f"the repository can't be made: {done.stderr.strip()}", str(state.repository), fix))
+    install(state.repository, state.mirror / WAKE_FIFO)
 
 
 def _remove(state: StateFolder) -> bool:
