@@ -1,8 +1,8 @@
 """The fetcher process: keeps a bare mirror of one branch of one repository up to date, and does nothing else.
 
 It executes git with the argument lists of `commands`, writes only into the mirror's folder, and never looks at what
-it fetched. A repository that is away, a branch that vanished and a rewritten branch are said in `STATE_FILE`; the
-mirror keeps what it had, so nobody takes an outage for an empty repository.
+it fetched. A repository that is away, a branch that vanished and a rewritten branch are said in the state file of
+the mirror, which keeps what it had, so nobody takes an outage for an empty repository.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import resource
 import signal
@@ -19,63 +18,23 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
 from reconciler.commands import TRACKED, Git, Remote, redacted
+from reconciler.fetch_state import FetchState, Standing, read_state, write_state
 from reconciler.loop import Backoff, Loop
 
-__all__ = ["STATE_FILE", "WAKE_FIFO", "FetchState", "Fetcher", "Standing", "main", "read_state"]
+__all__ = ["WAKE_FIFO", "Fetcher", "main"]
 
-STATE_FILE: Final = "muslin-fetch.json"
 WAKE_FIFO: Final = "muslin-wake"
 _LOCK_FILE: Final = "muslin-fetch.lock"
 _KEPT_OUTPUT: Final = 16 * 1024
 _MEMORY: Final = 4 << 30
-
-
-class Standing(StrEnum):
-    """How the mirror stands to the repository."""
-
-    NEVER_FETCHED = "NeverFetched"
-    CURRENT = "Current"
-    UNREACHABLE = "Unreachable"
-    BRANCH_MISSING = "BranchMissing"
-    REFUSED = "Refused"
-
-
-@dataclass(frozen=True, slots=True)
-class FetchState:
-    """What the fetcher last found, as written to `STATE_FILE`.
-
-    `commit` is what the mirror holds, whatever the standing. `rewritten_from` is set when the last change was not a
-    step forward: a forced push. Times are RFC 3339 in UTC; `since` is when this standing began.
-    """
-
-    repository: str
-    branch: str
-    standing: Standing = Standing.NEVER_FETCHED
-    commit: str | None = None
-    rewritten_from: str | None = None
-    message: str = ""
-    since: str = ""
-    checked: str = ""
-
-
-def read_state(mirror: Path) -> FetchState | None:
-    """The state file of a mirror, None where there is none that can be read."""
-    try:
-        found: Any = json.loads((mirror / STATE_FILE).read_bytes()[: _KEPT_OUTPUT * 4])
-        names = ("repository", "branch", "standing", "commit", "rewritten_from", "message", "since", "checked")
-        values = {name: found[name] for name in names}
-        return FetchState(**(values | {"standing": Standing(values["standing"])}))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +175,7 @@ class Fetcher:
         self.state = replace(
             before, standing=standing, commit=commit, message=message[:1000], since=since, checked=moment
         )
-        _write_atomically(self._mirror / STATE_FILE, json.dumps(asdict(self.state), indent=1).encode())
+        write_state(self._mirror, self.state)
         if replace(self.state, checked=old.checked, since=old.since) != old:
             rewritten = f", rewritten from {self.state.rewritten_from}" if self.state.rewritten_from else ""
             self._say(f"{standing.value} {commit or '-'}{rewritten}{': ' if message else ''}{message}")
@@ -329,12 +288,6 @@ def _last_line(ran: _Ran) -> str:
     lines = [line for line in lines if line]
     blamed = [line for line in lines if line.startswith(("fatal:", "error:"))]
     return (blamed or lines[-1:] or [""])[0][:500]
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

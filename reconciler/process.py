@@ -61,7 +61,11 @@ def wake_socket(path: Path | None, woken: Callable[[], None]) -> Iterator[None]:
         pass
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as receiver:
-        receiver.bind(str(path))
+        try:
+            receiver.bind(str(path))
+        except OSError as error:
+            fix = "give a path of at most 100 characters in a folder that may be written"
+            raise BadInput(Problem(f"cannot listen: {error}", str(path), fix)) from error
 
         def readable() -> None:
             with contextlib.suppress(BlockingIOError):

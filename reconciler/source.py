@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from muslin.errors import Problem, Unavailable
 from reconciler.commands import TRACKED
-from reconciler.fetcher import FetchState, read_state
+from reconciler.fetch_state import FetchState, read_state
 from reconciler.manifests import Manifests, Reading
 from reconciler.tree import Entry, Limits, folder, walk
 

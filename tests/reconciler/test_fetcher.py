@@ -18,7 +18,8 @@ import pytest
 
 from muslin.errors import BadInput, Unavailable
 from reconciler.commands import TRACKED, Git, Remote, redacted
-from reconciler.fetcher import WAKE_FIFO, Fetcher, FetchState, Standing, read_state
+from reconciler.fetch_state import FetchState, Standing, read_state
+from reconciler.fetcher import WAKE_FIFO, Fetcher
 from reconciler.hook import install
 from tests.reconciler.cases import policy
 from tests.reconciler.repositories import bare, commit, git, push, raw_tree

@@ -9,16 +9,18 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.datastore.protocol import NotFound
 from muslin.resources.keys import Key
+from reconciler.fetch_state import Standing, read_state
 from reconciler.fetcher import WAKE_FIFO
 from reconciler.hook import install
 from tests.reconciler.cases import policy, policy_key
-from tests.reconciler.repositories import bare, push
+from tests.reconciler.repositories import bare, git, push
 
 
 class _Site:
@@ -136,6 +138,28 @@ def test_once_says_by_its_exit_status_whether_all_is_applied(tmp_path: Path) -> 
         assert "a.yaml:7:" in log
         assert await _end(await site.reconciler("--once", "--set", "Not A Name"), 0) == 2
         assert await _end(await site.fetcher("--once", "--branch", "--all"), 0) == 2
+        await site.store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+def test_a_pack_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    """A push larger than the limit does not fill the disk: refused, the state says so, the mirror keeps its commit."""
+
+    async def scenario() -> None:
+        site = _Site(tmp_path)
+        good = await site.push({"a.yaml": policy("a")})
+        assert await _end(await site.fetcher("--once"), 0) == 0
+        (tmp_path / "w" / "large").write_bytes(Random(1).randbytes(2 << 20))
+        git(tmp_path / "w", "add", "--all")
+        git(tmp_path / "w", "commit", "--quiet", "-m", "large")
+        git(tmp_path / "w", "push", "--quiet", str(site.remote), "HEAD:refs/heads/main")
+        assert await _end(await site.fetcher("--once", "--max-bytes", "500000"), 0) == 1
+        state = read_state(site.mirror)
+        assert state is not None
+        assert (state.standing, state.commit) == (Standing.REFUSED, good)
+        assert sum(path.stat().st_size for path in site.mirror.rglob("*") if path.is_file()) < 700_000
         await site.store.close()
 
     asyncio.run(scenario())

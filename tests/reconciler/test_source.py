@@ -118,6 +118,7 @@ _HOSTILE: dict[str, tuple[Tree, str]] = {
     "set-uid mode": ([("104755", "x.yaml", policy("a"))], "mode"),
     "group-writable": ([("100664", "x.yaml", policy("a"))], "mode"),
     "too large": ([("100644", "x.yaml", "a" * 70_000)], "is the limit"),
+    "huge blob": ([("100644", "x.yaml", bytes(32 << 20))], "33554432 bytes"),
     "alias bomb": (
         [("100644", "x.yaml", "a: &a [1,1,1,1]\n" + "".join(
             f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(12)
