@@ -22,6 +22,9 @@ _OPENING = frozenset({FixedSet.FROM_DISPATCH.value, FixedSet.TO_DISPATCH.value, 
                       FixedSet.SOURCES_6.value})  # fmt: skip
 """Sets whose elements open the way for a workload; empty, they keep it closed."""
 
+_RULES_AT_ONCE = 20
+"""Longer chains may be cut; a base chain never is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -49,9 +52,10 @@ def closing_steps(actual: WireTable | None) -> tuple[Step, ...]:
     if actual is None:
         return ()
     return tuple(
-        Step(f"empty {name}", tuple(nft.delete_elements(TABLE, name, found.shape, found.elements)))
+        Step(f"empty {name}", (message,))
         for name, found in sorted(actual.sets.items())
-        if name in _OPENING and found.elements
+        if name in _OPENING
+        for message in nft.delete_elements(TABLE, name, found.shape, found.elements)
     )
 
 
@@ -131,14 +135,17 @@ def _chain_steps(name: str, chain: WireChain, actual: WireChain | None) -> Itera
     create = (nft.new_chain(TABLE, name, chain.hook),) if actual is None else ()
     flush = (nft.flush_chain(TABLE, name),) if actual is not None and actual.rules else ()
     rules = tuple(nft.add_rule(TABLE, name, rule) for rule in chain.rules)
-    yield Step(f"write chain {name}", create + flush + rules)
+    once = len(rules) if chain.hook is not None else _RULES_AT_ONCE
+    yield Step(f"write chain {name}", create + flush + rules[:once])
+    for start in range(once, len(rules), _RULES_AT_ONCE):
+        yield Step(f"write more of chain {name}", rules[start : start + _RULES_AT_ONCE])
 
 
 def _element_steps(name: str, found: WireSet, actual: WireSet | None) -> Iterator[Step]:
     had: Mapping[bytes, bytes] = {} if actual is None else actual.elements
     gone = [key for key, data in had.items() if found.elements.get(key) != data]
     new = {key: data for key, data in found.elements.items() if had.get(key) != data}
-    if gone:
-        yield Step(f"take from {name}", tuple(nft.delete_elements(TABLE, name, found.shape, gone)))
+    for message in nft.delete_elements(TABLE, name, found.shape, gone):
+        yield Step(f"take from {name}", (message,))
     for message in nft.add_elements(TABLE, name, found.shape, new):
         yield Step(f"add to {name}", (message,))

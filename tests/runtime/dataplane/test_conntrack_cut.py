@@ -1,0 +1,157 @@
+"""After a policy tightened: denied flows end, allowed ones do not notice; `conntrack` is the independent witness."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from muslin.net import Address
+from runtime.calc.state import (
+    Action,
+    Endpoint,
+    NodeState,
+    PolicyId,
+    PolicyRules,
+    PortRange,
+    Rule,
+    RuleMatch,
+    TierPolicies,
+)
+from runtime.calc.verdict import Judge, Packet
+from runtime.dataplane.conntrack import Conntrack, Flow, denied
+from runtime.dataplane.netlink.conntrack import Entry, FlowTuple
+from runtime.dataplane.nftables import Nftables
+from runtime.dataplane.ruleset import compile_ruleset
+from tests.support.netns import entered, isolated, run
+from tests.support.node_states import OUTSIDE, PODS
+from tests.support.pod_wiring import Wiring, wire_node
+
+_POLICY = PolicyId("NetworkPolicy", "p", "ns")
+_ADDRESSES = frozenset(address for addresses in PODS.values() for address in addresses)
+
+
+def _state(*ports: int) -> NodeState:
+    """Both pods may send; they are reached on these TCP ports only."""
+    allow = Rule(Action.ALLOW, RuleMatch(protocol=6, destination_ports=tuple(PortRange(p, p) for p in ports)))
+    rules = PolicyRules((allow,), (Rule(Action.ALLOW),))
+    tiers = (TierPolicies("default", Action.DENY, (_POLICY,), (_POLICY,)),)
+    endpoints = {name: Endpoint(name, "ns", name, addresses, tiers=tiers) for name, addresses in PODS.items()}
+    return NodeState("n", "1", endpoints=endpoints, policies={_POLICY: rules})
+
+
+def _allowed(state: NodeState, flow: Flow) -> bool:
+    judge = Judge(state)
+    ports = (flow.source_port, flow.destination_port)
+    packet = Packet(flow.source, flow.destination, flow.protocol, *ports, flow.icmp)
+    return judge.judge(judge.located(packet)).allowed
+
+
+def _connection(
+    wiring: Wiring, source: str | None, target: str, address: Address, port: int
+) -> tuple[socket.socket, socket.socket]:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with entered(wiring.pods[target]):
+        listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((str(address), port))
+    listener.listen()
+    with entered(wiring.outside if source is None else wiring.pods[source]):
+        client = socket.socket(family)
+    client.settimeout(5)
+    if source is None:
+        client.bind((str(OUTSIDE[address.version == 6]), 0))
+    client.connect((str(address), port))
+    server, _ = listener.accept()
+    listener.close()
+    server.settimeout(5)
+    return client, server
+
+
+def _tracked(port: int) -> str:
+    return run("conntrack", "-L", "-p", "tcp", "--orig-port-dst", str(port))
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+@isolated
+def test_tightened_policy_ends_denied_flows_only(filtered: bool) -> None:
+    """The flow to the port that lost its allow is gone; the idle one to the other port still carries both ways."""
+    wiring = wire_node()
+    driver, conntrack = Nftables(), Conntrack()
+    conntrack._can_filter = filtered
+    driver.converge(compile_ruleset(_state(80, 81)))
+    kept = [_connection(wiring, source, "cali1", PODS["cali1"][v], 80) for source in (None, "cali2") for v in (0, 1)]
+    lost = [_connection(wiring, source, "cali1", PODS["cali1"][v], 81) for source in (None, "cali2") for v in (0, 1)]
+    tight = _state(80)
+    driver.converge(compile_ruleset(tight))
+
+    assert conntrack.cut(_ADDRESSES, lambda flow: _allowed(tight, flow)) == len(lost)
+
+    assert "dport=81" not in _tracked(81)
+    for client, server in kept:
+        server.sendall(b"server speaks first")
+        assert client.recv(100) == b"server speaks first"
+        client.sendall(b"and is answered")
+        assert server.recv(100) == b"and is answered"
+    for client, server in lost:
+        server.settimeout(0.2)
+        client.sendall(b"should not come")
+        with pytest.raises(TimeoutError):
+            server.recv(100)
+    assert conntrack.cut(_ADDRESSES, lambda flow: _allowed(tight, flow)) == 0
+
+
+@isolated
+def test_translated_destination_is_what_is_judged() -> None:
+    """Through a DNAT to the pod's port 80 the flow is judged as to the pod, and stays while port 80 is allowed."""
+    wiring = wire_node()
+    driver, conntrack = Nftables(), Conntrack()
+    run("nft", "add table ip nat; add chain ip nat pre { type nat hook prerouting priority -100; }")
+    run("nft", "add rule ip nat pre ip daddr 192.0.2.1 tcp dport 8443 dnat to 10.48.0.1:80")
+    driver.converge(compile_ruleset(_state(80)))
+    with entered(wiring.pods["cali1"]):
+        listener = socket.create_server(("10.48.0.1", 80))
+    with entered(wiring.outside):
+        client = socket.create_connection(("192.0.2.1", 8443), timeout=5)
+    server, _ = listener.accept()
+    seen: list[Flow] = []
+
+    def judged(state: NodeState, flow: Flow) -> bool:
+        seen.append(flow)
+        return _allowed(state, flow)
+
+    assert conntrack.cut(_ADDRESSES, lambda flow: judged(_state(80), flow)) == 0
+    server.sendall(b"still here")
+    assert client.recv(100) == b"still here"
+    assert [(str(flow.destination), flow.destination_port) for flow in seen] == [("10.48.0.1", 80)]
+    assert [(str(flow.original.destination), flow.original.destination_port) for flow in seen] == [("192.0.2.1", 8443)]
+    assert conntrack.cut(_ADDRESSES, lambda flow: judged(_state(443), flow)) == 1
+    assert "dport=8443" not in _tracked(8443)
+
+
+@isolated
+def test_read_agrees_with_the_conntrack_tool() -> None:
+    """Tuples, protocols and ports of our reading are those that `conntrack -L` prints."""
+    wiring = wire_node()
+    Nftables().converge(compile_ruleset(_state(80)))
+    client, _server = _connection(wiring, "cali2", "cali1", PODS["cali1"][0], 80)
+
+    (entry,) = Conntrack().read([PODS["cali1"][0]])
+
+    line = _tracked(80)
+    port = client.getsockname()[1]
+    assert f"src=10.48.0.2 dst=10.48.0.1 sport={port} dport=80" in line
+    assert entry.original == FlowTuple(PODS["cali2"][0], PODS["cali1"][0], 6, port, 80)
+    assert entry.reply == FlowTuple(PODS["cali1"][0], PODS["cali2"][0], 6, 80, port)
+
+
+def test_flows_of_others_are_not_even_judged() -> None:
+    """An entry between strangers is left alone, whatever the judge would say."""
+    one, two = ip_address("198.51.100.1"), ip_address("198.51.100.2")
+    strangers = Entry(FlowTuple(one, two, 6, 1, 2), FlowTuple(two, one, 6, 2, 1), b"")
+    ours = replace(strangers, reply=FlowTuple(PODS["cali1"][0], one, 6, 80, 1))
+
+    assert denied([strangers, ours], _ADDRESSES, lambda _flow: False) == [ours]
+    assert denied([strangers, ours], _ADDRESSES, lambda flow: flow.destination in ip_network("10.48.0.0/16")) == []

@@ -1,0 +1,123 @@
+"""Wiring a pod by our own netlink; `ip -json` and `ping` are the independent witnesses."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from muslin.errors import KernelRefused
+from muslin.net import Mac
+from runtime.dataplane import links
+from runtime.dataplane.netlink import links as link_codec
+from runtime.dataplane.netlink import routes as codec
+from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
+from tests.support.netns import entered, ip, isolated, new_namespace, run
+from tests.support.node_states import PODS
+from tests.support.pod_wiring import wire_node
+
+_POD = ip_address("10.48.0.1")
+
+
+@isolated
+def test_pod_is_wired_as_calico_wires_it() -> None:
+    """Host MAC, MTU, /32 and /128, the gateway's route and neighbour, sysctls, host route: as calico.md 5 has them."""
+    wiring = wire_node()
+    pod = wiring.pods["cali1"]
+
+    (host,) = json.loads(ip("-json -d link show cali1"))
+    inside = json.loads(ip("-json addr show eth0", pod))[0]
+    routes = {route["dst"]: route for route in json.loads(ip("-json route", pod))}
+    (gateway,) = json.loads(ip("-json -4 neigh show 169.254.1.1 dev eth0", pod))
+
+    assert (host["address"], host["mtu"], host["linkinfo"]["info_kind"]) == ("ee:ee:ee:ee:ee:ee", 1450, "veth")
+    assert inside["mtu"] == 1450
+    own = {(a["local"], a["prefixlen"]) for a in inside["addr_info"] if a["scope"] == "global"}
+    assert own == {("10.48.0.1", 32), ("2001:db8::1", 128)}
+    assert routes["169.254.1.1"]["scope"] == "link"
+    assert routes["default"]["gateway"] == "169.254.1.1"
+    assert (gateway["dst"], gateway["lladdr"], gateway["state"]) == ("169.254.1.1", "ee:ee:ee:ee:ee:ee", ["PERMANENT"])
+    sysctls = {
+        "ipv4/conf/cali1/proxy_arp": "1",
+        "ipv4/conf/cali1/forwarding": "1",
+        "ipv4/conf/cali1/route_localnet": "1",
+        "ipv4/neigh/cali1/proxy_delay": "0",
+        "ipv6/conf/cali1/accept_ra": "0",
+        "ipv6/conf/cali1/forwarding": "1",
+    }
+    for path, value in sysctls.items():
+        assert Path("/proc/sys/net", path).read_text(encoding="ascii").strip() == value, path
+    assert "10.48.0.1 dev cali1 proto 80 scope link" in ip("route show 10.48.0.1")
+    for version in (0, 1):
+        run("ping", "-c1", "-W2", str(PODS["cali2"][version]), namespace=pod)
+
+
+@isolated
+def test_every_step_can_be_undone_and_repeated() -> None:
+    """Route there twice is one; deleting what is gone is success; the veth takes the pod's end along."""
+    host = NetlinkSocket(ROUTE)
+    namespace = new_namespace()
+    link = links.create_veth(host, "cali9", peer="eth0", namespace=namespace, mtu=1400)
+    links.configure_host_side(host, link)
+    links.add_host_route(host, link, _POD)
+    links.add_host_route(host, link, _POD)
+    links.delete_host_route(host, link, _POD)
+    links.delete_host_route(host, link, _POD)
+    assert ip("route show 10.48.0.1") == ""
+    with pytest.raises(KernelRefused, match="File exists"):
+        links.create_veth(host, "cali9", peer="eth1", namespace=namespace, mtu=1400)
+
+    links.delete_link(host, "cali9")
+    links.delete_link(host, "cali9")
+
+    assert links.find_link(host, "cali9") is None
+    with entered(namespace):
+        assert links.find_link(NetlinkSocket(ROUTE), "eth0") is None
+
+
+@isolated
+def test_route_that_points_elsewhere_is_refused() -> None:
+    """An address that is routed to another interface is not taken over; the error says which route."""
+    host = NetlinkSocket(ROUTE)
+    one, two = (
+        links.create_veth(host, name, peer="eth0", namespace=new_namespace(), mtu=1400) for name in ("cali1", "cali2")
+    )
+    for link in (one, two):
+        links.configure_host_side(host, link)
+    links.add_host_route(host, one, _POD)
+
+    with pytest.raises(KernelRefused, match=r"route add.*File exists"):
+        links.add_host_route(host, two, _POD)
+
+
+@isolated
+def test_reading_links_addresses_and_neighbours_agrees_with_ip() -> None:
+    """Our parsers give what `ip -json` prints, for every link, address and neighbour of a wired node."""
+    wire_node()
+    host = NetlinkSocket(ROUTE)
+    ours = {link.name: link for link in map(link_codec.parse_link, host.dump(link_codec.get_link()))}
+    theirs = {link["ifname"]: link for link in json.loads(ip("-json -d link"))}
+    index = {link["ifindex"]: name for name, link in theirs.items()}
+
+    assert {n: (k.index, k.mtu, k.kind, k.up) for n, k in ours.items()} == {
+        n: (k["ifindex"], k["mtu"], k.get("linkinfo", {}).get("info_kind", ""), "UP" in k["flags"])
+        for n, k in theirs.items()
+    }
+    assert ours["cali1"].mac == Mac("ee:ee:ee:ee:ee:ee")
+    addresses = {
+        (index[found.interface], str(found.address))
+        for version in (4, 6)
+        for found in map(codec.parse_address, host.dump(codec.dump_addresses(version)))
+    }
+    assert addresses == {
+        (link["ifname"], f"{a['local']}/{a['prefixlen']}")
+        for link in json.loads(ip("-json addr"))
+        for a in link["addr_info"]
+    }
+
+
+def test_host_interface_name_is_calicos() -> None:
+    """`cali` and 11 hexadecimal digits of the SHA-1 of `namespace.pod`, which fits an interface name."""
+    assert links.host_interface_name("default", "web-0") == "cali0d7763386da"
