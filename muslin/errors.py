@@ -6,6 +6,7 @@ trying again can help; the command line turns it into an exit status (2 for inpu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -82,8 +83,6 @@ class KernelRefused(Failed):
     """
 
     def __init__(self, operation: str, object_: str, errno: int, extack: str = "") -> None:
-        import os
-
         self.operation, self.object, self.errno, self.extack = operation, object_, errno, extack
         reason = os.strerror(errno) + (f" ({extack})" if extack else "")
         super().__init__(

@@ -17,11 +17,19 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 __all__ = [
-    "Address", "AsNumber", "ClusterId", "InterfaceAddress", "Mac", "Prefix", "RouterId", "parse_address",
-    "parse_interface_address", "parse_prefix",
+    "Address",
+    "AsNumber",
+    "ClusterId",
+    "InterfaceAddress",
+    "Mac",
+    "Prefix",
+    "RouterId",
+    "parse_address",
+    "parse_interface_address",
+    "parse_prefix",
 ]
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -67,7 +75,8 @@ class AsNumber(int):
 
     __slots__ = ()
 
-    def __new__(cls, value: int | str) -> AsNumber:
+    def __new__(cls, value: int | str) -> Self:
+        """Raises ValueError with a sentence for people."""
         number: int
         if isinstance(value, str):
             high, dot, low = value.partition(".")
@@ -104,7 +113,8 @@ class Mac(str):
 
     __slots__ = ()
 
-    def __new__(cls, value: str | bytes) -> Mac:
+    def __new__(cls, value: str | bytes) -> Self:
+        """Raises ValueError with a sentence for people."""
         if isinstance(value, bytes):
             if len(value) != 6:
                 raise ValueError(f"a MAC address has 6 octets, not {len(value)}")

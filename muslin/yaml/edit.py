@@ -31,6 +31,8 @@ __all__ = ["edit"]
 
 _DOCUMENT_START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 """Three dashes at a line's begin part documents wherever they stand; no scalar can contain them there."""
+_PLAIN_KEYS = (str, PlainScalarString)
+"""What ruamel gives for keys without quotes, a quoted one being of a type of its own."""
 _NEVER_FOLD = 1 << 30
 
 
@@ -230,7 +232,7 @@ def _name(holder: Any, step: str | int) -> Any:
     """The key as written: `yes:` is found under `true`."""
     if isinstance(holder, CommentedMap) and step not in holder:
         for key in holder:
-            if isinstance(key, str) and key and key_text(key) == step:
+            if type(key) in _PLAIN_KEYS and key and key_text(key) == step:
                 return key
         return _tree(step)
     return step

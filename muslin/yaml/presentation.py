@@ -22,6 +22,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./+(][^\x00-\x1f\x7f-\U0010ffff]*")
 _BREAKS_PLAIN = re.compile(r": |:$| #| $")
 _TO_ESCAPE = re.compile("[^\x20-\x7e\xa1-\u167f\u1681-\u1fff\u2030-\u2fff\u3001-\ud7ff\U00010000-\U0001ffff]")
 """Control characters, Unicode's line breaks and odd blanks, the byte order mark, private characters."""
+_POINTED = re.compile(r"[-+]?\.[-+0-9_.eE]*")
+"""What some readers try as a number and stumble over."""
 _YAML_1_1 = Resolver()
 _STRING = "tag:yaml.org,2002:str"
 
@@ -52,6 +54,7 @@ def _is_plain(text: str) -> bool:
     yaml_1_1: str = _YAML_1_1.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
     return (
         _PLAIN.fullmatch(text) is not None
+        and _POINTED.fullmatch(text) is None
         and _BREAKS_PLAIN.search(text) is None
         and not text.startswith(("---", "..."))
         and resolved(text) is text

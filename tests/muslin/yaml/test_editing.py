@@ -12,6 +12,7 @@ from muslin.errors import BadInput, Failed
 from muslin.yaml import load
 from muslin.yaml.places import Path
 from muslin.yaml.write import edit
+from tests.muslin.yaml.test_fuzz import TEXTS
 
 TEXT = """\
 # the cluster
@@ -46,9 +47,7 @@ list:
         (("apiVersion",), None, 0, "v1   #", "null #"),
     ],
 )  # fmt: skip
-def test_only_the_field_changes(
-    path: tuple[str | int, ...], value: Any, document: int, before: str, after: str
-) -> None:
+def test_only_the_field_changes(path: Path, value: Any, document: int, before: str, after: str) -> None:
     """Comments, quotes, indentation and other documents stay as they were."""
     edited = edit(TEXT, path, value, document=document)
 
@@ -70,7 +69,14 @@ def test_windows_line_ends_stay() -> None:
 
 @pytest.mark.parametrize(
     ("path", "document"),
-    [((), 0), (("apiVersion", "x"), 0), (("spec", "nodes", 5), 0), (("spec", "nodes", "x"), 0), (("x",), 2), (("x",), -1)],
+    [
+        ((), 0),
+        (("apiVersion", "x"), 0),
+        (("spec", "nodes", 5), 0),
+        (("spec", "nodes", "x"), 0),
+        (("x",), 2),
+        (("x",), -1),
+    ],
 )  # fmt: skip
 def test_a_path_that_does_not_fit_is_refused(path: tuple[str | int, ...], document: int) -> None:
     """What cannot be set is told with its place."""
@@ -82,6 +88,24 @@ def test_a_value_behind_an_alias_is_not_changed_for_others() -> None:
     """Rather than change both, nothing is changed."""
     with pytest.raises(Failed, match="without changing something else"):
         edit("a: &x {k: 1}\nb: *x\n", ("b", "k"), 2)
+
+
+def test_a_key_is_found_by_what_it_means() -> None:
+    """`yes:` is the key `true`, the quoted one is not."""
+    assert edit("on: 1\n'null': 3\n", ("true",), 4) == "on: 4\n'null': 3\n"
+    assert load(edit("'on': 1\n", ("true",), 4))[0].value == {"on": 1, "true": 4}
+
+
+@given(TEXTS)
+def test_any_text_is_edited_or_refused(text: str) -> None:
+    """Whatever stands around the field, the answer is the right text or a told fault."""
+    text = f"{text}\nedited: 1\n"
+    try:
+        edited = edit(text, ("edited",), "yes")
+    except (BadInput, Failed):
+        return
+
+    assert load(edited)[0].value == {**load(text)[0].value, "edited": "yes"}
 
 
 def test_a_hostile_text_is_refused_before_it_is_edited() -> None:
