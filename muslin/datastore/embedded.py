@@ -53,6 +53,8 @@ _POLL_S = 1.0
 """How often a watching process looks by itself, for writers that were killed between commit and wake."""
 _COMPACT_EVERY = 256
 _WAIT_FOR_LOCK_S = 5.0
+_LONGEST_PAUSE_S = 0.002
+"""Between two looks at a lock: locks are held for less than a millisecond, so a longer pause only loses turns."""
 
 _CHANGES = "SELECT revision, kind, namespace, name, value FROM log WHERE revision > ? ORDER BY revision LIMIT ?"
 _HEAD = (
@@ -340,7 +342,7 @@ class EmbeddedDatastore:
                 if not database.is_busy(error) or loop.time() >= deadline:
                     raise database.problem_of(error, self._path) from error
             await asyncio.sleep(pause * (0.5 + self._jitter.random()))
-            pause = min(pause * 2, 0.008)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
@@ -79,5 +80,10 @@ async def assign(path: str, host: str, count: str) -> None:
 
 
 if __name__ == "__main__":
-    roles = {"write": write, "write_unheard": write_unheard, "watch": watch, "assign": assign}
+    roles: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+        "write": write,
+        "write_unheard": write_unheard,
+        "watch": watch,
+        "assign": assign,
+    }
     asyncio.run(roles[sys.argv[1]](*sys.argv[2:]))

@@ -15,7 +15,7 @@ from tests.muslin.datastore.test_processes import child
 
 @pytest.mark.slow
 def test_four_processes_never_share_an_address(tmp_path: Path) -> None:
-    """Four nodes assign fifty addresses each, at once, from one pool: two hundred different ones, and the books agree."""
+    """Four nodes assign fifty addresses each, at once: two hundred different ones, and the books agree."""
     path = tmp_path / "db"
 
     async def books() -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -223,7 +224,7 @@ def test_any_faults_end_in_the_same_copy(seed: int) -> None:
         await asyncio.sleep(30)
         final = {e.key: e.value["spec"]["n"] for kind in ("IPPool", "Node") for e in (await store.list(kind)).entries}
         assert seen[-1] == final
-        for former, later in zip(seen, seen[1:], strict=False):
+        for former, later in pairwise(seen):
             for key in former.keys() & later.keys():
                 assert former[key] <= later[key], "a key went back in time"
         reader.cancel()

@@ -15,7 +15,7 @@ import pytest
 
 from muslin.datastore.database import watch_directory
 from muslin.datastore.embedded import EmbeddedDatastore
-from muslin.datastore.protocol import Bookmark, Change
+from muslin.datastore.protocol import Bookmark, Change, Revision
 from muslin.resources.keys import Key
 from tests.muslin.datastore import children
 
@@ -57,7 +57,7 @@ def test_sigkill_loses_no_acknowledged_write(tmp_path: Path) -> None:
             else:
                 assert int(name.rpartition("-")[2]) % 3 == 2, "only its own unacknowledged deletion may take it away"
         replayed: dict[str, str] = {}
-        async for event in store.watch({children.KIND}, "0"):
+        async for event in store.watch({children.KIND}, Revision("0")):
             if isinstance(event, Bookmark):
                 assert event.revision == listing.revision
                 break
@@ -114,7 +114,7 @@ def test_a_writer_killed_before_its_wake_is_noticed_by_the_poll(tmp_path: Path) 
 
     async def story() -> None:
         store = EmbeddedDatastore.open(path)
-        watch = store.watch({children.KIND}, "0")
+        watch = store.watch({children.KIND}, Revision("0"))
         assert isinstance(await anext(watch), Bookmark)
         with child("write_unheard", path) as writer:
             change = await asyncio.wait_for(anext(watch), 10)
@@ -151,7 +151,7 @@ def test_a_path_too_long_for_a_socket_is_no_hindrance(tmp_path: Path) -> None:
 
     async def story() -> None:
         one, two = EmbeddedDatastore.open(folder / "db"), EmbeddedDatastore.open(folder / "db")
-        watch = two.watch({"IPPool"}, "0")
+        watch = two.watch({"IPPool"}, Revision("0"))
         await anext(watch)
         waiting = asyncio.ensure_future(anext(watch))
         await asyncio.sleep(0)

@@ -173,8 +173,8 @@ def schedules(
             if crash and not any(move < 0 for move in prefix):
                 pending += [(*prefix, -index - 1) for index in alive]
             continue
-        while alive := [client for client in clients if not client.done]:
-            for client in alive:
+        while waiting := [client for client in clients if not client.done]:
+            for client in waiting:
                 client.step(history)
             check(history)
         yield history, clients

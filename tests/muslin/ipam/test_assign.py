@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
@@ -173,7 +174,7 @@ def test_pools_are_chosen_by_node_namespace_use_and_mode() -> None:
     off = pool("192.0.2.0/24", "off", disabled=True)
     pools = (a, b, manual, off)
 
-    def prefix_for(**more: object) -> str:
+    def prefix_for(**more: Any) -> str:
         result = finish(history, auto_assign(request(pools=pools, **more)))
         address = next(iter(addresses(result)))
         return next(it.metadata.name for it in pools if address in it.spec.cidr)

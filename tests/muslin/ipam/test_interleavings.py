@@ -142,11 +142,11 @@ def test_random_orders_with_crashes(seed: int) -> None:
         if len(running) < 4:
             node, kind = dice.choice(nodes), dice.random()
             if kind < 0.55:
-                handle = f"net.c{dice.randrange(60)}"
-                handles.add(handle)
+                name = f"net.c{dice.randrange(60)}"
+                handles.add(name)
                 count = dice.choice([1, 1, 1, 2, 5])
-                it = auto_assign(request(node, count, handle, pools=pools, now=now, max_blocks=3))
-                running.append((Client(it), handle))
+                it = auto_assign(request(node, count, name, pools=pools, now=now, max_blocks=3))
+                running.append((Client(it), name))
             elif kind < 0.9 and handles:
                 running.append((Client(release_by_handle(dice.choice(sorted(handles)), now)), None))
             elif blocks(history):

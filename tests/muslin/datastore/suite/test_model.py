@@ -43,6 +43,7 @@ class Model:
         self.head = self.compacted = 0
 
     def put(self, key: Key, number: int | None) -> int:
+        """One change; None is a deletion. Gives its revision."""
         self.head += 1
         self.changes.append((self.head, key, number))
         self.objects.pop(key, None)
@@ -89,7 +90,7 @@ async def _walk(clients: tuple[Any, Any], steps: list[tuple[Any, ...]]) -> None:
                     assert key not in model.objects
                     assert int(made.revision) == model.put(key, number)
                 except AlreadyExists as error:
-                    assert int(error.current.revision) == model.objects[key][1]
+                    assert int(error.current.revision) == model.objects[key][1]  # noqa: PT017 - either may come
             case ("update", client, key, number, fresh):
                 at = model.objects.get(key, (0, 0))[1] - (not fresh)
                 try:
@@ -101,11 +102,11 @@ async def _walk(clients: tuple[Any, Any], steps: list[tuple[Any, ...]]) -> None:
                     assert key not in model.objects
                 except Conflict as error:
                     assert not fresh
-                    assert error.current.value["spec"]["n"] == model.objects[key][0]
+                    assert error.current.value["spec"]["n"] == model.objects[key][0]  # noqa: PT017 - either may come
             case ("delete", client, key, fresh):
-                at = None if fresh is None else str(model.objects.get(key, (0, 0))[1] - (not fresh))
+                known = None if fresh is None else str(model.objects.get(key, (0, 0))[1] - (not fresh))
                 try:
-                    gone = await clients[client].delete(key, at)
+                    gone = await clients[client].delete(key, known)
                     assert fresh is not False
                     assert int(gone.revision) == model.objects[key][1]
                     model.put(key, None)

@@ -14,7 +14,7 @@ from tests.muslin.datastore.suite.drivers import every_driver, over, pool, value
 
 async def _until_mark(watch: Any, revision: str) -> list[Change]:
     """Changes up to the bookmark at this revision."""
-    seen = []
+    seen: list[Change] = []
     async for event in watch:
         if isinstance(event, Bookmark):
             if event.revision == revision:
