@@ -150,10 +150,11 @@ def start(state: StateFolder) -> int:
         if said != b"ready\n":
             process.wait()
     if said != b"ready\n":
-        told = said.decode(errors="replace").removeprefix("failed\n").strip()
-        what = told.splitlines()[0] if told else f"it was not ready after {_START_S:.0f} s"
-        where = str(state.logs / "supervisor.log")
-        raise Failed(Problem(f"the lab did not come up: {what}", where, "see the log; then muslin lab up again"))
+        where = state.logs / "supervisor.log"
+        told = said.decode(errors="replace").removeprefix("failed\n").strip().splitlines()[:1]
+        told = told or where.read_text(errors="replace").strip().splitlines()[-1:]
+        what = told[0] if told else f"it was not ready after {_START_S:.0f} s"
+        raise Failed(Problem(f"the lab did not come up: {what}", str(where), "see the log; then muslin lab up again"))
     process.returncode = 0  # it goes on without us; nobody here will wait for it
     pid = control.init_pid(state.control)
     state.pid_file.write_text(f"{pid}\n")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,17 +29,19 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def _command(user: str, folder: Path) -> list[str]:
-    command = [sys.executable, "-m", "tests.lab.scenario", str(folder)]
+def _command(user: str, folder: Path, environment: dict[str, str]) -> list[str]:
+    """The scenario's command line; for the ordinary user by an interpreter that it can start."""
     if user == "root" or os.geteuid() != 0:
-        return command
+        return [sys.executable, "-m", "tests.lab.scenario", str(folder)]
     os.chown(folder, _NOBODY, _NOBODY)
-    identity = [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
-    command = ["setpriv", *identity, *command]
-    probe = [*command[:4], sys.executable, "-c", "import muslin.lab.verbs"]
-    if subprocess.run(probe, cwd=_ROOT, capture_output=True, check=False).returncode != 0:
-        pytest.skip(f"an ordinary user can't run {sys.executable}: it stands in a folder of root's")
-    return command
+    become = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/python{version}"):
+        # A shell in between: setpriv itself still may search root's folders.
+        trial = [*become, "sh", "-c", f"exec {python} -c 'import muslin.lab.verbs'"]
+        if subprocess.run(trial, cwd=_ROOT, env=environment, capture_output=True, check=False).returncode == 0:
+            return [*become, python, "-m", "tests.lab.scenario", str(folder)]
+    pytest.skip(f"an ordinary user can start neither {sys.executable} nor /usr/bin/python{version}")
 
 
 @pytest.mark.netns
@@ -54,9 +57,16 @@ def test_a_lab_lives_and_leaves_nothing(user: str, folder: Path) -> None:
         way_in()
     except Failed as refusal:
         pytest.skip(str(refusal))
-    environment = {**os.environ, "XDG_STATE_HOME": str(folder), "HOME": str(folder), "PYTHONPATH": str(_ROOT)}
+    packages = os.pathsep.join([str(_ROOT), sysconfig.get_path("purelib")])
+    environment = {**os.environ, "XDG_STATE_HOME": str(folder), "HOME": str(folder), "PYTHONPATH": packages}
     done = subprocess.run(
-        _command(user, folder), cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False
+        _command(user, folder, environment),
+        cwd=_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
