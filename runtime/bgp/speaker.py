@@ -64,10 +64,18 @@ class Shell:
     Args:
         core: the speaker.
         network: where peers are.
-        on_in_sync: called once when the core says for the first time that it is in sync.
+        on_in_sync: called whenever the core reports that it is in sync.
+        listen_retry_s: how long to wait while somebody else has an address that we should listen on.
     """
 
-    def __init__(self, core: Speaker, network: Network, on_in_sync: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        core: Speaker,
+        network: Network,
+        on_in_sync: Callable[[], None] = lambda: None,
+        listen_retry_s: float = _LISTEN_RETRY_S,
+    ) -> None:
+        self._listen_retry_s = listen_retry_s
         self._core = core
         self._network = network
         self._on_in_sync = on_in_sync
@@ -221,7 +229,7 @@ class Shell:
             if not complaints:
                 return
             log("cannot listen, trying again; does another BGP daemon run here?", problem="; ".join(complaints))
-            await asyncio.sleep(_LISTEN_RETRY_S)
+            await asyncio.sleep(self._listen_retry_s)
 
     # -- the agent
 

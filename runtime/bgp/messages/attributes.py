@@ -186,11 +186,11 @@ class Block:
     discarded: tuple[int, ...] = ()
 
 
-class _Discard(Exception):  # noqa: N818 - an outcome
+class _Discard(Exception):
     """Throw this attribute away."""
 
 
-class _Withdraw(Exception):  # noqa: N818 - an outcome
+class _Withdraw(Exception):
     """Take the routes for withdrawn."""
 
     def __init__(self, reason: Malformed) -> None:

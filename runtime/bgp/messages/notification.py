@@ -75,7 +75,7 @@ class Notification:
         return f"{self.code}/{self.subcode}"
 
 
-class Notify(Exception):  # noqa: N818 - the name says what must be done
+class Notify(Exception):
     """The session must end with this notification. The peer is at fault."""
 
     def __init__(self, code: int, subcode: int = 0, data: bytes = b"") -> None:

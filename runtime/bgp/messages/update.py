@@ -64,7 +64,7 @@ class Context(NamedTuple):
     extended_next_hops: tuple[tuple[Family, int], ...] = ()
 
 
-class TooLarge(ValueError):  # noqa: N818 - says what it is
+class TooLarge(ValueError):
     """Attributes leave no room for a prefix in a message."""
 
 

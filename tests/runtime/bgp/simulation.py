@@ -7,11 +7,11 @@ a word, and let connection attempts overtake each other.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from random import Random
-from collections.abc import Callable
 
 from muslin.net import Address, Prefix
 from runtime.bgp.actions import Close, Connect, Listen, Log, ReportRoutes, ReportSessions, Send

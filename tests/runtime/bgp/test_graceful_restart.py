@@ -40,7 +40,7 @@ def watch_losses(world: World, nodes: list[Node]) -> list[str]:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("victim", [0, 2])
 def test_a_killed_speaker_comes_back_and_nobody_loses_a_route(seed: int, victim: int, both_dial: bool) -> None:
-    """kill -9, two seconds of absence, Restart bit: neither the node itself nor its peers miss a route for a moment."""
+    """Kill -9, two seconds of absence, Restart bit: neither the node itself nor its peers miss a route for a moment."""
     world, nodes = running(seed, 3, both_dial=both_dial)
     losses = watch_losses(world, nodes)
 
