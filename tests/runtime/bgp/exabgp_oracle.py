@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.bgp.families import Family
 
-os.environ["exabgp_log_enable"] = "false"
+os.environ["EXABGP_LOG_ENABLE"] = "false"
 
 
 class Refused(Exception):
@@ -19,14 +19,14 @@ class Refused(Exception):
 @functools.cache
 def _exabgp() -> Any:
     """Classes, a neighbour and what was negotiated with it: 192.0.2.2, iBGP, four-octet AS numbers, both families."""
-    import exabgp.environment.setup  # noqa: F401 - sets the environment up
-    from exabgp.bgp.message import Notify, Update
-    from exabgp.bgp.message.direction import Direction
-    from exabgp.configuration.check import _negotiated
-    from exabgp.configuration.configuration import Configuration
-    from exabgp.environment import getenv
-    from exabgp.logger import log
-    from exabgp.reactor.api.response import Response
+    import exabgp.environment.setup  # noqa: F401, PLC0415 - sets the environment up
+    from exabgp.bgp.message import Notify, Update  # noqa: PLC0415 - slow to import
+    from exabgp.bgp.message.direction import Direction  # noqa: PLC0415 - slow to import
+    from exabgp.configuration.check import _negotiated  # noqa: PLC0415 - slow to import
+    from exabgp.configuration.configuration import Configuration  # noqa: PLC0415 - slow to import
+    from exabgp.environment import getenv  # noqa: PLC0415 - slow to import
+    from exabgp.logger import log  # noqa: PLC0415 - slow to import
+    from exabgp.reactor.api.response import Response  # noqa: PLC0415 - slow to import
 
     log.init(getenv())
     text = (

@@ -42,6 +42,7 @@ class Ours:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Ours]:
+        """The process and the client, until the block ends."""
         self.start()
         task = asyncio.create_task(self.client.run())
         try:
@@ -52,11 +53,13 @@ class Ours:
             self.stop(signal.SIGTERM)
 
     def start(self) -> None:
+        """Start the process."""
         command = [sys.executable, "-m", "runtime.bgp.main", "--socket", str(self.socket)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stderr=log)
 
     def stop(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end."""
         assert self._process is not None
         self._process.send_signal(number)
         return self._process.wait(10)
@@ -89,6 +92,7 @@ class Bird:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *flags: str) -> None:
+        """Start the process."""
         self._process = subprocess.Popen(
             in_peer(self.binary, *flags, "-f", "-c", str(self.config), "-s", str(self.control)),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -117,5 +121,5 @@ class Bird:
     async def until(self, what: Callable[[], Any], seconds: float = 15) -> None:
         """Ask BIRD again and again: it has no events for us to wait for."""
         async with asyncio.timeout(seconds):
-            while not await what():
+            while not await what():  # noqa: ASYNC110 - another program
                 await asyncio.sleep(0.05)

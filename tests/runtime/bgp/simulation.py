@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from random import Random
@@ -46,10 +47,12 @@ class Node:
 
     @property
     def view(self) -> View:
+        """What the agent sees."""
         return self.agent.view
 
     @property
     def prefixes(self) -> set[Prefix]:
+        """Prefixes that the kernel would have."""
         return set(self.view.routes)
 
     def start(self, *, restarted: bool = False) -> None:
@@ -113,6 +116,7 @@ class World:
         return self.now - start
 
     def latency(self) -> float:
+        """A delay of the network, seconds."""
         return self.random.uniform(0.0002, 0.002)
 
     def act(self, node: Node) -> None:
@@ -126,7 +130,7 @@ class World:
             elif isinstance(action, Close):
                 self.hang_up(node, action.connection)
             elif isinstance(action, Connect):
-                self.after(self.latency() * 3, lambda action=action: self._dial(node, action, node.generation))
+                self.after(self.latency() * 3, partial(self._dial, node, action, node.generation))
             elif isinstance(action, ReportRoutes):
                 node.agent.apply(Routes(action.report))
             elif isinstance(action, ReportSessions):
@@ -197,7 +201,7 @@ class World:
         half = self.random.randrange(len(data) + 1)
         for part in (data[:half], data[half:]):
             if part:
-                self._deliver(wire, other, lambda part=part: self._arrive(other, wire, part))
+                self._deliver(wire, other, partial(self._arrive, other, wire, part))
 
     def _deliver(self, wire: Wire, to: Node, action: Callable[[], None]) -> None:
         at = max(self.now + self.latency(), wire.last_arrival.get(to.address, 0.0) + 1e-9)

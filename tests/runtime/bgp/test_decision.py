@@ -14,11 +14,13 @@ from runtime.bgp.settings import PeerKey
 
 
 def source(index: int, peer_as: int = 64512, router_id: int | None = None) -> Source:
+    """A session of the peer with this number."""
     key = PeerKey(IPv4Address("192.0.2.0") + index, 179)
     return Source(key, peer_as, 64512, IPv4Address("192.0.2.0") + (router_id or index))
 
 
 def path(index: int = 2, *ases: int, peer_as: int = 64512, router_id: int | None = None, **fields: object) -> Path:
+    """A route from the peer with this number, with these ASes in its path."""
     segments = (Segment(SegmentKind.SEQUENCE, ases),) if ases else ()
     return Path(source(index, peer_as, router_id), Attributes(as_path=segments, **fields), b"")  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Our codec against ExaBGP's: what we write it reads, what it writes we read, and damage is judged alike or stricter."""
+"""Our codec against ExaBGP's: what we write it reads, what it writes we read, and damage means the same to both."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ HOPS = {IPV4_UNICAST: IPv4Address("192.0.2.9").packed, IPV6_UNICAST: IPv6Address
 
 
 def some_attributes(random: Random) -> Attributes:
+    """Attributes as a peer could send them."""
+
     def octets() -> bytes:
         return random.randbytes(4)
 
@@ -40,6 +42,8 @@ def some_attributes(random: Random) -> Attributes:
 
 
 def some_prefixes(random: Random, family: Family) -> list[bytes]:
+    """One to five different prefixes of any length."""
+
     def one() -> bytes:
         length = random.randrange(family.bits + 1)
         number = random.getrandbits(family.bits) >> (family.bits - length) << (family.bits - length)
@@ -50,6 +54,7 @@ def some_prefixes(random: Random, family: Family) -> list[bytes]:
 
 
 def body(random: Random, family: Family) -> tuple[bytes, Attributes, list[bytes]]:
+    """An announcement's body, and what it says."""
     attributes, prefixes, hop = some_attributes(random), some_prefixes(random, family), HOPS[family]
     encoded = attributes.encode(hop if family == IPV4_UNICAST else None)
     return next(announce(family, encoded, hop, prefixes))[19:], attributes, prefixes

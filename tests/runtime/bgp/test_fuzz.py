@@ -1,4 +1,4 @@
-"""Invariant: whatever bytes a peer sends, the speaker raises nothing, other sessions stay, memory and time are bounded."""
+"""Invariant: whatever bytes a peer sends, the speaker raises nothing, and memory and time are bounded."""
 
 from __future__ import annotations
 

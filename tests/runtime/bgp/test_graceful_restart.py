@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,8 @@ from runtime.bgp.reports import NoteKind
 from tests.runtime.bgp.simulation import Node, World, converged, mesh
 
 
-def running(seed: int, size: int, **of_peers: object) -> tuple[World, list[Node]]:
+def running(seed: int, size: int, **of_peers: Any) -> tuple[World, list[Node]]:
+    """A mesh that has converged."""
     world = World(seed)
     nodes = mesh(world, size, **of_peers)
     for node in nodes:

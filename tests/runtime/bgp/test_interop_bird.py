@@ -74,7 +74,7 @@ def test_we_keep_the_routes_of_a_killed_bird(directory: Path) -> None:
         async with Ours(directory).running() as ours:
             ours.client.want(settings())
             await ours.until(lambda view: THEIRS in view.routes and view.in_sync)
-            views = []
+            views: list[Any] = []
             task = asyncio.create_task(_collect(ours, views))
             bird.stop(signal.SIGKILL)
             await ours.until(lambda view: view.routes[THEIRS].stale)
@@ -99,7 +99,7 @@ def test_bird_keeps_our_routes_while_our_speaker_restarts(directory: Path) -> No
             ours.client.want(settings())
             await ours.until(lambda view: THEIRS in view.routes and view.in_sync)
             await bird.until(bird.has_our_route)
-            views = []
+            views: list[Any] = []
             task = asyncio.create_task(_collect(ours, views))
             had = []
             ours.stop(signal.SIGKILL)
@@ -151,4 +151,4 @@ def test_a_stopped_speaker_leaves_its_routes_in_bird(directory: Path) -> None:
 
 async def _collect(ours: Ours, views: list[Any]) -> None:
     async for view in ours.client.changes():
-        views.append(view)
+        views.append(view)  # noqa: PERF401 - one after the other

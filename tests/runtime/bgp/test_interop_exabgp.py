@@ -37,14 +37,14 @@ def test_routes_go_both_ways(directory: Path) -> None:
         )
         environment = {**os.environ, "exabgp_daemon_user": "root", "exabgp_api_cli": "false", "exabgp_tcp_port": "179"}
         with (directory / "exabgp.log").open("wb") as log:
-            exabgp = subprocess.Popen(
+            exabgp = subprocess.Popen(  # noqa: ASYNC220
                 in_peer(str(_EXABGP), "server", str(config)), env=environment, stdout=log, stderr=log
             )
         async with Ours(directory).running() as ours:
             ours.client.want(settings())
             view = await ours.until(lambda view: THEIRS in view.routes and view.in_sync, 30)
             async with asyncio.timeout(10):
-                while not (heard.exists() and str(OURS) in heard.read_text()):
+                while not (heard.exists() and str(OURS) in heard.read_text()):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)  # a file written by a program of ExaBGP's has no event
 
             assert str(view.routes[THEIRS].next_hop) == "192.0.2.2"

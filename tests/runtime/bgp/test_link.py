@@ -46,9 +46,10 @@ def test_messages_survive_the_link(message: Message) -> None:
 
 
 def damaged() -> list[bytes]:
+    """Lines that are wrong in one way each."""
     value = json.loads(encode(MESSAGES[0]))
     peer = value["peers"][0]
-    changes = [
+    changes: list[dict[str, object]] = [
         {"message": "other"}, {"extra": 1}, {"router_id": "0.0.0.0"}, {"router_id": 7}, {"listen_port": True},
         {"listen": ["x"]}, {"listen": "0.0.0.0"}, {"originated": ["10.48.0.1/26"]}, {"peers": [peer, peer]},
         {"peers": [{**peer, "hold_time_s": 2}]}, {"peers": [{**peer, "peer_as": 0}]}, {"peers": [{**peer, "new": 1}]},

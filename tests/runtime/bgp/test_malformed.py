@@ -23,6 +23,7 @@ US, PEER = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
 
 
 def attribute(flags: int, kind: int, value: bytes, length: int | None = None) -> bytes:
+    """An attribute, with a length that can lie."""
     return bytes((flags, kind, len(value) if length is None else length)) + value
 
 
@@ -43,6 +44,7 @@ def update(
     size: int | None = None,
     gone_size: int | None = None,
 ) -> bytes:
+    """An UPDATE, with lengths that can lie."""
     return message(
         MessageType.UPDATE,
         struct.pack("!H", len(gone) if gone_size is None else gone_size)
@@ -54,6 +56,7 @@ def update(
 
 
 def hop(text: str) -> bytes:
+    """A good route but for its next hop."""
     return update(ORIGIN + AS_PATH + attribute(0x40, 3, IPv4Address(text).packed) + LOCAL_PREF)
 
 
@@ -133,16 +136,19 @@ class Established:
         assert self.has_route
 
     def hear(self, data: bytes) -> None:
+        """Let the peer say something and let changes be decided."""
         self.core.received(self.number, data, 1.0)
         self.core.advance(2.0)
         self.said = b"".join(action.data for action in self.core.take_actions() if isinstance(action, Send))
 
     @property
     def has_route(self) -> bool:
+        """Whether the good route is the best."""
         return IPv4Network("10.48.1.0/26") in {route.prefix for route in self.core.routes().learnt}
 
     @property
     def notified(self) -> str | None:
+        """Codes of our NOTIFICATION, None if there was none."""
         if len(self.said) < 21 or self.said[-3:] == b"" or b"\x03" not in self.said[18:19]:
             return None
         return f"{self.said[19]}/{self.said[20]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.runtime.bgp.simulation import World, address_of, converged, established, mesh, ups
@@ -78,7 +80,7 @@ def test_an_idle_mesh_only_keeps_alive() -> None:
         assert node.core is not None
         original = node.core.advance
 
-        def counting(now: float, original=original) -> None:  # type: ignore[no-untyped-def]
+        def counting(now: float, original: Callable[[float], None] = original) -> None:
             nonlocal wakes
             wakes += 1
             original(now)

@@ -33,7 +33,7 @@ def body(data: bytes) -> bytes:
 OPENS = {
     "plain": (
         Open(64512, 90, IPv4Address("192.0.2.1"), (IPV4_UNICAST,), None, False, False, False, False),
-        "0025" "01" "04" "fc00" "005a" "c0000201" "08" "0206" "010400010001",
+        "0025 01 04 fc00 005a c0000201 08 0206 010400010001",
     ),
     "all that we say": (
         Open(
@@ -41,8 +41,10 @@ OPENS = {
             GracefulRestart(120, True, True, {IPV4_UNICAST: True, IPV6_UNICAST: False}),
             extended_next_hops=((IPV4_UNICAST, 2),),
         ),
-        "004b" "01" "04" "5ba0" "0009" "c0000201" "2e" "022c" "010400010001" "010400020001" "0200" "4600"
-        "4104fa56ea01" "0600" "400ac078" "00010180" "00020100" "0506000100010002",
+        (
+            "004b 01 04 5ba0 0009 c0000201 2e 022c 010400010001 010400020001 0200 4600 "
+            "4104fa56ea01 0600 400ac078 00010180 00020100 0506000100010002"
+        ),
     ),
 }  # fmt: skip
 
@@ -93,8 +95,7 @@ def test_wrong_open(text: str, error: str) -> None:
 def test_update_of_ipv4() -> None:
     """Announcement of IPv4: attributes by type, prefixes behind them."""
     text = (
-        "0000" "0022" "40010100" "400206" "0201" "fa56ea01" "400304c0000202" "4005040000012c" "c00804" "fc000001"
-        "1a0a300040" "00" "200a300101"
+        "0000 0022 40010100 400206 0201 fa56ea01 400304c0000202 4005040000012c c00804 fc000001 1a0a300040 00 200a300101"
     )  # fmt: skip
     value = Attributes(
         local_pref=300, as_path=(Segment(SegmentKind.SEQUENCE, (4200000001,)),), communities=(0xFC000001,)
@@ -113,8 +114,7 @@ def test_update_of_ipv6() -> None:
     hop = bytes.fromhex("20010db8" + "00" * 11 + "02")
     prefix = to_wire(ip_network("2001:db8:1::/48"))
     text = (
-        "0000" "002d" "800e1c" "000201" "10" + hop.hex() + "00" "30" "20010db80001"
-        "40010100" "400200" "40050400000064"
+        "0000 002d 800e1c 000201 10" + hop.hex() + "00 30 20010db80001 40010100 400200 40050400000064"
     )  # fmt: skip
     value = Attributes(local_pref=100)
     expected = message(MessageType.UPDATE, bytes.fromhex(text))
@@ -128,8 +128,8 @@ def test_update_of_ipv6() -> None:
 @pytest.mark.parametrize(
     ("family", "prefix", "text"),
     [
-        (IPV4_UNICAST, "10.48.0.0/26", "0005" "1a0a300000" "0000"),
-        (IPV6_UNICAST, "2001:db8:1::/48", "0000" "000d" "800f0a" "000201" "3020010db80001"),
+        (IPV4_UNICAST, "10.48.0.0/26", "0005 1a0a300000 0000"),
+        (IPV6_UNICAST, "2001:db8:1::/48", "0000 000d 800f0a 000201 3020010db80001"),
     ],
 )  # fmt: skip
 def test_withdrawal(family: Family, prefix: str, text: str) -> None:
@@ -142,7 +142,7 @@ def test_withdrawal(family: Family, prefix: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "text"), [(IPV4_UNICAST, "001702" "00000000"), (IPV6_UNICAST, "001d02" "00000006" "800f03000201")]
+    ("family", "text"), [(IPV4_UNICAST, "001702 00000000"), (IPV6_UNICAST, "001d02 00000006 800f03000201")]
 )  # fmt: skip
 def test_end_of_rib(family: Family, text: str) -> None:
     """The message that ends the first exchange."""
@@ -155,8 +155,8 @@ def test_end_of_rib(family: Family, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (Refresh(IPV4_UNICAST), "001705" "00010001"),
-        (Refresh(IPV6_UNICAST, RefreshKind.END), "001705" "00020201"),
+        (Refresh(IPV4_UNICAST), "001705 00010001"),
+        (Refresh(IPV6_UNICAST, RefreshKind.END), "001705 00020201"),
     ],
 )  # fmt: skip
 def test_refresh(value: Refresh, text: str) -> None:

@@ -12,12 +12,14 @@ CLUSTER = IPv4Address("192.0.2.200")
 
 
 def reflector(world: World, index: int, clients: list[int], others: list[int]) -> Node:
+    """A route reflector with these clients and these other peers."""
     peers = [peer_of(i, local_address=address_of(index), cluster_id=CLUSTER, passive=True) for i in clients]
     peers += [peer_of(i, local_address=address_of(index), passive=i < index) for i in others]
     return world.add(SpeakerSettings(address_of(index), (), 179, tuple(peers), (), (POOL,)))
 
 
 def client(world: World, index: int, reflectors: list[int]) -> Node:
+    """A node that has sessions with reflectors only."""
     peers = tuple(peer_of(i, local_address=address_of(index)) for i in reflectors)
     return world.add(SpeakerSettings(address_of(index), (), 179, peers, (block_of(index),), (POOL,)))
 

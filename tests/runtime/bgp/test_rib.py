@@ -30,6 +30,7 @@ V4, V6 = ip_network("10.48.0.0/26"), ip_network("2001:db8::/64")
 
 
 def table() -> Rib:
+    """Tables with one route of each family."""
     rib = Rib()
     rib.reconsider(ImportPolicy((ip_network("10.48.0.0/16"), ip_network("2001:db8::/32")), Local(US)))
     for family, prefix, hop in ((IPV4_UNICAST, V4, PEER.packed), (IPV6_UNICAST, V6, b"\x20\x01" + bytes(13) + b"\x02")):
@@ -91,11 +92,13 @@ class Peer:
         self.clock = itertools.count(100, 100)
 
     def connect(self, now: float) -> int:
+        """Open a connection."""
         number = self.core.accepted(PEER, US, now)
         assert number is not None
         return number
 
     def say(self, number: int, data: bytes, now: float) -> bytes:
+        """What we answer to these bytes."""
         self.core.take_actions()
         self.core.received(number, data, now)
         self.core.advance(now + 0.01)

@@ -19,12 +19,14 @@ THEIRS = Open(64512, 9, IPv4Address("192.0.2.2"))
 
 
 def fresh(offer: Open = OURS, peer_as: int = 64512) -> Session:
+    """A session of which the OPEN is out."""
     session = Session(offer, peer_as, UpdateDecoder, 0.0)
     assert session.take_output() == offer.encode()
     return session
 
 
 def established(now: float = 0.0, theirs: Open = THEIRS) -> Session:
+    """A session over which routes may flow."""
     session = fresh()
     assert session.receive(theirs.encode(), now) == [Opened(theirs)]
     assert session.confirm(now) == []

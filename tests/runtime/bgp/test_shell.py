@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import stat
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -63,6 +62,7 @@ class Inside:
         self.busy: set[Address] = set()
 
     async def listen(self, address: Address, port: int, accept: Accept) -> Inside:
+        """Take an address."""
         if address in self.busy:
             raise OSError(98, "Address already in use")
         self.accepting[address] = accept
@@ -75,6 +75,7 @@ class Inside:
         """Streams stay."""
 
     async def connect(self, peer: PeerSettings, receive: Callable[[Stream], Receiver | None]) -> None:
+        """Reach the shell that has the address."""
         accept = self.accepting.get(peer.address)
         if accept is None:
             raise ConnectionRefusedError
@@ -88,12 +89,14 @@ class Inside:
 
 
 def settings(me: int, other: int) -> SpeakerSettings:
+    """One session to the node `other`."""
     peer = peer_of(other, local_address=address_of(me), passive=other < me)
     return SpeakerSettings(address_of(me), (address_of(me),), 179, (peer,), (block_of(me),), (POOL,), 1.0)
 
 
 @contextlib.asynccontextmanager
 async def speaker(network: Inside, path: Path, *, restarted: bool = False) -> AsyncIterator[None]:
+    """A shell that serves until the block ends."""
     stop = asyncio.Event()
     shell = Shell(Speaker(Random(1), restarted=restarted), network, listen_retry_s=0.1)
     task = asyncio.create_task(shell.serve(path, stop))
@@ -110,6 +113,7 @@ async def speaker(network: Inside, path: Path, *, restarted: bool = False) -> As
 
 @contextlib.asynccontextmanager
 async def agent(path: Path, wanted: SpeakerSettings) -> AsyncIterator[SpeakerClient]:
+    """An agent's client until the block ends."""
     client = SpeakerClient(path, retry_s=0.01)
     client.want(wanted)
     task = asyncio.create_task(client.run())
@@ -121,6 +125,7 @@ async def agent(path: Path, wanted: SpeakerSettings) -> AsyncIterator[SpeakerCli
 
 
 async def until(client: SpeakerClient, what: Callable[[View], object]) -> View:
+    """The first view of which this holds."""
     async with asyncio.timeout(5):
         async for view in client.changes():
             if what(view):
@@ -129,6 +134,7 @@ async def until(client: SpeakerClient, what: Callable[[View], object]) -> View:
 
 
 def is_up(view: View) -> bool:
+    """Whether the one session is established."""
     return [session.state for session in view.sessions.values()] == [SessionState.ESTABLISHED]
 
 
@@ -139,7 +145,7 @@ def test_two_speakers_exchange_routes_and_one_restarts(tmp_path: Path) -> None:
         network, one, two = Inside(), tmp_path / "1", tmp_path / "2"
         async with speaker(network, two), agent(one, settings(1, 2)) as first, agent(two, settings(2, 1)) as second:
             async with speaker(network, one):
-                assert stat.S_IMODE(os.stat(one).st_mode) == 0o600
+                assert stat.S_IMODE(one.stat().st_mode) == 0o600
                 view = await until(first, lambda view: view.in_sync and view.routes)
                 assert view.routes[block_of(2)].next_hop == address_of(2)
                 await until(first, is_up)
@@ -160,7 +166,7 @@ def test_a_changed_desired_state_reaches_the_peer(tmp_path: Path) -> None:
 
     async def story() -> None:
         network, one, two = Inside(), tmp_path / "1", tmp_path / "2"
-        async with speaker(network, one), speaker(network, two):
+        async with speaker(network, one), speaker(network, two):  # noqa: SIM117
             async with agent(one, settings(1, 2)) as first, agent(two, settings(2, 1)) as second:
                 await until(first, lambda view: block_of(2) in view.routes)
                 view = await until(second, is_up)
@@ -182,7 +188,7 @@ def test_an_address_that_is_taken_is_tried_again(tmp_path: Path, capsys: pytest.
             await until(client, lambda view: view.sessions)
             network.busy.clear()
             async with asyncio.timeout(5):
-                while address_of(2) not in network.accepting:
+                while address_of(2) not in network.accepting:  # noqa: ASYNC110 - the network has no event
                     await asyncio.sleep(0.05)
 
     asyncio.run(story())
@@ -232,7 +238,8 @@ def test_an_error_of_ours_costs_one_connection(tmp_path: Path, monkeypatch: pyte
 
     async def story() -> None:
         network, one, two = Inside(), tmp_path / "1", tmp_path / "2"
-        original, hits = Speaker.received, []
+        original = Speaker.received
+        hits: list[int] = []
 
         def broken(self: Speaker, number: int, data: bytes, now: float) -> None:
             if not hits:
@@ -241,7 +248,7 @@ def test_an_error_of_ours_costs_one_connection(tmp_path: Path, monkeypatch: pyte
             original(self, number, data, now)
 
         monkeypatch.setattr(Speaker, "received", broken)
-        async with speaker(network, one), speaker(network, two):
+        async with speaker(network, one), speaker(network, two):  # noqa: SIM117
             async with agent(one, settings(1, 2)) as first, agent(two, settings(2, 1)):
                 await until(first, lambda view: block_of(2) in view.routes)
         assert hits
