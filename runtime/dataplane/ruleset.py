@@ -15,6 +15,7 @@ from typing import Final
 
 from muslin.net import Prefix
 from runtime.calc.state import Action, Endpoint, NodeState, PolicyId
+from runtime.dataplane.fold import fold
 from runtime.dataplane.ir import (
     Chain,
     Field,
@@ -208,7 +209,7 @@ def _policy_chain(
         rules: tuple[Rule, ...] = (Rule((_DROP,)),)
     else:
         wanted = found.ingress if ingress else found.egress
-        rules = tuple(made for rule in wanted for made in render(rule, book, profile=profile))
+        rules = tuple(made for rule in fold(wanted) for made in render(rule, book, profile=profile))
     named[policy, ingress] = Chain(name, rules)
     return name
 

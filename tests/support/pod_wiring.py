@@ -91,10 +91,10 @@ class Probes:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         self._wiring = wiring
         self._conntrack = NetlinkSocket(NETFILTER)
-        places = {None: wiring.outside, **wiring.pods}
+        places: list[tuple[str | None, int]] = [(None, wiring.outside), *wiring.pods.items()]
         self._senders: dict[tuple[str | None, int, int], socket.socket] = {}
         self._receivers: dict[tuple[str | None, int, int], socket.socket] = {}
-        for place, namespace in places.items():
+        for place, namespace in places:
             with entered(namespace):
                 for version in (4, 6):
                     self._open(place, version)
