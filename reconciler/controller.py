@@ -257,9 +257,13 @@ class Controller:
             drift = step.cause is Cause.DRIFT
             if drift:
                 repairs.append(Repair(step.key, step.fields, at))
-            kind = EventKind.DRIFT_REPAIRED if drift else EventKind.OBJECT_WRITTEN
-            shown = step.fields if drift or step.action in (Action.UPDATE, Action.ADOPT) else ()
-            self._tell(Event(kind, self._count, f"{step.action} {step.key}", proposed.commit, step.key, shown))
+            if drift:
+                deed = "deleted" if step.action is Action.CREATE else "changed"
+                kind, message = EventKind.DRIFT_REPAIRED, f"{step.key} was {deed} by somebody else and is put back"
+            else:
+                kind, message = EventKind.OBJECT_WRITTEN, f"{step.action} {step.key}"
+            shown = step.fields if step.action in (Action.UPDATE, Action.ADOPT) else ()
+            self._tell(Event(kind, self._count, message, proposed.commit, step.key, shown))
         for step, problems in outcome.failed:
             self._say(EventKind.OBJECT_FAILED, f"{step.action} {step.key}: {problems[0].what}", proposed.commit)
         for step, other in outcome.waiting:

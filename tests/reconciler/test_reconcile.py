@@ -93,6 +93,7 @@ def test_drift_is_repaired_also_while_a_bad_commit_is_held() -> None:
         assert set(repaired) == {policy_key("a"), policy_key("b")}
         change = repaired[policy_key("a")].fields[0]
         assert (change.path, change.old, change.new) == ("spec.order", 5, 100)
+        assert "was deleted by somebody else" in repaired[policy_key("b")].message
         stored = (await world.store.get(Key("ReconcilerStatus", "default"))).value["status"]
         assert {"path": "spec.order", "old": 5, "new": 100} in stored["drift"][0]["fields"]
 
