@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
+from datetime import UTC, datetime
 
 from muslin import resources
 from muslin.datastore.initialize import ensure_initialized
 from muslin.datastore.memory import MemoryDatastore
 from muslin.lab.processes import cni_socket
 from muslin.semantics.snapshot import Snapshot
-from runtime.cni.addresses import IpamAddresses
 from runtime.cni.attach import Attacher
 from runtime.cni.endpoints import Attachment
 from runtime.cni.server import Server
-from runtime.cni.wiring import PodLinks
-from runtime.dataplane.netlink.socket import NetlinkSocket
+from runtime.dataplane.links import add_host_route, find_link
+from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
+from runtime.pod_addresses import PodAddresses
+from runtime.pod_links import PodLinks
 
 _POOL = {
     "apiVersion": "projectcalico.org/v3",
@@ -30,26 +31,32 @@ _POOL = {
 }
 
 
-async def _policy_ready(_: Attachment) -> None:
-    """There is no policy to wait for."""
+async def policy_ready(attachment: Attachment) -> None:
+    """Write the route to the pod, as a node's loop does; there is no policy to wait for."""
+    host = NetlinkSocket(ROUTE)
+    try:
+        link = find_link(host, attachment.interface)
+        assert link is not None
+        for address in attachment.addresses:
+            add_host_route(host, link, address)
+    finally:
+        host.close()
 
 
 async def _run(node: str) -> None:
     store = MemoryDatastore()
     await ensure_initialized(store)
     snapshot = Snapshot.of([resources.load(_POOL)])
-    host = NetlinkSocket(socket.NETLINK_ROUTE)
-    addresses = IpamAddresses(store, node, lambda: snapshot)
-    attacher = Attacher(
-        node, store, addresses=addresses, links=PodLinks(host), policy_ready=_policy_ready, mtu=lambda: 1500
-    )
+    links = PodLinks()
+    addresses = PodAddresses(node, store, snapshot=lambda: snapshot, now=lambda: datetime.now(UTC))
+    attacher = Attacher(node, store, addresses=addresses, links=links, policy_ready=policy_ready, mtu=lambda: 1500)
     server = Server(cni_socket(node), attacher.handle)
     await server.start()
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     await over.wait()
     await server.close()
-    host.close()
+    links.close()
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from muslin import resources
 from muslin.datastore.initialize import ensure_initialized
 from muslin.datastore.memory import MemoryDatastore
 from muslin.semantics.snapshot import Snapshot
-from runtime.cni.addresses import IpamAddresses
 from runtime.cni.attach import Attacher
 from runtime.cni.endpoints import Attachment
 from runtime.cni.server import Server
-from runtime.cni.wiring import PodLinks
-from runtime.dataplane.netlink.socket import NetlinkSocket
+from runtime.pod_addresses import PodAddresses
+from runtime.pod_links import PodLinks
+from tests.lab.mini_agent import policy_ready as write_route
 from tests.runtime.cni.frames import ENVIRONMENT, NETWORK
 
 _POOL = {
@@ -60,6 +60,7 @@ async def _run(shim: list[str], folder: Path) -> dict[str, Any]:
     snapshot = Snapshot.of([resources.load(_POOL)])
 
     async def policy_ready(attachment: Attachment) -> None:
+        await write_route(attachment)
         resources.load((await store.get(attachment.key)).value)
 
     async def call(command: str, network: dict[str, Any]) -> tuple[int | None, Any]:
@@ -75,12 +76,12 @@ async def _run(shim: list[str], folder: Path) -> dict[str, Any]:
             entry.key.name for kind in ("IPAMHandle", "WorkloadEndpoint") for entry in (await store.list(kind)).entries
         ]
 
-    host = NetlinkSocket(socket.NETLINK_ROUTE)
+    links = PodLinks()
     attacher = Attacher(
         "node1",
         store,
-        addresses=IpamAddresses(store, "node1", lambda: snapshot),
-        links=PodLinks(host),
+        addresses=PodAddresses("node1", store, snapshot=lambda: snapshot, now=lambda: datetime.now(UTC)),
+        links=links,
         policy_ready=policy_ready,
         mtu=lambda: 1500,
     )
@@ -98,7 +99,7 @@ async def _run(shim: list[str], folder: Path) -> dict[str, Any]:
     found["del"] = [await call("DEL", previous), await call("DEL", previous)]
     found["gone"], found["held_after"] = await asyncio.to_thread(_see, netns), await held()
     await server.close()
-    host.close()
+    links.close()
     return found
 
 
