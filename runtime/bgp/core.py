@@ -14,18 +14,19 @@ from typing import TypeAlias
 from muslin.net import Address
 from runtime.bgp.actions import Action, Close, Connect, Listen, Log, ReportRoutes, ReportSessions, Send
 from runtime.bgp.deadlines import Deadlines
-from runtime.bgp.decision import Path
-from runtime.bgp.families import Destination, Family, address_of, destination, from_wire
+from runtime.bgp.families import Family, destination
 from runtime.bgp.groups import GroupKey, Outbound
 from runtime.bgp.messages.notification import CeaseReason, ErrorCode, Notification
 from runtime.bgp.messages.refresh import Refresh, RefreshKind
 from runtime.bgp.messages.update import Context, Update, UpdateDecoder, end_of_rib
 from runtime.bgp.peer import BLOCKED_S, END_OF_RIB_WAIT_S, Connection, Counters, Peer
-from runtime.bgp.policy import ImportPolicy, Local, Source
-from runtime.bgp.reports import Gone, LearntRoute, Note, NoteKind, RouteReport, SessionReport
+from runtime.bgp.policy import Source, import_policy
+from runtime.bgp.reports import Gone, Note, NoteKind, RouteReport, SessionReport
+from runtime.bgp.restart import keep, resume
 from runtime.bgp.rib import Rib
 from runtime.bgp.session import Ended, EndedBy, Established, Event, Opened, Received, Refreshed, Session, State
 from runtime.bgp.settings import PeerKey, SpeakerSettings
+from runtime.bgp.status import all_routes, changed_routes, session_report
 
 __all__ = ["Speaker"]
 
@@ -79,12 +80,11 @@ class Speaker:
 
     def routes(self) -> RouteReport:
         """All best routes that we learnt, as if nothing had been reported."""
-        learnt = (_learnt(key, path) for key, path in self._rib.best.items())
-        return RouteReport(tuple(route for route in learnt if route is not None), (), self.in_sync)
+        return all_routes(self._rib, in_sync=self.in_sync)
 
     def sessions(self) -> tuple[SessionReport, ...]:
         """All sessions, ordered by peer."""
-        return tuple(self._session_report(self._peers[key]) for key in sorted(self._peers))
+        return tuple(self._report(self._peers[key]) for key in sorted(self._peers))
 
     # -- inputs
 
@@ -92,7 +92,9 @@ class Speaker:
         """Take on a desired state; only sessions that it changes are touched."""
         old, self._settings = self._settings, settings
         if settings.peers and not self._had_peers:
-            self._had_peers, self.in_sync = True, False  # being in sync with nobody says nothing about these
+            if self.in_sync:  # with nobody, which says nothing about these
+                self._actions.append(ReportRoutes(RouteReport(in_sync=False)))
+            self._had_peers, self.in_sync = True, False
             wait_s = settings.restart_wait_s if self._restarted else settings.initial_wait_s
             self._timers.set(("sync", None), now + wait_s)
         self._configure_peers(settings, now, everything=old is not None and old.router_id != settings.router_id)
@@ -102,7 +104,7 @@ class Speaker:
             self._listen = listen
             self._actions.append(listen)
         self._rib.originate(destination(prefix) for prefix in settings.originated)
-        self._rib.reconsider(self._import_policy(settings))
+        self._judge_again()
         self._decide_later(now)
         self._check_in_sync(now)
 
@@ -195,12 +197,11 @@ class Speaker:
         self._unreported.pop(key, None)
         del self._peers[key]
 
-    def _import_policy(self, settings: SpeakerSettings) -> ImportPolicy:
-        own = {address.packed for address in settings.listen if not address.is_unspecified}
-        own |= {peer.local_address.packed for peer in settings.peers if peer.local_address is not None}
-        own |= {other.local_address.packed for other in self._connections.values() if other.local_address is not None}
-        clusters = {peer.cluster_id.packed for peer in settings.peers if peer.cluster_id is not None}
-        return ImportPolicy(settings.importable, Local(settings.router_id, frozenset(clusters), frozenset(own)))
+    def _judge_again(self) -> None:
+        """Judge all routes by what is wanted now and by the addresses that we now have."""
+        assert self._settings is not None
+        ends = (connection.local_address for connection in self._connections.values())
+        self._rib.reconsider(import_policy(self._settings, (address for address in ends if address is not None)))
 
     # -- connections
 
@@ -218,12 +219,9 @@ class Speaker:
         offer = connection.peer.offer(settings.router_id, restarting=restarting, forwarding_kept=self._restarted)
         connection.local_address = local_address
         connection.session = Session(offer, connection.peer.settings.peer_as, self._decoder, now)
-        if local_address.packed not in (self._local_addresses()):
-            self._rib.reconsider(self._import_policy(settings))
+        if local_address.packed not in self._rib.policy.local_addresses:
+            self._judge_again()
         self._step(connection, (), now)
-
-    def _local_addresses(self) -> frozenset[bytes]:
-        return self._rib.policy.local.addresses if self._rib.policy.local else frozenset()
 
     def _decoder(self, context: Context) -> UpdateDecoder:
         return self._decoders.setdefault(context, UpdateDecoder(context))
@@ -298,60 +296,32 @@ class Speaker:
         peer, session = connection.peer, connection.session
         assert session is not None
         assert session.peer is not None
+        assert self._settings is not None
         key, settings = peer.settings.key, peer.settings
         peer.established, peer.established_at, peer.was_established = connection, now, True
         peer.counters = Counters()
         client = settings.cluster_id is not None
         peer.source = Source(key, settings.peer_as, settings.local_as, session.peer.router_id, client)
         peer.awaiting = set(session.context.families)
-        self._resume(peer, session, now)
+        self._log_swept(peer, resume(self._rib, peer, session))
+        still = any(path.stale for path in self._rib.received(key).values())
+        self._timers.set(("stale", key), now + END_OF_RIB_WAIT_S if still else None)
         self._decide()
-        group = self._outbound.join(key, self._group_key(connection), self._rib.best)
+        assert connection.local_address is not None
+        own_cluster = next((other.cluster_id for other in self._settings.peers if other.cluster_id), None)
+        group_key = GroupKey.of(settings, session.context, connection.local_address, own_cluster)
+        group = self._outbound.join(key, group_key, self._rib.best)
         session.send(group.everything(key))
         self._log(NoteKind.UP, key, hold_time_s=session.hold_time_s, routes=group.advertised(key))
-        peer.owes_end_of_rib = self._restarted and not self.in_sync and self._reflects
+        peer.owes_end_of_rib = self._restarted and not self.in_sync and own_cluster is not None
         if not peer.owes_end_of_rib:
             self._send_end_of_rib(session)
         if group.too_large:
             self._log(NoteKind.TOO_LARGE, key, routes=len(group.too_large))
 
-    def _resume(self, peer: Peer, session: Session, now: float) -> None:
-        """What becomes of stale routes when the peer is back."""
-        assert session.peer is not None
-        theirs = session.peer.graceful_restart
-        key = peer.settings.key
-        for family in {family for family, _ in self._rib.received(key)}:
-            if theirs is None or not theirs.families.get(family, False):
-                self._log_swept(peer, self._rib.sweep(key, family))
-        still = any(path.stale for path in self._rib.received(key).values())
-        self._timers.set(("stale", key), now + END_OF_RIB_WAIT_S if still else None)
-        peer.stale_window_s = None
-
     def _send_end_of_rib(self, session: Session) -> None:
         for family in session.context.families:
             session.send(end_of_rib(family))
-
-    @property
-    def _reflects(self) -> bool:
-        assert self._settings is not None
-        return any(peer.cluster_id is not None for peer in self._settings.peers)
-
-    def _group_key(self, connection: Connection) -> GroupKey:
-        session, settings = connection.session, connection.peer.settings
-        assert session is not None
-        assert self._settings is not None
-        local_address = settings.local_address or connection.local_address
-        assert local_address is not None
-        clusters = (peer.cluster_id for peer in self._settings.peers)
-        return GroupKey(
-            settings.local_as,
-            settings.internal,
-            settings.cluster_id is not None,
-            next((cluster for cluster in clusters if cluster is not None), None),
-            local_address.packed,
-            session.context.families,
-            session.context.four_octet_as,
-        )
 
     def _on_update(self, connection: Connection, update: Update, now: float) -> None:
         peer, session = connection.peer, connection.session
@@ -421,14 +391,7 @@ class Speaker:
         self._outbound.leave(key)
         said = "" if ended.notification is None else ended.notification.communication
         self._log(NoteKind.DOWN, key, reason=str(ended), said=said)
-        kept = peer.kept_families(session, ended)
-        self._rib.sweep(key)  # what a restart left stale does not outlive a second one (RFC 4724 section 4.2)
-        for family in {family for family, _ in self._rib.received(key)}:
-            if family in kept:
-                self._rib.mark_stale(key, family)
-            else:
-                self._rib.drop(key, family)
-        stale = len(self._rib.received(key))
+        stale = keep(self._rib, peer, session, ended)
         if stale:
             assert session.peer is not None
             assert session.peer.graceful_restart is not None
@@ -477,16 +440,8 @@ class Speaker:
         changes = self._rib.decide()
         if not changes:
             return
-        learnt: list[LearntRoute] = []
-        withdrawn: list[Destination] = []
-        for key, old, new in changes:
-            before, after = _learnt(key, old), _learnt(key, new)
-            if after is not None and after != before:
-                learnt.append(after)
-            elif before is not None and after is None:
-                withdrawn.append(key)
-        if learnt or withdrawn:
-            report = RouteReport(tuple(learnt), tuple(from_wire(key) for key in withdrawn), self.in_sync)
+        report = changed_routes(changes, in_sync=self.in_sync)
+        if report is not None:
             self._actions.append(ReportRoutes(report))
         for peer, data in self._outbound.apply(changes):
             connection = self._peers[peer].established
@@ -504,27 +459,10 @@ class Speaker:
     def _report_sessions(self) -> None:
         known = [self._peers[key] for key in self._unreported if key in self._peers]
         self._unreported.clear()
-        self._actions.append(ReportSessions(tuple(self._session_report(peer) for peer in known)))
+        self._actions.append(ReportSessions(tuple(self._report(peer) for peer in known)))
 
-    def _session_report(self, peer: Peer) -> SessionReport:
-        key, settings = peer.settings.key, peer.settings
-        received = self._rib.received(key)
-        group = self._outbound.group(key)
-        return SessionReport(
-            peer=key,
-            state=peer.state,
-            since=peer.since + self._epoch_s,
-            kind=settings.kind,
-            name=settings.name,
-            reason="" if peer.established else f"{peer.gone.value}: {peer.reason}".removesuffix(": "),
-            prefixes=len(received),
-            accepted=sum(path.ineligible is None for path in received.values()),
-            stale=sum(path.stale for path in received.values()),
-            advertised=0 if group is None else group.advertised(key),
-            updates=peer.counters.updates,
-            malformed=peer.counters.malformed,
-            end_of_rib=peer.established is not None and not peer.awaiting,
-        )
+    def _report(self, peer: Peer) -> SessionReport:
+        return session_report(peer, self._rib, self._outbound.group(peer.settings.key), self._epoch_s)
 
     def _log_swept(self, peer: Peer, swept: int) -> None:
         if swept:
@@ -532,9 +470,3 @@ class Speaker:
 
     def _log(self, kind: NoteKind, peer: PeerKey | None, **fields: object) -> None:
         self._actions.append(Log(Note(kind, peer, fields)))
-
-
-def _learnt(key: Destination, path: Path | None) -> LearntRoute | None:
-    if path is None or path.source is None:
-        return None
-    return LearntRoute(from_wire(key), address_of(path.next_hop), path.source.key.address, path.stale)

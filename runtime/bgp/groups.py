@@ -12,12 +12,13 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from muslin.net import Address
 from runtime.bgp.decision import Path
 from runtime.bgp.families import IPV4_UNICAST, Destination, Family, WirePrefix
 from runtime.bgp.messages.attributes import Attributes
-from runtime.bgp.messages.update import TooLarge, announce, withdraw
+from runtime.bgp.messages.update import Context, TooLarge, announce, withdraw
 from runtime.bgp.rib import BestChange
-from runtime.bgp.settings import PeerKey
+from runtime.bgp.settings import PeerKey, PeerSettings
 
 __all__ = ["Audience", "Group", "GroupKey", "Outbound", "Segment"]
 
@@ -34,6 +35,14 @@ class GroupKey(NamedTuple):
     next_hop: bytes
     families: tuple[Family, ...]
     four_octet_as: bool = True
+
+    @classmethod
+    def of(cls, peer: PeerSettings, context: Context, end: Address, cluster_id: IPv4Address | None) -> GroupKey:
+        """Key of a peer; `end` is our address of its connection, `cluster_id` ours, if we reflect at all."""
+        next_hop = (peer.local_address or end).packed
+        client = peer.cluster_id is not None
+        families, wide = context.families, context.four_octet_as
+        return cls(peer.local_as, peer.internal, client, cluster_id, next_hop, families, wide)
 
 
 class Audience(enum.Enum):

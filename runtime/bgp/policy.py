@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from muslin.net import Prefix
+from muslin.net import Address, Prefix
 from runtime.bgp.families import Destination
 from runtime.bgp.messages.attributes import Attributes
-from runtime.bgp.settings import PeerKey
+from runtime.bgp.settings import PeerKey, SpeakerSettings
 
-__all__ = ["ImportPolicy", "Ineligible", "Local", "Source"]
+__all__ = ["ImportPolicy", "Ineligible", "Local", "Source", "import_policy"]
 
 
 class Ineligible(enum.Enum):
@@ -61,8 +61,13 @@ class ImportPolicy:
     """Judges what peers announce."""
 
     def __init__(self, importable: Iterable[Prefix] = (), local: Local | None = None) -> None:
-        self.local = local
+        self._local = local
         self._ranges = [(*_bits(prefix), prefix.version, prefix.prefixlen) for prefix in importable]
+
+    @property
+    def local_addresses(self) -> frozenset[bytes]:
+        """Next hops that are us, packed."""
+        return self._local.addresses if self._local is not None else frozenset()
 
     def prefix(self, destination: Destination) -> Ineligible | None:
         """Judgement by prefix alone."""
@@ -79,7 +84,7 @@ class ImportPolicy:
 
     def route(self, attributes: Attributes, next_hop: bytes, source: Source) -> Ineligible | None:
         """Judgement by attributes and next hop."""
-        local = self.local
+        local = self._local
         assert local is not None
         if next_hop[:16] in local.addresses:
             return Ineligible.OWN_NEXT_HOP
@@ -92,6 +97,15 @@ class ImportPolicy:
         if not local.cluster_ids.isdisjoint(attributes.cluster_list):
             return Ineligible.CLUSTER_LOOP
         return None
+
+
+def import_policy(settings: SpeakerSettings, ends: Iterable[Address]) -> ImportPolicy:
+    """The policy of a desired state; `ends` are the addresses that our connections have now."""
+    own = {address.packed for address in settings.listen if not address.is_unspecified}
+    own |= {peer.local_address.packed for peer in settings.peers if peer.local_address is not None}
+    own |= {address.packed for address in ends}
+    clusters = {peer.cluster_id.packed for peer in settings.peers if peer.cluster_id is not None}
+    return ImportPolicy(settings.importable, Local(settings.router_id, frozenset(clusters), frozenset(own)))
 
 
 def _bits(prefix: Prefix) -> tuple[int, int]:
