@@ -254,10 +254,8 @@ class Controller:
         at = self._time()
         repairs: list[Repair] = []
         for step in outcome.done:
-            drift = step.cause is Cause.DRIFT
-            if drift:
+            if step.cause is Cause.DRIFT:
                 repairs.append(Repair(step.key, step.fields, at))
-            if drift:
                 deed = "deleted" if step.action is Action.CREATE else "changed"
                 kind, message = EventKind.DRIFT_REPAIRED, f"{step.key} was {deed} by somebody else and is put back"
             else:

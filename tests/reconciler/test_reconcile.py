@@ -75,6 +75,30 @@ def test_one_bad_file_changes_nothing() -> None:
     asyncio.run(scenario())
 
 
+def test_a_tightening_push_writes_what_allows_first() -> None:
+    """Default deny and one allow in a commit: the allow is there before anything is denied, and goes after it."""
+
+    async def scenario() -> None:
+        world = World()
+        deny = """apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: default-deny}
+spec: {order: 2000, types: [Ingress, Egress], egress: [{action: Allow, protocol: UDP, destination: {ports: [53]}}]}
+"""
+        world.source.push({"a.yaml": deny, "b.yaml": policy("web", order=3000), "z.yaml": tier("ops")})
+        await world.look()
+        world.source.push({"z.yaml": tier("ops")})
+        await world.look()
+        told = [event.message for event in world.events if event.kind is EventKind.OBJECT_WRITTEN]
+
+        assert told == [
+            "create Tier ops", "create NetworkPolicy shop/web", "create GlobalNetworkPolicy default-deny",
+            "delete GlobalNetworkPolicy default-deny", "delete NetworkPolicy shop/web",
+        ]  # fmt: skip
+
+    asyncio.run(scenario())
+
+
 def test_drift_is_repaired_also_while_a_bad_commit_is_held() -> None:
     """What somebody changed or deleted is put back from the commit in force, with field, old and new value."""
 

@@ -8,7 +8,7 @@ from hashlib import sha1
 from muslin.errors import Problem, Unavailable
 from reconciler.manifests import Manifests, Reading
 from reconciler.source import Head
-from reconciler.tree import File
+from reconciler.tree import MANIFEST_ENDINGS, File
 
 __all__ = ["MemorySource"]
 
@@ -43,7 +43,11 @@ class MemorySource:
         """See `Source.read`."""
         self._check()
         files = self._commits[commit]
-        listed = [File(path, sha1(text.encode()).hexdigest(), len(text)) for path, text in sorted(files.items())]
+        listed = [
+            File(path, sha1(text.encode()).hexdigest(), len(text))
+            for path, text in sorted(files.items())
+            if path.endswith(MANIFEST_ENDINGS)
+        ]
         return self._manifests.read(commit, listed, lambda file: files[file.path].encode())
 
     async def close(self) -> None:
