@@ -1,0 +1,118 @@
+"""The reconciler when objects, or the whole datastore, do not let themselves be written."""
+
+from __future__ import annotations
+
+import asyncio
+
+from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
+from muslin.datastore.protocol import Entry, Json
+from muslin.errors import BadInput, Problem
+from muslin.resources.keys import Key
+from tests.reconciler.cases import World, commit_of, policy, policy_key, tier
+
+
+class _Refusing(MemoryDatastore):
+    """A client to which the store refuses one object, as one with an admission rule would."""
+
+    def __init__(self, client: MemoryDatastore, key: Key) -> None:
+        super().__init__()
+        self._shared = client._shared
+        self._key = key
+
+    async def create(self, key: Key, value: Json) -> Entry:
+        """As the store, or refused."""
+        if key == self._key:
+            raise BadInput(Problem("not today", str(key), "ask tomorrow"))
+        return await super().create(key, value)
+
+
+def test_an_unreadable_live_object_does_not_stop_the_others() -> None:
+    """Ours, broken by hand, is put back; a stranger's broken one is left; everything else is applied."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push(commit_of("a"))
+        await world.look()
+        for key, spec in ((policy_key("a"), "nonsense"), (policy_key("x"), [1, {"tier": None}])):
+            broken = {
+                "kind": "NetworkPolicy",
+                "metadata": {"name": key.name, "namespace": "shop", "labels": [3]},
+                "spec": spec,
+            }
+            if key.name == "a":
+                await world.store.update(key, broken, (await world.store.get(key)).revision)
+            else:
+                await world.store.create(key, broken)
+        world.source.push(commit_of("a", "b") | {"t.yaml": tier("ops")})
+        status = await world.look()
+
+        assert not status.failed
+        assert (await world.store.get(policy_key("a"))).value["spec"]["order"] == 100
+        assert (await world.store.get(policy_key("x"))).value["spec"] == [1, {"tier": None}]
+        assert policy_key("b") in await world.objects()
+
+    asyncio.run(scenario())
+
+
+def test_one_refused_object_holds_back_only_what_must_come_after_it() -> None:
+    """The store refuses one tier: its policy waits and is named, the other objects are applied, a later look heals."""
+
+    async def scenario() -> None:
+        world = World()
+        mine = policy("ops.a").replace("spec:", "spec:\n  tier: ops")
+        commit = world.source.push(
+            {"t.yaml": tier("ops"), "a.yaml": mine, "b.yaml": policy("b"), "u.yaml": tier("dev")}
+        )
+        refusing = _Refusing(world.store.client(), Key("Tier", "ops"))
+        status = await world.controller(refusing).once()
+        assert [key for key, _ in status.failed] == [Key("Tier", "ops")]
+        assert status.waiting == ((policy_key("ops.a"), Key("Tier", "ops")),)
+        assert set(await world.objects()) == {policy_key("b"), Key("Tier", "dev")}
+        assert (status.applied, status.accepted) == (None, commit)
+
+        status = await world.look()
+        assert status.applied == commit
+        assert policy_key("ops.a") in await world.objects()
+
+    asyncio.run(scenario())
+
+
+def test_a_datastore_that_is_not_ready_is_left_alone() -> None:
+    """While ClusterInformation says that the datastore is not ready, nothing is written."""
+
+    async def scenario() -> None:
+        world = World()
+        key = Key("ClusterInformation", "default")
+        value = {"kind": key.kind, "metadata": {"name": key.name}, "spec": {"datastoreReady": False}}
+        entry = await world.store.create(key, value)
+        world.source.push(commit_of("a"))
+        assert (await world.look()).paused
+        assert policy_key("a") not in await world.objects()
+
+        await world.store.update(key, {**value, "spec": {"datastoreReady": True}}, entry.revision)
+        await world.look()
+        assert policy_key("a") in await world.objects()
+
+    asyncio.run(scenario())
+
+
+def test_a_datastore_that_is_away_is_waited_for() -> None:
+    """Refused calls are retried until the datastore answers; nothing is lost."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push(commit_of("a", "b"))
+        calls = 0
+
+        def faults(call: Call) -> Fault:
+            nonlocal calls
+            calls += call.operation is not Operation.DELIVER
+            return Fault(refused=calls in {1, 2, 10, 40, 45, 46}, answer_lost=calls in {30, 48, 50})
+
+        controller = world.controller(world.store.client(faults))
+        running = asyncio.ensure_future(controller.run())
+        await world.until(policy_key("a"), policy_key("b"))
+        controller.stop()
+        await asyncio.wait_for(running, 5)
+
+    asyncio.run(scenario())
