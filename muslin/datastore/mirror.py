@@ -189,8 +189,6 @@ class Mirror:
                 position = None
             except Unavailable as error:
                 failures, self.unavailable = failures + 1, error
-                if pending is not None:  # this list never became the copy: begin again
-                    position = None
                 await asyncio.sleep(self._backoff.pause_s(failures))
 
     async def _listed(self) -> tuple[_Copy, Revision]:

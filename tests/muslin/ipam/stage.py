@@ -120,7 +120,10 @@ def held(history: History) -> dict[Address, str | None]:
 
 
 def check(history: History) -> None:
-    """What holds at every instant: no overlap of blocks, and no address whose handle does not know of it."""
+    """What holds at every instant.
+
+    No block twice, no address whose handle does not know of it, no confirmed claim on a block that is not the node's.
+    """
     prefixes = [block.prefix for block in blocks(history)]
     assert len(set(prefixes)) == len(prefixes)
     counts: dict[str, dict[str, int]] = {}
@@ -132,6 +135,11 @@ def check(history: History) -> None:
             handle = None if index is None else block.attributes[index].handle
             if handle is not None:
                 needed[handle, str(block.prefix)] = needed.get((handle, str(block.prefix)), 0) + 1
+    owners = {str(block.prefix): block.affinity for block in blocks(history)}
+    for entry in history.list("BlockAffinity").entries:
+        spec = entry.value["spec"]
+        if spec["state"] == "confirmed" and not spec["deleted"]:
+            assert owners.get(spec["cidr"]) == f"host:{spec['node']}", f"{entry.key} is confirmed and not true"
     for (handle, prefix), count in needed.items():
         assert counts.get(handle, {}).get(prefix, 0) >= count, f"{handle} does not know of its address in {prefix}"
 
@@ -150,17 +158,20 @@ def affinities(history: History) -> dict[str, tuple[str, str]]:
 
 
 def schedules(
-    make: Callable[[], Iterable[Any]], depth: int, crash: bool = False
+    make: Callable[[], Iterable[Any]], depth: int, crash: bool = False, before: Callable[[], Iterable[Any]] = tuple
 ) -> Iterable[tuple[History, list[Client]]]:
     """Every order in which the clients' first requests can come, up to so many; each then runs to its end.
 
-    With `crash`, also every order in which one client stops for ever at one of its requests. States are rebuilt for
-    each schedule, so that they share nothing.
+    `before` is run to its end first. With `crash`, also every order in which one client stops for ever at one of its
+    requests. States are rebuilt for each schedule, so that they share nothing.
     """
     pending: list[tuple[int, ...]] = [()]
     while pending:
         prefix = pending.pop()
-        history, clients = History(now=lambda: NOW), [Client(operation) for operation in make()]
+        history = History(now=lambda: NOW)
+        for operation in before():
+            finish(history, operation)
+        clients = [Client(operation) for operation in make()]
         for move in prefix:
             if move < 0:
                 clients[-move - 1].crash()
