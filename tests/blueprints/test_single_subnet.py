@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from blueprints.catalogue import decide
 from blueprints.decision import Blueprint
 from blueprints.emit import DECISIONS_FILE, render
 from blueprints.facts import Facts, load
@@ -187,3 +188,22 @@ def test_default_policy_leaves_only_system_and_dns(
     flow = Flow(ip_address(source), ip_address(destination), protocol, 40000, port)
 
     assert allowed is verdict(snapshot, flow).allowed
+
+
+@pytest.mark.parametrize(
+    ("named", "fix"),
+    [(None, "set blueprint to one of single_subnet"), ("single_subnets", "did you mean single_subnet?")],
+)
+def test_unknown_blueprint_is_refused(named: str | None, fix: str) -> None:
+    """Facts must name an installed blueprint."""
+    with pytest.raises(BadInput) as caught:
+        decide(_facts(**({"blueprint": named} if named else {})))
+
+    assert [fix] == [problem.fix for problem in caught.value.problems]
+
+
+def test_named_blueprint_decides() -> None:
+    """The catalogue hands the facts to the blueprint that they name."""
+    facts = _facts(blueprint="single_subnet")
+
+    assert single_subnet(facts) == decide(facts)
