@@ -8,7 +8,7 @@ import pytest
 
 from runtime.bgp.families import IPV4_UNICAST, IPV6_UNICAST
 from runtime.bgp.messages.attributes import Attributes, RawAttribute
-from runtime.bgp.messages.framing import KEEPALIVE, MessageType, message
+from runtime.bgp.messages.framing import KEEPALIVE
 from runtime.bgp.messages.notification import Notify
 from runtime.bgp.messages.open import Open
 from runtime.bgp.messages.update import Context, UpdateDecoder, announce, withdraw
@@ -87,12 +87,13 @@ def test_any_stream_ends_at_most_its_own_session() -> None:
 
 
 def test_a_stream_that_never_completes_a_message_is_bounded() -> None:
-    """At most one message is kept waiting, however small the pieces are."""
+    """At most one message waits: sixteen octets of marker and a length that is no length end the session."""
     session = Session(OPENS["plain"][0], 64512, UpdateDecoder, 0.0)
+    longest = 0
     for _ in range(5000):
         session.receive(b"\xff", 0.0)
+        longest = max(longest, len(session._buffer))
 
     assert session.state is State.ENDED
-    assert session.take_output()[-5:-2] == bytes((3, 1, 1)) or session.state is State.ENDED
-    assert len(session._buffer) == 0
-    assert message(MessageType.KEEPALIVE, b"") == KEEPALIVE
+    assert longest <= 19
+    assert session._buffer == b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,29 @@ def test_md5_and_gtsm_when_we_wait(directory: Path) -> None:
     """Signed segments and the TTL check on the connection that we accept."""
     extra = 'password "muslin"; ttl security on;'
     asyncio.run(_exchange(directory, extra, passive=True, password="muslin", ttl_security_hops=1))
+
+
+@in_own_namespace
+def test_a_signed_peer_that_is_added_later(directory: Path) -> None:
+    """The key of a new peer goes onto the listener that is there; a wrong key stays out, a changed one gets in."""
+
+    async def story() -> None:
+        bird = Bird(directory, 'password "muslin";')
+        bird.start()
+        async with Ours(directory).running() as ours:
+            wanted = settings(passive=True, password="wrong")
+            ours.client.want(replace(wanted, peers=()))
+            await ours.until(lambda view: view.in_sync)
+            ours.client.want(wanted)
+            async with asyncio.timeout(10):
+                while "Connect" not in await bird.ask("show protocols p1"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert not ours.client.view.routes
+            ours.client.want(settings(passive=True, password="muslin"))
+            await ours.until(lambda view: THEIRS in view.routes)
+        bird.stop(signal.SIGTERM)
+
+    asyncio.run(story())
 
 
 @in_own_namespace

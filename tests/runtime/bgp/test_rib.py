@@ -18,7 +18,8 @@ from runtime.bgp.messages.framing import KEEPALIVE, MessageType, message
 from runtime.bgp.messages.notification import Notification
 from runtime.bgp.messages.open import GracefulRestart, Open
 from runtime.bgp.messages.refresh import Refresh, RefreshKind
-from runtime.bgp.messages.update import Announcement, Update, announce, withdraw
+from runtime.bgp.messages.update import Announcement, Update, announce
+from runtime.bgp.peer import Peer as PeerState
 from runtime.bgp.policy import ImportPolicy, Local, Source
 from runtime.bgp.rib import Rib
 from runtime.bgp.settings import PeerKey, PeerSettings, SpeakerSettings
@@ -89,7 +90,6 @@ class Peer:
             US, (US,), 179, (peer,), (IPv4Network("10.48.9.0/26"),), (IPv4Network("10.48.0.0/16"),)
         )
         self.core.configure(wanted, 0.0)
-        self.clock = itertools.count(100, 100)
 
     def connect(self, now: float) -> int:
         """Open a connection."""
@@ -186,7 +186,18 @@ def test_a_flood_of_malformed_updates_is_one_line() -> None:
 
     assert sum(isinstance(action, Log) for action in peer.core.take_actions()) == 1
     assert peer.core.sessions()[0].malformed == 100
-    assert next(withdraw(IPV4_UNICAST, [b"\0"]))
+
+
+def test_a_helper_tries_often_enough() -> None:
+    """While it keeps a peer's routes it does not wait out that peer's restart time."""
+    settings = PeerSettings(PEER, 64512, 64512)
+    delays = []
+    for window in (None, 4):
+        waiting = PeerState(settings, Random(1), stale_window_s=window)
+        delays.append(max(waiting.next_retry_s() for _ in range(10)))
+
+    assert delays[0] > 2
+    assert delays[1] <= 1
 
 
 def test_retries_differ_and_stay_short() -> None:
