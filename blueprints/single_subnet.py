@@ -36,8 +36,8 @@ def single_subnet(facts: Facts, places: Places | None = None, file: str | None =
     datastore = collected.add(storage.datastore(facts, collected.place("datastore")))
     if datastore is not None:
         collected.add(storage.fan_out(facts, DatastoreWish(datastore.chosen)))
-    collected.add(addressing.pod_range(facts, collected.place("podRange")))
-    collected.add(addressing.block_size(facts, collected.place("podRange")))
+    if collected.add(addressing.pod_range(facts, collected.place("podRange"))) is not None:
+        collected.add(addressing.block_size(facts, collected.place("podRange")))
     collected.add(addressing.nat_outgoing(facts, collected.place("natOutgoing")))
     transported = collected.add(transport.encapsulation(facts, collected.place("network")))
     collected.add(transport.as_number(facts, collected.place("asNumber")))

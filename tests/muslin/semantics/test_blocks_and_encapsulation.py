@@ -11,7 +11,7 @@ from muslin.resources.base import Resource
 from muslin.resources.felix_configuration import FelixConfiguration
 from muslin.semantics.felix import setting
 from muslin.semantics.mtu import encapsulation_mtu, node_pod_mtu, pod_mtu
-from muslin.semantics.routes import Encapsulation, encapsulation, importable_prefixes, is_announced, own_blocks
+from muslin.semantics.routes import Encapsulation, encapsulation, importable_prefixes, is_announced, own_blocks, pool_of
 from muslin.semantics.snapshot import Snapshot
 from tests.support.clusters import affinity, block, node, pool
 
@@ -138,3 +138,13 @@ def test_most_special_felix_configuration_wins() -> None:
         setting(snapshot, "a", name) for name in ("vxlan_mtu", "ipip_mtu", "wireguard_mtu", "wireguard_mtu_v6")
     ] == [3, 2, 1, None]
     assert [setting(snapshot, "b", name) for name in ("vxlan_mtu", "ipip_mtu")] == [1, 1]
+
+
+def test_longest_pool_holds_a_prefix() -> None:
+    """Where pools lie in each other, the longest one is the block's."""
+    snapshot = Snapshot.of([pool("wide", "10.48.0.0/16"), pool("narrow", "10.48.0.0/24")])
+
+    assert [
+        found and found.metadata.name
+        for found in (pool_of(snapshot, ip_network(each)) for each in ("10.48.0.0/26", "10.48.1.0/26", "10.50.0.0/26"))
+    ] == ["narrow", "wide", None]

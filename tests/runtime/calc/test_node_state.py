@@ -9,6 +9,7 @@ import pytest
 from muslin.resources.base import Resource
 from muslin.resources.cluster_information import ClusterInformation
 from muslin.resources.felix_configuration import FelixConfiguration
+from muslin.resources.host_endpoint import HostEndpoint
 from muslin.semantics.snapshot import Snapshot
 from runtime.calc.compute import compute
 from runtime.calc.sets import without_covered
@@ -216,3 +217,28 @@ def test_covered_prefixes_are_dropped_and_neighbours_not_joined(
 ) -> None:
     """No two members overlap, and every member is one that somebody wrote."""
     assert frozenset(map(ip_network, kept)) == without_covered(map(ip_network, addresses), map(ip_network, networks))
+
+
+def test_hosts_and_their_ports_are_members_too() -> None:
+    """A host endpoint's expected addresses and named ports count like a workload's."""
+    host = HostEndpoint.model_validate(
+        {
+            "metadata": {"name": "h", "labels": {"role": "host"}},
+            "spec": {
+                "node": "node-b",
+                "interfaceName": "eth0",
+                "expectedIPs": ["192.0.2.2"],
+                "ports": [{"name": "ssh", "protocol": "TCP", "port": 22}],
+            },
+        }
+    )
+    ports = {"selector": "role == 'host'", "ports": ["ssh", 80]}
+    state = _state(
+        workload("here", "10.48.0.1"),
+        host,
+        global_policy("g", egress=[{"action": "Allow", "protocol": "TCP", "destination": ports}]),
+    )
+
+    assert {frozenset({ip_network("192.0.2.2/32")}), frozenset({IpPort(ip_address("192.0.2.2"), 6, 22)})} == set(
+        state.sets.values()
+    )
