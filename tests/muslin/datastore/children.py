@@ -16,7 +16,8 @@ from typing import Any
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.datastore.ipam import run
 from muslin.datastore.protocol import Change
-from muslin.ipam.assign import AssignmentRequest, auto_assign
+from muslin.ipam.assign import auto_assign
+from muslin.ipam.assignment import AssignmentRequest
 from muslin.resources import load
 from muslin.resources.keys import Key
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from muslin.datastore.history import History
 from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound
-from muslin.ipam.assign import Assignment, AssignmentRequest
+from muslin.ipam.assignment import Assignment, AssignmentRequest
 from muslin.ipam.blocks import Block
 from muslin.ipam.handles import blocks_of
 from muslin.ipam.requests import Answer, Create, Delete, Get, List, Refusal, Refused, Request, Stored, Update

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from muslin.datastore.history import History
-from muslin.ipam.assign import AddressRefused, NoPool, RefusalReason, Shortfall, assign_ip, auto_assign
+from muslin.ipam.assign import assign_ip, auto_assign
+from muslin.ipam.assignment import AddressRefused, NoPool, RefusalReason, Shortfall
 from muslin.ipam.names import block_key
 from muslin.ipam.pools import reservations
 from muslin.ipam.release import release_by_handle
