@@ -24,6 +24,7 @@ _PAYLOAD: Final = {
     Field.DESTINATION_6: (_NETWORK, 24, 16),
     Field.SOURCE_PORT: (_TRANSPORT, 0, 2),
     Field.DESTINATION_PORT: (_TRANSPORT, 2, 2),
+    Field.TCP_FLAGS: (_TRANSPORT, 13, 1),
     Field.ICMP_TYPE: (_TRANSPORT, 0, 1),
     Field.ICMP_TYPE_AND_CODE: (_TRANSPORT, 0, 2),
 }

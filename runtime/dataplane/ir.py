@@ -67,6 +67,7 @@ class Field(enum.Enum):
     DESTINATION_PORT = "th dport"
     ICMP_TYPE = "icmp type"
     ICMP_TYPE_AND_CODE = "icmp type . code"
+    TCP_FLAGS = "tcp flags"
     CONNECTION = "ct state"
 
 

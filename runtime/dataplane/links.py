@@ -86,6 +86,7 @@ def configure_host_side(host: NetlinkSocket, link: Link, *, proc: Path = _PROC) 
         (f"ipv4/neigh/{name}/proxy_delay", "0"),
         (f"ipv4/conf/{name}/forwarding", "1"),
         (f"ipv4/conf/{name}/rp_filter", default),
+        (f"ipv6/conf/{name}/disable_ipv6", "0"),
         (f"ipv6/conf/{name}/accept_ra", "0"),
         (f"ipv6/conf/{name}/accept_dad", "0"),
         (f"ipv6/conf/{name}/proxy_ndp", "1"),

@@ -14,7 +14,7 @@ from ipaddress import IPv6Network
 from typing import Final
 
 from muslin.net import Prefix
-from runtime.calc.state import Action, Endpoint, NodeState, PolicyId
+from runtime.calc.state import Action, Endpoint, NodeState, PolicyId, TierPolicies
 from runtime.dataplane.fold import fold
 from runtime.dataplane.ir import (
     Chain,
@@ -41,7 +41,7 @@ from runtime.dataplane.rules import SetBook, merge, render
 
 __all__ = ["compile_ruleset", "policy_chain_name"]
 
-ESTABLISHED, RELATED, INVALID = 0x2, 0x4, 0x1
+ESTABLISHED, RELATED, NEW, INVALID = 0x2, 0x4, 0x8, 0x1
 """Bits of `ct state` (linux/netfilter/nf_conntrack_common.h)."""
 _ACCEPT: Final = Verdict(VerdictKind.ACCEPT)
 _DROP: Final = Verdict(VerdictKind.DROP)
@@ -50,6 +50,9 @@ _FROM_WORKLOAD: Final = Is(Field.INPUT_INTERFACE, INTERFACE_PREFIX.encode())
 _TO_WORKLOAD: Final = Is(Field.OUTPUT_INTERFACE, INTERFACE_PREFIX.encode())
 _V4, _V6 = Is(Field.FAMILY, b"\x02"), Is(Field.FAMILY, b"\x0a")
 _ICMP6: Final = Is(Field.PROTOCOL, b"\x3a")
+_TCP: Final = Is(Field.PROTOCOL, b"\x06")
+_NOT_ONLY_SYN: Final = Masked(Field.TCP_FLAGS, b"\x17", b"\x02", negated=True)
+"""Of FIN, SYN, RST and ACK not SYN alone: no beginning of a TCP connection."""
 _UDP: Final = Is(Field.PROTOCOL, b"\x11")
 _IPIP: Final = Is(Field.PROTOCOL, b"\x04")
 _VXLAN: Final = Is(Field.DESTINATION_PORT, (4789).to_bytes(2, "big"))
@@ -71,14 +74,18 @@ def compile_ruleset(state: NodeState) -> Ruleset:
     senders: dict[bytes, Verdict] = {}
     receivers: dict[bytes, Verdict] = {}
     named: dict[tuple[PolicyId, bool], Chain] = {}
+    shared: dict[tuple[tuple[TierPolicies, ...], tuple[PolicyId, ...], bool], Chain] = {}
     for endpoint in state.endpoints.values():
         key = interface_key(endpoint.interface)
         if not endpoint.admin_up:
             senders[key] = receivers[key] = _DROP
             continue
         for ingress, verdicts in ((False, senders), (True, receivers)):
-            chain = _endpoint_chain(endpoint, state, book, named, ingress=ingress)
-            chains[chain.name] = chain
+            same = (endpoint.tiers, endpoint.profiles, ingress)
+            chain = shared.get(same)
+            if chain is None:
+                chain = shared[same] = _endpoint_chain(endpoint, state, book, named, ingress=ingress)
+                chains[chain.name] = chain
             verdicts[key] = Verdict(VerdictKind.GOTO, chain.name)
     chains |= {chain.name: chain for chain in named.values()}
     sets = {item.name: item for item in _fixed_sets(state)} | book.sets
@@ -112,6 +119,8 @@ def _base_chains(to_host: Action) -> Iterator[Chain]:
     sent_by_workload = (
         established,
         Rule((_FROM_WORKLOAD, _state(INVALID), _DROP)),
+        # Else conntrack takes the answer in a flow that policy ended for the beginning of one from the workload.
+        Rule((_FROM_WORKLOAD, _TCP, _state(NEW), _NOT_ONLY_SYN, _DROP)),
         Rule((_FROM_WORKLOAD, _IPIP, _DROP)),
         Rule((_FROM_WORKLOAD, _UDP, _VXLAN, _DROP)),
     )

@@ -34,6 +34,7 @@ class FilterPacket:
     out_interface: str | None = "eth0"
     state: int = NEW
     mark: int = 0
+    tcp_flags: int = 0x02
 
 
 def filter_verdict(ruleset: Ruleset, packet: FilterPacket) -> bool:
@@ -152,6 +153,7 @@ def _value(what: Field, packet: FilterPacket, mark: list[int]) -> bytes | None:
         Field.DESTINATION_6: None if four else packet.destination.packed,
         Field.SOURCE_PORT: packet.source_port.to_bytes(2, "big") if ports else bytes(icmp) if icmp else b"\0\0",
         Field.DESTINATION_PORT: packet.destination_port.to_bytes(2, "big") if ports else b"\0\0",
+        Field.TCP_FLAGS: bytes((packet.tcp_flags,)) if packet.protocol == 6 else None,
         Field.ICMP_TYPE: bytes(icmp[:1]) if icmp else b"\0",
         Field.ICMP_TYPE_AND_CODE: bytes(icmp) if icmp else b"\0\0",
         Field.CONNECTION: packet.state.to_bytes(4, "little"),

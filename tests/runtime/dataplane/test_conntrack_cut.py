@@ -96,7 +96,11 @@ def test_tightened_policy_ends_denied_flows_only(filtered: bool) -> None:
         client.sendall(b"and is answered")
         assert server.recv(100) == b"and is answered"
     for client, server in lost:
-        server.settimeout(0.2)
+        client.settimeout(0.1)
+        server.settimeout(0.1)
+        server.sendall(b"should not revive it")
+        with pytest.raises(TimeoutError):
+            client.recv(100)
         client.sendall(b"should not come")
         with pytest.raises(TimeoutError):
             server.recv(100)

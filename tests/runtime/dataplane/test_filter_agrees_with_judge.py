@@ -12,7 +12,7 @@ from tests.support.fake_nftables import filter_verdict
 from tests.support.node_states import as_filter_packet, random_packet, random_state
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_compiled_filter_decides_as_the_judge(seed: int) -> None:
     """Executing the ruleset's values gives the judge's verdict, over random states and packets."""
     random = Random(seed)
@@ -30,6 +30,6 @@ def test_compiled_filter_decides_as_the_judge(seed: int) -> None:
 def test_random_packets_are_allowed_and_denied_often() -> None:
     """The comparison above is worth something: neither verdict is rare."""
     random = Random(7)
-    allowed = sum(judge(random_state(random), random_packet(random)).allowed for _ in range(400))
+    allowed = sum(judge(random_state(random), random_packet(random)).allowed for _ in range(150))
 
-    assert 60 < allowed < 340
+    assert 20 < allowed < 130

@@ -127,6 +127,18 @@ def test_foreign_routes_stay_and_make_ours_refused_by_name() -> None:
 
 
 @isolated
+def test_refusal_carries_the_kernels_own_words() -> None:
+    """A next hop that can't be reached: operation, route, error and the extended ack's text."""
+    _links()
+    wish = DesiredRoutes((Route(_BLOCK, RouteClass.BGP, interface="eth0", next_hop=ip_address("198.51.100.1")),))
+
+    (refused,) = Routes().converge(wish).refused
+
+    assert (refused.operation, refused.extack) == ("route add", "Nexthop has invalid gateway")
+    assert refused.object.startswith("10.48.0.0/26 via 198.51.100.1")
+
+
+@isolated
 def test_deleted_and_forged_routes_are_noticed_and_repaired() -> None:
     """Somebody deletes or adds a route with our protocol: the listener wakes us, and it is put right."""
     _links()
