@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from muslin.errors import BadInput, MuslinError, Problem
+from muslin.errors import BadInput, Failed, MuslinError, Problem
 from muslin.lab import control, namespaces
 from muslin.lab.children import Children
 from muslin.lab.pods import Pod, Runtime, find_executable
@@ -254,7 +254,7 @@ async def _private_run(children: Children) -> None:
     status, output = await children.run(["mount", "-t", "tmpfs", "-o", "mode=0755,size=16m", "muslin", "/run"], b"")
     if status != 0:
         fix = "allow user namespaces to mount: see muslin lab up"
-        raise BadInput(Problem(f"no file system can be mounted: {output.decode(errors='replace')}", "/run", fix))
+        raise Failed(Problem(f"no file system can be mounted: {output.decode(errors='replace')}", "/run", fix))
 
 
 def main() -> int:
