@@ -13,7 +13,8 @@ from datetime import datetime
 from muslin.datastore.ipam import run
 from muslin.datastore.protocol import Datastore, NotFound
 from muslin.errors import Problem, Unavailable
-from muslin.ipam.assign import AssignmentRequest, auto_assign
+from muslin.ipam.assign import auto_assign
+from muslin.ipam.assignment import AssignmentRequest
 from muslin.ipam.blocks import Block
 from muslin.ipam.names import block_key, handle_key
 from muslin.ipam.release import release_by_handle
