@@ -28,7 +28,7 @@ class StateFolder:
         return cls(parent / name)
 
     def create(self) -> None:
-        """Make the folder and its parts, mode 0700. Raises Failed where it can't be, or somebody else's is in the way."""
+        """Make the folder and its parts, mode 0700. Raises Failed where it can't be, or is somebody else's."""
         if self.path.resolve().is_relative_to("/run"):
             what = "a lab's folder can't be below /run, as each lab has a /run of its own"
             raise Failed(Problem(what, str(self.path), "set XDG_STATE_HOME to a folder elsewhere"))
