@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from muslin.errors import BadInput
@@ -11,19 +11,22 @@ from runtime.bgp.link import LINE_LIMIT, Desired, Routes, Sessions, decode, enco
 from runtime.bgp.settings import SpeakerSettings
 from runtime.bgp.view import SpeakerView, View
 
-__all__ = ["SpeakerClient"]
+__all__ = ["Dial", "SpeakerClient"]
+
+Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+"""Opens a connection to the speaker. Raises OSError while there is none."""
 
 
 class SpeakerClient:
     """Tells the speaker what to be, whenever there is one, and gives what it says.
 
     Args:
-        path: the speaker's unix socket.
+        where: the speaker's unix socket, or how to reach it otherwise.
         retry_s: how long to wait before looking for a speaker again.
     """
 
-    def __init__(self, path: Path, *, retry_s: float = 0.2) -> None:
-        self._path = path
+    def __init__(self, where: Path | Dial, *, retry_s: float = 0.2) -> None:
+        self._dial = _at(where) if isinstance(where, Path) else where
         self._retry_s = retry_s
         self._wanted: SpeakerSettings | None = None
         self._state = SpeakerView()
@@ -47,7 +50,7 @@ class SpeakerClient:
         """Stay connected until cancelled."""
         while True:
             try:
-                reader, self._writer = await asyncio.open_unix_connection(self._path, limit=LINE_LIMIT)
+                reader, self._writer = await self._dial()
             except OSError:
                 await asyncio.sleep(self._retry_s)
                 continue
@@ -92,3 +95,7 @@ class SpeakerClient:
     def _say(self) -> None:
         if self._writer is not None and self._wanted is not None:
             self._writer.write(encode(Desired(self._wanted)))
+
+
+def _at(path: Path) -> Dial:
+    return lambda: asyncio.open_unix_connection(path, limit=LINE_LIMIT)

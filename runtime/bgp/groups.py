@@ -201,7 +201,7 @@ class Outbound:
             segments = group.apply(changes)
             named = {segment.peer for segment in segments if segment.peer is not None}
             everybody = b"".join(segment.data for segment in segments if segment.audience is not Audience.ONLY)
-            for peer in sorted(group.members):
+            for peer in sorted(group.members, key=lambda key: key.order):
                 if peer in named:
                     data = b"".join(segment.data for segment in segments if segment.reaches(peer))
                 else:

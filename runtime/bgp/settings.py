@@ -18,7 +18,12 @@ class PeerKey(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.port}"
+        return f"{self.address}:{self.port}" if self.address.version == 4 else f"[{self.address}]:{self.port}"
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """What to sort by: addresses of two versions do not compare."""
+        return self.address.version, int(self.address), self.port
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Shell:
         network: where peers are.
         on_in_sync: called whenever the core reports that it is in sync.
         listen_retry_s: how long to wait while somebody else has an address that we should listen on.
+        say: writes one line of the log.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Shell:
         network: Network,
         on_in_sync: Callable[[], None] = lambda: None,
         listen_retry_s: float = _LISTEN_RETRY_S,
+        say: Callable[..., None] = log,
     ) -> None:
+        self._say = say
         self._listen_retry_s = listen_retry_s
         self._core = core
         self._network = network
@@ -97,17 +100,17 @@ class Shell:
         _clear(path)
         umask = os.umask(0o177)
         try:
-            server = await asyncio.start_unix_server(self._serve_agent, path, limit=LINE_LIMIT)
+            server = await asyncio.start_unix_server(self.serve_agent, path, limit=LINE_LIMIT)
         finally:
             os.umask(umask)
-        log("ready", socket=path, pid=os.getpid())
+        self._say("ready", socket=path, pid=os.getpid())
         try:
             await stop.wait()
         finally:
             server.close()
             path.unlink(missing_ok=True)
             await self._shut_down()
-        log("stopped", keeps="routes of and in peers, by graceful restart")
+        self._say("stopped", keeps="routes of and in peers, by graceful restart")
 
     def input(self, step: Callable[[Speaker, float], None], number: int | None = None) -> None:
         """Give the core an input and do what it wants then.
@@ -121,7 +124,7 @@ class Shell:
         except Exception:
             if number is None:
                 raise
-            log("error of ours, connection closed", connection=number, trace=traceback.format_exc(limit=-3))
+            self._say("error of ours, connection closed", connection=number, trace=traceback.format_exc(limit=-3))
             self._close(number)
             self._core.closed(number, now)
         self._act()
@@ -174,7 +177,7 @@ class Shell:
                 return
             self._refused_at = now
         peer = {} if note.peer is None else {"peer": note.peer}
-        log(note.kind.value, **peer, **note.fields)
+        self._say(note.kind.value, **peer, **note.fields)
 
     # -- the network
 
@@ -228,12 +231,13 @@ class Shell:
                 listener.expect(wanted.peers)
             if not complaints:
                 return
-            log("cannot listen, trying again; does another BGP daemon run here?", problem="; ".join(complaints))
+            self._say("cannot listen, trying again; does another BGP daemon run here?", problem="; ".join(complaints))
             await asyncio.sleep(self._listen_retry_s)
 
     # -- the agent
 
-    async def _serve_agent(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_agent(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Obey the agent at the other end until it goes; a newer one takes its place."""
         if self._agent is not None:
             self._agent.close()  # the older one is dead or misconfigured; the newer is told everything
         self._agent = writer
@@ -247,9 +251,9 @@ class Shell:
                     settings = message.settings
                     self.input(lambda core, now, settings=settings: core.configure(settings, now))  # type: ignore[misc]
         except BadInput as error:
-            log("agent cut off", reason=error.problems[0].what)
+            self._say("agent cut off", reason=error.problems[0].what)
         except (OSError, ValueError) as error:
-            log("agent lost", reason=error)
+            self._say("agent lost", reason=error)
         finally:
             if self._agent is writer:
                 self._agent = None

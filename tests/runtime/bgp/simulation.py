@@ -182,13 +182,14 @@ class World:
         unreachable = {node.address, action.peer.address} & self.silenced
         number = None
         if other and other.core and not unreachable and self.random.random() >= self.refuse:
-            number = other.core.accepted(node.address, other.address, self.now)
+            near = action.peer.local_address or node.address
+            number = other.core.accepted(near, action.peer.address, self.now)
         if other is None or number is None:
             node.core.closed(action.connection, self.now)
         else:
             wire = Wire({node.address: action.connection, other.address: number})
             node.wires[action.connection] = other.wires[number] = wire
-            node.core.connected(action.connection, node.address, self.now)
+            node.core.connected(action.connection, action.peer.local_address or node.address, self.now)
         for end in (node, other):
             if end is not None:
                 self.act(end)

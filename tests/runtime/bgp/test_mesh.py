@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
-from tests.runtime.bgp.simulation import World, address_of, converged, established, mesh, ups
+from runtime.bgp.settings import PeerSettings, SpeakerSettings
+from tests.runtime.bgp.simulation import (
+    AS,
+    POOL,
+    World,
+    address_of,
+    block_of,
+    converged,
+    established,
+    mesh,
+    peer_of,
+    ups,
+)
 
 
 @pytest.mark.parametrize("both_dial", [False, True])
@@ -123,3 +136,28 @@ def test_a_removed_peer_takes_its_routes_along_at_once() -> None:
     assert nodes[0].prefixes == set(nodes[2].settings.originated)
     assert nodes[1].prefixes == set(nodes[2].settings.originated)
     assert nodes[2].prefixes == {*nodes[0].settings.originated, *nodes[1].settings.originated}
+
+
+def test_both_families_beside_each_other() -> None:
+    """An IPv4 session carries IPv4 and an IPv6 session IPv6, each with next hops of its own, in one speaker."""
+    world = World(1)
+    v6 = {index: IPv6Address(f"2001:db8::{index}") for index in (1, 2)}
+    pools = (POOL, IPv6Network("2001:db8:48::/48"))
+    nodes = []
+    for me, other in ((1, 2), (2, 1)):
+        peers = (
+            peer_of(other, local_address=address_of(me), passive=me > other),
+            PeerSettings(v6[other], AS, AS, local_address=v6[me], passive=me > other),
+        )
+        blocks = (block_of(me), IPv6Network(f"2001:db8:48:{me}::/64"))
+        nodes.append(world.add(SpeakerSettings(address_of(me), (), 179, peers, blocks, pools)))
+        world.nodes[v6[me]] = nodes[-1]
+    for node in nodes:
+        node.start()
+    world.run(5)
+
+    assert {prefix: route.next_hop for prefix, route in nodes[0].view.routes.items()} == {
+        block_of(2): address_of(2),
+        IPv6Network("2001:db8:48:2::/64"): v6[2],
+    }
+    assert established(nodes[0]) == established(nodes[1]) == 2
