@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from blueprints import facts
 from muslin import resources, yaml
 from muslin.errors import BadInput, Place, Problem
 from muslin.resources.keys import Key
@@ -22,6 +23,7 @@ __all__ = ["GROUP", "REFUSED", "Declared", "Manifests", "Reading", "declarable"]
 GROUP: Final = "reconciler.muslin/"
 """API group of the reconciler's own kinds."""
 
+_FACTS: Final = "blueprints.muslin/"
 _IPAM = "addresses in use are state that allocators write, not configuration"
 REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -127,13 +129,21 @@ def _parse(path: str, text: bytes) -> _Parsed:
         if document.value is None:
             continue
         try:
-            declared.append(_declare(document, path))
+            if _is_facts(document.value):
+                facts.load(document.value, document.places, path)  # checked, but resources are what is applied
+            else:
+                declared.append(_declare(document, path))
         except BadInput as error:
             problems.extend(error.problems)
         except Exception as error:  # noqa: BLE001  one file must never end the process
             what = f"the object cannot be read: {type(error).__name__}"
             problems.append(Problem(what, str(document.places.at(())), "simplify it, and tell us: this is a fault"))
     return _Parsed(tuple(declared), tuple(problems))
+
+
+def _is_facts(value: Any) -> bool:
+    """Whether a document describes a cluster for a blueprint: it may stand beside the resources that follow from it."""
+    return isinstance(value, Mapping) and str(value.get("apiVersion")).startswith(_FACTS)
 
 
 def _declare(document: yaml.Document, path: str) -> Declared:

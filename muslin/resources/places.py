@@ -20,6 +20,10 @@ class Places(Protocol):
         """Where the value at this path stands, or the nearest known place above it."""
         ...
 
+    def key(self, path: FieldPath, /) -> Place:
+        """Where the name stands that the path ends in: what to point at when the name itself is wrong."""
+        ...
+
 
 def spell_path(path: Iterable[str | int]) -> str:
     """A path in writing: `spec.ingress[0].action`."""
@@ -32,10 +36,13 @@ def spell_path(path: Iterable[str | int]) -> str:
     return text
 
 
-def place_of(path: FieldPath, places: Places | None, file: str | None) -> Place:
-    """The place to show for a problem: line and column where the text is known, always our own spelling of the path."""
+def place_of(path: FieldPath, places: Places | None, file: str | None, *, of_name: bool = False) -> Place:
+    """The place to show for a problem: line and column where the text is known, always our own spelling of the path.
+
+    With `of_name` it is the field's name that is wrong, not its value.
+    """
     spelt = spell_path(path) or None
     if places is None:
         return Place(file=file, path=spelt)
-    known = places.at(path)
+    known = places.key(path) if of_name else places.at(path)
     return Place(file=known.file or file, line=known.line, column=known.column, path=spelt)

@@ -39,7 +39,8 @@ def problems_of(
                 found[Problem(breach.what, where, breach.fix, breach.source)] = None
             continue
         path, what, fix = _translate(details, model)
-        found[Problem(what, str(place_of(path, places, file)), fix)] = None
+        place = place_of(path, places, file, of_name=details["type"] == "extra_forbidden")
+        found[Problem(what, str(place), fix)] = None
     return tuple(found)
 
 

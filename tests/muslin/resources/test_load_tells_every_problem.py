@@ -71,9 +71,15 @@ def test_places_come_from_the_text() -> None:
             """The place of the field."""
             return Place("pool.yaml", 7, 9, "ignored") if path == ("spec", "cidr") else Place("pool.yaml", 1, 1)
 
+        def key(self, path: tuple[str | int, ...]) -> Place:
+            """The place of the field's name."""
+            return Place("pool.yaml", 6, 3, "ignored") if path == ("spec", "sidr") else Place("pool.yaml", 1, 1)
+
+    (unknown,) = _problems(manifest("IPPool", {"cidr": "192.0.2.0/24", "sidr": 1}), places=Text())
     (problem,) = _problems(manifest("IPPool", {"cidr": "nonsense"}), places=Text(), file="other.yaml")
 
     assert problem.where == "pool.yaml:7:9  spec.cidr"
+    assert unknown.where == "pool.yaml:6:3  spec.sidr"
 
 
 def test_a_file_is_named_even_without_places() -> None:
