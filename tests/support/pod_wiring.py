@@ -38,7 +38,8 @@ def wire_pod(host: NetlinkSocket, interface: str, addresses: tuple[Address, ...]
     link = links.create_veth(host, interface, peer="eth0", namespace=namespace, mtu=1450)
     links.configure_host_side(host, link)
     with entered(namespace):
-        inside = NetlinkSocket(ROUTE)
+        handed_in = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, ROUTE)
+    inside = NetlinkSocket(ROUTE, adopted=handed_in)
     links.configure_pod_side(inside, "eth0", addresses)
     inside.close()
     for address in addresses:

@@ -146,7 +146,12 @@ def test_deleted_and_forged_routes_are_noticed_and_repaired() -> None:
     wish = DesiredRoutes((Route(_BLOCK, RouteClass.BGP, next_hop=ip_address("192.0.2.2")),))
     driver.converge(wish)
     assert not driver.drain()
-    for damage in ("route del 10.48.0.0/26", "route add 10.49.0.0/26 dev cali1 proto 80", "link set eth0 down"):
+    for damage in (
+        "route del 10.48.0.0/26",
+        "route add 10.49.0.0/26 dev cali1 proto 80",
+        "route replace 10.48.0.0/26 via 192.0.2.2 proto 80 mtu 600",
+        "link set eth0 down",
+    ):
         ip(damage)
         assert select.select([driver], [], [], 5)[0]
 
@@ -154,6 +159,7 @@ def test_deleted_and_forged_routes_are_noticed_and_repaired() -> None:
         ip("link set eth0 up")
         assert driver.converge(wish)
         assert {(str(_BLOCK), "unicast", "192.0.2.2")} == _witness()
+        assert "mtu" not in ip("route show proto 80")
         driver.drain()
 
 
