@@ -19,6 +19,7 @@ from muslin.semantics.snapshot import Snapshot
 from reconciler.loop import Backoff, Loop
 from runtime.calc.compute import compute
 from runtime.calc.state import NodeState, Route, RouteClass
+from runtime.calc.tightening import Suspects, suspects
 from runtime.calc.verdict import Judge, Packet, Path
 from runtime.dataplane.conntrack import Flow
 from runtime.dataplane.ir import Ruleset
@@ -96,7 +97,8 @@ class Convergence:
         self._on_applied = on_applied
         self._snapshot: Snapshot | None = None
         self._computed: tuple[Snapshot, NodeState, Ruleset] | None = None
-        self._cut_pending = True  # a predecessor may have died between its policy and its cut
+        self._in_force: NodeState | None = None  # unknown at the start: a predecessor may have died before its cut
+        self._suspects = Suspects()
         self._applied: Applied | None = None
         self._moved = asyncio.Event()
         self._loop = Loop(
@@ -147,15 +149,18 @@ class Convergence:
         if not state.ready:
             return  # the datastore is locked, or not a cluster's: what is in force stays
         self._speaker.desire(state)
-        self._cut_pending |= bool(self._kernel.ruleset.converge(ruleset))
+        self._suspects |= suspects(self._in_force, state)
+        self._kernel.ruleset.converge(ruleset)
+        self._in_force = state
         learnt, sweep = dict(self._speaker.routes), self._speaker.in_sync
         outcome = self._kernel.routes.converge(DesiredRoutes.of(state, _learnt_routes(learnt), keep_learnt=not sweep))
-        if self._cut_pending:
-            self._cut(state)
-            self._cut_pending = False
         self._applied = Applied(state, learnt)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
+        if self._suspects:
+            await asyncio.sleep(0)  # new pods wait for their policy, not for the connections of others
+            self._cut(state)
+            self._suspects = Suspects()
         self._on_applied(self._applied)
         if outcome.refused:
             raise Failed([problem for refusal in outcome.refused for problem in refusal.problems])
@@ -163,11 +168,14 @@ class Convergence:
     def _cut(self, state: NodeState) -> None:
         judge, host = Judge(state), frozenset(self._kernel.host_addresses())
         interfaces = {address: each.interface for each in state.endpoints.values() for address in each.addresses}
+        gone = self._suspects.gone
 
         def keep(flow: Flow) -> bool:
+            if flow.source in gone or flow.destination in gone:
+                return False
             return judge.judge(_first_packet(flow, interfaces, host)).allowed
 
-        self._kernel.conntrack.cut(frozenset(interfaces), keep)
+        self._kernel.conntrack.cut(self._suspects.changed | gone, keep)
 
     def _compute(self, snapshot: Snapshot) -> tuple[NodeState, Ruleset]:
         """State and ruleset of a snapshot; computed once for each."""
