@@ -37,7 +37,8 @@ fi
 # Python environment, from hash-locked requirements.
 python=$(command -v python3.11 || command -v python3 || true)
 [ -n "$python" ] || { say "python3.11 is missing; fix: apt-get install python3.11 python3.11-venv"; exit 1; }
-wanted=$(cat requirements/dev.txt pyproject.toml scripts/setup.sh | sha256sum | cut -c1-64)
+project=$(sed -n '/^\[project/,/^\[tool\./p' pyproject.toml)
+wanted=$(printf '%s' "$project" | cat - requirements/dev.txt | sha256sum | cut -c1-64)
 stamp=.venv/muslin-setup
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted:$PWD" ]; then
     say "making the virtual environment"
