@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,20 +20,20 @@ BLUEPRINTS: Mapping[str, Callable[[facts.Facts, Places | None, str | None], Blue
 """Blueprints that are installed, by name."""
 
 _LARGEST_FILE = 4 << 20
+"""Bytes that are read at most; the YAML reader refuses files that are longer than its own, lower limit."""
 
 
 def read_text(path: str) -> bytes:
     """A file's octets, `-` for standard input. Raises BadInput."""
     try:
         if path == "-":
-            import sys  # noqa: PLC0415 - only where it is asked for
-
             return sys.stdin.buffer.read(_LARGEST_FILE + 1)
         with Path(path).open("rb") as file:
             return file.read(_LARGEST_FILE + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput(
-            Problem(f"the file can't be read: {error.strerror}", path, "give a file that is there and readable")
+            Problem(f"the file can't be read: {reason}", path, "give a file that is there and readable")
         ) from error
 
 
@@ -40,9 +41,8 @@ def decide(path: str, blueprint: str | None) -> Blueprint:
     """Read the facts and let the blueprint decide. Raises BadInput with every problem."""
     documents = yaml.load(read_text(path), path)
     if len(documents) != 1:
-        raise BadInput(
-            Problem(f"there are {len(documents)} documents where one is meant", path, "one file describes one cluster")
-        )
+        what = f"there are {len(documents)} documents where one is meant" if documents else "the file is empty"
+        raise BadInput(Problem(what, path, "describe one cluster in it, as docs/cluster.yaml does"))
     given = facts.load(documents[0].value, documents[0].places, path)
     name = blueprint or given.blueprint or single_subnet.NAME
     if name not in BLUEPRINTS:

@@ -5,13 +5,23 @@ Reading JSON and not models means that an object which breaks a rule can still b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["COLUMNS", "Column", "columns_of"]
+from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
+from muslin.errors import BadInput, Problem
+
+__all__ = ["COLUMNS", "Column", "Look", "chosen_columns", "columns_of"]
 
 _Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a cell needs beside its own object: the AS number that nodes inherit."""
+
+    cluster_as: str = "64512"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,46 +29,54 @@ class Column:
     """A heading and how its cell is read; `wide` ones are shown with `-o wide` only."""
 
     heading: str
-    cell: Callable[[_Object], str]
+    cell: Callable[[_Object, Look], str]
     wide: bool = False
 
 
-def _at(path: str, default: str = "") -> Callable[[_Object], str]:
-    def cell(value: _Object) -> str:
-        here: Any = value
-        for part in path.split("."):
-            if not isinstance(here, Mapping) or part not in here:
-                return default
-            here = here[part]
-        return _text(here)
+def _at(path: str, default: str = "") -> Callable[[_Object, Look], str]:
+    steps = path.split(".")
+    return lambda value, _: text_at(value, *steps, default=default)
+
+
+def _first(*paths: str, default: str = "") -> Callable[[_Object, Look], str]:
+    """The first of these that says something."""
+    steps = [path.split(".") for path in paths]
+    return lambda value, _: next((text for each in steps if (text := text_at(value, *each))), default)
+
+
+def _count(path: str) -> Callable[[_Object, Look], str]:
+    steps = path.split(".")
+
+    def cell(value: _Object, _: Look) -> str:
+        found = value_at(value, *steps)
+        return str(len(found)) if isinstance(found, list | tuple | Mapping) else "0"
 
     return cell
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ",".join(_text(item) for item in value)
-    return "" if value is None else str(value)
+def _node_as(value: _Object, look: Look) -> str:
+    """The node's AS number, in brackets where it is the cluster's."""
+    if not mapping_at(value, "spec", "bgp"):
+        return ""
+    return text_at(value, "spec", "bgp", "asNumber") or f"({look.cluster_as})"
 
 
-def _count(path: str) -> Callable[[_Object], str]:
-    def cell(value: _Object) -> str:
-        here: Any = value
-        for part in path.split("."):
-            here = here.get(part, ()) if isinstance(here, Mapping) else ()
-        return str(len(here))
-
-    return cell
+def _nats(value: _Object, _: Look) -> str:
+    pairs = mappings_at(value, "spec", "ipNATs")
+    return ",".join(f"{text_at(pair, 'internalIP')}:{text_at(pair, 'externalIP')}" for pair in pairs)
 
 
-def _node_as(value: _Object) -> str:
-    own = _at("spec.bgp.asNumber")(value)
-    return own or "(64512)"
+def _held(value: _Object, _: Look) -> str:
+    return text_at(value, "status", "held", "reason") or "-"
+
+
+def _troubles(value: _Object, _: Look) -> str:
+    """How many objects failed, wait or are blocked."""
+    return str(sum(len(mappings_at(value, "status", name)) for name in ("failed", "waiting", "blocked")))
 
 
 _NAME = Column("NAME", _at("metadata.name"))
+_NAMESPACE = Column("NAMESPACE", _at("metadata.namespace"))
 _POLICY = (
     _NAME,
     Column("TIER", _at("spec.tier", "default")),
@@ -69,14 +87,14 @@ _POLICY = (
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "BGPConfiguration": (
         _NAME,
-        Column("LOGSEVERITY", _at("spec.logSeverityScreen", "Info")),
-        Column("MESHENABLED", _at("spec.nodeToNodeMeshEnabled", "true")),
+        Column("LOGSEVERITY", _at("spec.logSeverityScreen")),
+        Column("MESHENABLED", _at("spec.nodeToNodeMeshEnabled", "-")),
         Column("ASNUMBER", _at("spec.asNumber", "-")),
     ),
     "BGPPeer": (
         _NAME,
         Column("PEERIP", _at("spec.peerIP")),
-        Column("NODE", lambda value: _at("spec.node")(value) or _at("spec.nodeSelector", "(global)")(value)),
+        Column("NODE", _first("spec.node", "spec.nodeSelector", default="(global)")),
         Column("ASN", _at("spec.asNumber")),
     ),
     "CalicoNodeStatus": (
@@ -105,14 +123,21 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "IPPool": (
         _NAME,
         Column("CIDR", _at("spec.cidr")),
-        Column("SELECTOR", _at("spec.nodeSelector", "all()")),
         Column("NAT", _at("spec.natOutgoing", "false"), wide=True),
         Column("IPIPMODE", _at("spec.ipipMode", "Never"), wide=True),
         Column("VXLANMODE", _at("spec.vxlanMode", "Never"), wide=True),
         Column("DISABLED", _at("spec.disabled", "false"), wide=True),
         Column("DISABLEBGPEXPORT", _at("spec.disableBGPExport", "false"), wide=True),
+        Column("SELECTOR", _at("spec.nodeSelector", "all()")),
         Column("ASSIGNMENTMODE", _at("spec.assignmentMode", "Automatic"), wide=True),
     ),
+    "IPAMConfiguration": (
+        _NAME,
+        Column("STRICTAFFINITY", _at("spec.strictAffinity", "false")),
+        Column("AUTOALLOCATEBLOCKS", _at("spec.autoAllocateBlocks", "true")),
+        Column("MAXBLOCKSPERHOST", _at("spec.maxBlocksPerHost"), wide=True),
+    ),
+    "IPAMHandle": (_NAME, Column("HANDLE", _at("spec.handleID")), Column("BLOCKS", _count("spec.block"))),
     "IPAMBlock": (
         _NAME,
         Column("CIDR", _at("spec.cidr")),
@@ -131,15 +156,30 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("IPV4", _at("spec.bgp.ipv4Address"), wide=True),
         Column("IPV6", _at("spec.bgp.ipv6Address"), wide=True),
     ),
+    "ReconcilerLedger": (
+        _NAME,
+        Column("SET", _at("spec.set")),
+        Column("OBJECTS", _count("spec.items")),
+        Column("ACCEPTED", _at("spec.accepted", "-")),
+    ),
+    "ReconcilerStatus": (
+        _NAME,
+        Column("APPLIED", _at("status.applied", "-")),
+        Column("HELD", _held),
+        Column("TROUBLES", _troubles),
+        Column("DRIFT", _count("status.drift")),
+        Column("AT", _at("status.at"), wide=True),
+    ),
     "Profile": (_NAME, Column("LABELS", _at("spec.labelsToApply"), wide=True)),
     "Tier": (_NAME, Column("ORDER", _at("spec.order"))),
     "WorkloadEndpoint": (
-        Column("WORKLOAD", lambda value: _at("spec.pod")(value) or _at("spec.workload")(value)),
+        Column("NAME", _at("metadata.name"), wide=True),
+        Column("WORKLOAD", _first("spec.workload", "spec.pod")),
         Column("NODE", _at("spec.node")),
         Column("NETWORKS", _at("spec.ipNetworks")),
         Column("INTERFACE", _at("spec.interfaceName")),
-        Column("NAME", _at("metadata.name"), wide=True),
         Column("PROFILES", _at("spec.profiles"), wide=True),
+        Column("NATS", _nats, wide=True),
     ),
 }
 
@@ -147,4 +187,15 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
 def columns_of(kind: str, *, wide: bool, namespace: bool) -> tuple[Column, ...]:
     """The columns for one listing; `namespace` puts a NAMESPACE column first."""
     columns = tuple(column for column in COLUMNS.get(kind, (_NAME,)) if wide or not column.wide)
-    return (Column("NAMESPACE", _at("metadata.namespace")), *columns) if namespace else columns
+    return (_NAMESPACE, *columns) if namespace else columns
+
+
+def chosen_columns(kind: str, headings: Sequence[str]) -> tuple[Column, ...]:
+    """The columns of these headings, in any case, in their order. Raises BadInput."""
+    known = {column.heading: column for column in (_NAMESPACE, *COLUMNS.get(kind, (_NAME,)))}
+    unknown = [heading for heading in headings if heading.upper() not in known]
+    if unknown:
+        raise BadInput(
+            Problem(f"{kind} has no column {unknown[0]!r}", "-o custom-columns", f"use some of {','.join(known)}")
+        )
+    return tuple(known[heading.upper()] for heading in headings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 from rich import box
@@ -10,7 +11,8 @@ from rich.table import Table
 
 from blueprints.decision import Decision
 from muslin.cli.blueprint import decide
-from muslin.cli.tables import console
+from muslin.cli.printing import printable
+from muslin.cli.tables import console, print_wrapped
 from muslin.errors import BadInput, Problem
 
 __all__ = ["decisions_table", "explain", "print_decision"]
@@ -20,15 +22,22 @@ __all__ = ["decisions_table", "explain", "print_decision"]
 @click.argument("cluster", metavar="CLUSTER.YAML")
 @click.option("--blueprint", help="Which blueprint. Default: the file's own, else single_subnet.")
 @click.option("--why", metavar="DECISION", help="One decision in full: inputs, alternatives, consequence, source.")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+)
 def explain(cluster: str, blueprint: str | None, why: str | None, output: str) -> None:
-    r"""Show what is decided about the cluster that CLUSTER.YAML describes, and why.
+    r"""Show what is decided about the cluster that CLUSTER.YAML describes, and why. Reads files only.
 
-    Exit status 2 where the reference architecture says no; every reason is given, with the line that causes it.
+    CLUSTER.YAML states facts (nodes, subnets, what the network lets through); `-` reads standard input. An example
+    with comments to start from is docs/cluster.yaml.
 
     \b
     muslin explain cluster.yaml
     muslin explain cluster.yaml --why encapsulation
+    muslin explain cluster.yaml -o json
+
+    Exit status 2 where the file is wrong or the reference architecture says no; every reason is given, with the line
+    that causes it.
     """
     decided = decide(cluster, blueprint)
     chosen = decided.decisions
@@ -42,15 +51,17 @@ def explain(cluster: str, blueprint: str | None, why: str | None, output: str) -
     elif why is not None:
         print_decision(chosen[0])
     else:
-        out = console()
-        out.print(f"{decided.name} for {decided.cluster}")
-        out.print(decisions_table(chosen))
-        out.print(f"In full: muslin explain {cluster} --why DECISION")
+        click.echo(f"{decided.name} for {decided.cluster}")
+        print_wrapped(decisions_table(chosen))
+        click.echo(f"In full: muslin explain {printable(cluster)} --why DECISION")
 
 
 def decisions_table(decisions: tuple[Decision, ...]) -> Table:
     """One line a decision: question, answer, reason."""
-    table = Table("DECISION", "CHOSEN", "BECAUSE", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    table.add_column("DECISION", overflow="fold")
+    table.add_column("CHOSEN", overflow="fold", max_width=24)
+    table.add_column("BECAUSE", overflow="fold")
     for decision in decisions:
         table.add_row(decision.name, decision.chosen, decision.rule)
     return table
@@ -58,7 +69,7 @@ def decisions_table(decisions: tuple[Decision, ...]) -> Table:
 
 def print_decision(decision: Decision) -> None:
     """One decision in full."""
-    out = console()
+    out = console(markup=False)
     out.print(f"{decision.name}: {decision.chosen}\n")
     out.print(f"Rule         {decision.rule}")
     out.print(f"Consequence  {decision.consequence}")

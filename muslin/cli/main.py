@@ -1,17 +1,21 @@
 """The command `muslin`: finds the verb, runs it, and turns what went wrong into words and an exit status.
 
 A verb's module is imported only when that verb is used, so that `muslin speaker` does not pay for `muslin lab`.
-Exit statuses: 0 fine, 1 failed, 2 wrong usage or input; `plan` answers 2 when there are changes.
+Exit statuses: 0 fine, 1 failed, 2 wrong usage or input. `plan` answers 2 when there are changes, so 1 for all errors.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
+from typing import Any
 
 import click
 
-from muslin.errors import BadInput, MuslinError
+from muslin.cli.printing import printable
+from muslin.errors import BadInput, MuslinError, Problem
 
 __all__ = ["main"]
 
@@ -29,6 +33,9 @@ _VERBS: dict[str, tuple[str, str]] = {
     "speaker": ("muslin.cli.processes:speaker", "Run the BGP speaker of a node."),
 }
 
+_TWO_MEANS_CHANGES = frozenset({"plan"})
+"""Verbs whose exit status 2 is an answer: all their errors are 1."""
+
 
 class _Verbs(click.Group):
     """A group whose commands are imported when they are asked for."""
@@ -41,11 +48,34 @@ class _Verbs(click.Group):
             return None
         module, _, attribute = _VERBS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        _mark_examples(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - only for mistakes
+
+            meant = get_close_matches(args[0], _VERBS, 1)
+            fix = f"did you mean {meant[0]}?" if meant else f"use one of {', '.join(_VERBS)}"
+            raise BadInput(Problem(f"there is no verb {args[0]!r}", "muslin", fix))
+        name, command, rest = super().resolve_command(ctx, args)
+        if isinstance(ctx.obj, dict):
+            ctx.obj["verb"] = name
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, text) for verb, (_, text) in _VERBS.items()])
+
+
+def _mark_examples(command: click.Command) -> None:
+    """Let click see where lines must not be joined: in our raw docstrings its mark stands as two characters."""
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _mark_examples(below)
 
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -56,29 +86,90 @@ def _muslin() -> None:
     \b
     Try it on this machine, without root:    muslin lab demo
     Ask what it decides about your cluster:  muslin explain cluster.yaml
+    Each verb tells more:                    muslin plan --help
+
+    Exit status: 0 fine, 1 failed, 2 wrong usage or input; `plan` answers 2 when there are changes.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one verb and exit with its status."""
+    """Run one verb and exit with its status; never ends in a traceback, unless MUSLIN_TRACEBACK asks for one."""
+    _prepare_streams()
+    _mark_examples(_muslin)
+    asked: dict[str, Any] = {}
     try:
-        status = _muslin.main(args=arguments, standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
-    except click.ClickException as error:
+        color = False if os.environ.get("NO_COLOR") else None
+        status = _muslin.main(arguments, "muslin", standalone_mode=False, obj=asked, color=color)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(2)
-    except click.Abort:
+        status = 2
+    except click.ClickException as error:
+        _tell(_usage_problem(error))
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
-        sys.exit(130)
+        status = 130
     except MuslinError as error:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
-        sys.exit(2 if isinstance(error, BadInput) else 1)
+        _tell(*error.problems)
+        status = 2 if isinstance(error, BadInput) else 1
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
+        # whoever read us has seen enough; what is left in the buffer must not be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except OSError as error:
+        _tell(_system_problem(error))
+        status = 1
+    except Exception as error:
+        if os.environ.get("MUSLIN_TRACEBACK"):
+            raise
+        _tell(_fault(error))
+        status = 1
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(1 if status == 2 and asked.get("verb") in _TWO_MEANS_CHANGES else status)
+
+
+def _prepare_streams() -> None:
+    """Make sure that printing never fails by what is printed: text that the terminal's encoding lacks is escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _tell(*problems: Problem) -> None:
+    for problem in problems:
+        lines = f"error: {problem}".split("\n")
+        click.echo("\n".join(printable(line) for line in lines), err=True)
+
+
+def _usage_problem(error: click.ClickException) -> Problem:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "muslin"
+    what = " ".join(error.format_message().split()).rstrip(".")
+    return Problem(what[:1].lower() + what[1:], command, f"see `{command} --help`")
+
+
+def _system_problem(error: OSError) -> Problem:
+    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "input or output"
+    return Problem(
+        f"the system refused: {error.strerror or error}", where, "check that it is there and that this user may use it"
+    )
+
+
+def _fault(error: Exception) -> Problem:
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    where = f"{at.tb_frame.f_globals.get('__name__')}, line {at.tb_lineno}" if at is not None else "muslin"
+    return Problem(
+        f"a fault of this program: {type(error).__name__}: {error}",
+        where,
+        "report it, with what MUSLIN_TRACEBACK=1 prints",
+    )
 
 
 if __name__ == "__main__":

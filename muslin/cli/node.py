@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
 from muslin.cli.options import datastore_option, open_datastore
-from muslin.cli.tables import boxed_table, console
+from muslin.cli.printing import printable
+from muslin.cli.stored import mapping_at, mappings_at, text_at
+from muslin.cli.tables import boxed_table
 from muslin.datastore.protocol import NotFound
 from muslin.errors import Failed, Problem
 from muslin.resources.keys import Key
@@ -19,47 +21,47 @@ from muslin.resources.keys import Key
 __all__ = ["node"]
 
 _KINDS_OF_PEER = {"NodeMesh": "node-to-node mesh", "NodePeer": "node specific", "GlobalPeer": "global"}
+_HEADINGS = ("PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "INFO")
 
 
 @click.group()
 def node() -> None:
-    """Look at one node."""
+    r"""Look at one node.
+
+    \b
+    muslin node status --node node1
+    """
 
 
 @node.command()
-@click.option("--node", "name", default=socket.gethostname, show_default="this host's name", help="Which node.")
+@click.option(
+    "--node", "name", envvar="NODENAME", default=socket.gethostname, show_default="NODENAME, else this host's name",
+    help="Which node.",
+)  # fmt: skip
 @datastore_option
 def status(name: str, datastore: str) -> None:
-    """Show the node's BGP sessions, as its agent last reported them.
+    r"""Show the node's BGP sessions, as its agent last reported them.
+
+    STATE is `up` for an established session; INFO is the session's state in the words of BGP (RFC 4271).
+
+    \b
+    muslin node status
+    muslin node status --node node1 --datastore lab.db
 
     Exit status 1 if a session is not established, or the agent has not reported.
     """
     value = asyncio.run(_read(datastore, name))
-    report: Mapping[str, Any] = value.get("status") or {}
-    bgp: Mapping[str, Any] = report.get("bgp") or {}
-    out = console()
-    out.print(f"Node {name}, reported {report.get('lastUpdated', 'never')}\n")
+    if any(text_at(each, "state") == "Ready" for each in mapping_at(value, "status", "agent").values()):
+        click.echo("Calico process is running.")
+    else:
+        click.echo("Calico process is not ready.")
     down = 0
-    for family, peers in (("IPv4", bgp.get("peersV4") or ()), ("IPv6", bgp.get("peersV6") or ())):
-        out.print(f"{family} BGP status")
-        if not peers:
-            out.print(f"No {family} peers found.\n")
-            continue
-        rows = []
-        for peer in peers:
-            up = peer.get("state") == "Established"
-            down += not up
-            rows.append(
-                [
-                    str(peer.get("peerIP", "")),
-                    _KINDS_OF_PEER.get(str(peer.get("type")), str(peer.get("type", ""))),
-                    "up" if up else "start",
-                    _clock(str(peer.get("since", ""))),
-                    str(peer.get("state", "")),
-                ]
-            )
-        out.print(boxed_table(["PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "INFO"], rows))
-        out.print()
+    for family, field in (("IPv4", "peersV4"), ("IPv6", "peersV6")):
+        click.echo(f"\n{family} BGP status")
+        rows = [_row(peer) for peer in mappings_at(value, "status", "bgp", field)]
+        down += sum(row[2] != "up" for row in rows)
+        click.echo(boxed_table(_HEADINGS, rows) if rows else f"No {family} peers found.")
+    click.echo(f"\nNode {printable(name)}, reported {printable(text_at(value, 'status', 'lastUpdated') or 'never')}")
     if down:
         raise Failed(
             Problem(
@@ -70,13 +72,25 @@ def status(name: str, datastore: str) -> None:
         )
 
 
+def _row(peer: Mapping[str, Any]) -> list[str]:
+    state, kind = text_at(peer, "state"), text_at(peer, "type")
+    return [
+        text_at(peer, "peerIP"),
+        _KINDS_OF_PEER.get(kind, kind),
+        "up" if state == "Established" else "start",
+        _clock(text_at(peer, "since")),
+        state,
+    ]
+
+
 def _clock(since: str) -> str:
-    """The time of day if it was today, else the date, as BIRD prints it."""
+    """The time of day here if it was today, else the date, as BIRD prints it; other texts stay."""
     try:
-        when = datetime.fromisoformat(since)
-    except ValueError:
+        when = datetime.fromisoformat(since).astimezone()
+    except (ValueError, OverflowError):
         return since
-    return when.strftime("%H:%M:%S") if when.date() == datetime.now(UTC).date() else when.date().isoformat()
+    today = datetime.now().astimezone().date()
+    return when.strftime("%H:%M:%S") if when.date() == today else when.date().isoformat()
 
 
 async def _read(path: str, name: str) -> Mapping[str, Any]:

@@ -13,40 +13,68 @@ __all__ = ["agent", "speaker"]
 
 
 @click.command()
-@click.option("--node", required=True, help="Name of this node, as in the datastore.")
+@click.option("--node", required=True, envvar="NODENAME", help="Name of this node, as in the datastore.")
 @click.option(
-    "--datastore", envvar="MUSLIN_DATASTORE", type=click.Path(path_type=Path), required=True,
+    "--datastore", envvar="MUSLIN_DATASTORE", required=True, metavar="FILE",
     help="File of the embedded datastore; also from MUSLIN_DATASTORE.",
 )  # fmt: skip
 @click.option(
-    "--run-dir", type=click.Path(path_type=Path), default=Path("/run/calico"), show_default=True,
+    "--run-dir", type=click.Path(path_type=Path), default=Path("/run/calico"), show_default=True, metavar="FOLDER",
     help="Where speaker.sock is, and muslin-cni.sock will be.",
 )  # fmt: skip
 @click.option("--address", help="Address of the BGP speaker with its length, 192.0.2.1/24. Default: the first found.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Put this label on the Node. Repeatable.")
-def agent(node: str, datastore: Path, run_dir: Path, address: str | None, labels: tuple[str, ...]) -> None:
-    """Run the agent of a node: routes, policy, pods.
+def agent(node: str, datastore: str, run_dir: Path, address: str | None, labels: tuple[str, ...]) -> None:
+    r"""Run the agent of a node: routes, policy, pods. Runs until SIGTERM.
 
     Needs NET_ADMIN. Whenever it is stopped or killed, what is in the kernel stays in force; the next start finds its
-    own and changes only what differs. Logs one JSON object a line to standard error.
-    """
-    from muslin.net import parse_interface_address  # noqa: PLC0415 - only this verb pays for it
-    from runtime.main import Settings, main  # noqa: PLC0415
+    own and changes only what differs. Logs one JSON object a line to standard error. The datastore must be there:
+    an agent on an empty one would take every route and policy away.
 
+    \b
+    muslin agent --node node1 --datastore /var/lib/muslin/datastore.db
+    muslin agent --node node1 --address 192.0.2.1/24 --label rack=r1
+
+    Exit status: 0 stopped as asked, 1 it could not begin or go on, 2 wrong usage.
+    """
+    from muslin.cli.options import check_datastore  # noqa: PLC0415 - only this verb pays for it
+    from muslin.net import parse_interface_address  # noqa: PLC0415
+    from muslin.resources.base import SUBDOMAIN_NAME  # noqa: PLC0415
+
+    if not SUBDOMAIN_NAME.allows(node):
+        raise BadInput(
+            Problem(f"{node!r} can't be the name of a node", "--node", "use lower case letters, digits, '-' and '.'")
+        )
     try:
         parsed = None if address is None else parse_interface_address(address)
     except ValueError as error:
         raise BadInput(Problem(str(error), "--address", "for example 192.0.2.1/24")) from error
-    main(Settings(node, datastore, run_dir, parsed, _labels(labels)))
+    if address is not None and "/" not in address:
+        raise BadInput(Problem(f"{address!r} has no length", "--address", "for example 192.0.2.1/24"))
+    wanted = _labels(labels)
+    check_datastore(datastore)
+    from runtime.main import Settings, main  # noqa: PLC0415
+
+    main(Settings(node, Path(datastore), run_dir, parsed, wanted))
 
 
 def _labels(texts: tuple[str, ...]) -> dict[str, str]:
-    labels = {}
+    from muslin.resources.names import label_problems  # noqa: PLC0415
+
+    labels: dict[str, str] = {}
+    problems: list[Problem] = []
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals):
-            raise BadInput(Problem(f"{text!r} is not a label", "--label", "for example rack=r1"))
-        labels[key] = value
+            problems.append(Problem(f"{text!r} is not a label", "--label", "for example rack=r1"))
+        elif labels.setdefault(key, value) != value:
+            problems.append(Problem(f"the label {key!r} is given twice", "--label", "give it once"))
+    problems += [
+        Problem(f"{key}={labels[key]} is not a label: {what}", "--label", "for example rack=r1")
+        for key, what in label_problems(labels)
+    ]
+    if problems:
+        raise BadInput(problems)
     return labels
 
 

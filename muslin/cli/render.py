@@ -8,6 +8,7 @@ import click
 
 from blueprints.emit import render as rendered
 from muslin.cli.blueprint import decide
+from muslin.cli.printing import printable
 from muslin.errors import BadInput, Failed, Problem
 
 __all__ = ["render", "write_files"]
@@ -21,11 +22,17 @@ __all__ = ["render", "write_files"]
 def render(cluster: str, folder: Path | None, blueprint: str | None, groups: tuple[str, ...]) -> None:
     r"""Write the resources that follow from CLUSTER.YAML, with the decisions as comments, and DECISIONS.md.
 
-    Files that a blueprint does not write are left alone; those it writes are replaced.
+    Files that a blueprint does not write are left alone; those it writes are replaced. Groups of files are meant to be
+    pushed one after the other: DECISIONS.md names them in order.
 
     \b
-    muslin render cluster.yaml --out network/
-    git add network && git commit -m "the network as decided" && git push
+    muslin render cluster.yaml                    print everything
+    muslin render cluster.yaml --group network    print one group
+    muslin render cluster.yaml --out .            write files, then:
+    muslin plan . --datastore lab.db
+    git add . && git commit -m "the network as decided" && git push
+
+    Exit status: 0 written, 1 a file could not be written, 2 the cluster file is wrong or refused.
     """
     decided = decide(cluster, blueprint)
     known = [group.name for group in decided.groups]
@@ -38,7 +45,7 @@ def render(cluster: str, folder: Path | None, blueprint: str | None, groups: tup
             click.echo(f"# ---- {path}\n{text}", nl=False)
         return
     for written in write_files(folder, dict(texts)):
-        click.echo(str(written))
+        click.echo(printable(str(written)))
 
 
 def write_files(folder: Path, texts: dict[str, str]) -> list[Path]:
@@ -49,9 +56,10 @@ def write_files(folder: Path, texts: dict[str, str]) -> list[Path]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
             raise Failed(
-                Problem(f"the file can't be written: {error.strerror}", str(path), "check the folder and its rights")
+                Problem(f"the file can't be written: {reason}", str(path), "check the folder and its rights")
             ) from error
         written.append(path)
     return written

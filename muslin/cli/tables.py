@@ -1,36 +1,64 @@
-"""Tables for people and for pipes: plain columns here, boxes through rich where a verb wants them."""
+"""Tables for people and for pipes: plain columns, boxes as calicoctl draws them, and rich where reasons must wrap."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from muslin.cli.printing import printable
 
-__all__ = ["boxed_table", "console", "plain_table"]
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+__all__ = ["boxed_table", "console", "plain_table", "print_wrapped"]
+
+_WIDTH_OF_A_PIPE = 110
 
 
-def console(*, error: bool = False) -> Console:
-    """Where to print. No colour and no progress where the output is not a terminal."""
+def console(*, error: bool = False, markup: bool = True) -> Console:
+    """Where to print what wraps. No colour and no control codes where the output is not a terminal.
+
+    `markup` turns `[bold]` into style: leave it off for text that somebody else wrote.
+    """
+    from rich.console import Console  # noqa: PLC0415 - tables of `get` do without it
+
     stream = sys.stderr if error else sys.stdout
-    width = None if stream.isatty() else 110
-    return Console(file=stream, highlight=False, width=width, soft_wrap=not stream.isatty())
+    width = None if stream.isatty() else _WIDTH_OF_A_PIPE
+    return Console(
+        file=stream, highlight=False, markup=markup, emoji=False, width=width, soft_wrap=not stream.isatty()
+    )
+
+
+def print_wrapped(shown: RenderableType) -> None:
+    """Print what wraps to the terminal's width; in a pipe without blanks at the ends of lines."""
+    out = console(markup=False)
+    if sys.stdout.isatty():
+        out.print(shown)
+        return
+    with out.capture() as capture:
+        out.print(shown)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded with blanks, three apart, nothing to the right of the last: as calicoctl prints."""
-    widths = [max([len(heading), *(len(row[index]) for row in rows)]) for index, heading in enumerate(headings)]
-    lines = [headings, *rows]
+    lines = [[printable(cell) for cell in line] for line in (headings, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
-def boxed_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """The table with borders of `calicoctl node status`."""
-    table = Table(*headings, box=box.ASCII2)
-    for row in rows:
-        table.add_row(*row)
-    return table
+def boxed_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table of `calicoctl node status`: headings in the middle, cells to the left, lines above, between, below."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    rule = "+".join(["", *("-" * (width + 2) for width in widths), ""])
+    middle = [heading.rjust((width + len(heading)) // 2) for heading, width in zip(headings, widths, strict=True)]
+    lines = [_boxed(line, widths) for line in (middle, *cells)]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule])
+
+
+def _boxed(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"

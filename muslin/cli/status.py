@@ -1,0 +1,197 @@
+"""`muslin status`: what the reconciler has applied, what holds it up, and how far each agent is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from muslin.cli.options import datastore_option, open_datastore
+from muslin.cli.printing import field_lines, printable, short_commit
+from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
+from muslin.cli.tables import plain_table
+from muslin.datastore.protocol import Datastore, Json
+
+__all__ = ["status"]
+
+_STATUS = "ReconcilerStatus"
+_APPLIED_REVISION = "muslin/applied-revision"
+_FETCH_WORKS = frozenset({"", "Current"})
+
+
+@click.command()
+@click.option("--set", "set_name", metavar="NAME", help="Only the reconciler of this set. Default: all.")
+@click.option("--drift", "drift_shown", type=click.IntRange(0), default=10, show_default=True, metavar="COUNT",
+              help="How many of the latest repairs to show.")  # fmt: skip
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@datastore_option
+def status(set_name: str | None, drift_shown: int, output: str, datastore: str) -> int:
+    r"""Show what the reconciler has applied, what is held up and why, and which agents have applied which revision.
+
+    Held: the branch's commit is not in force, and the one before it stays. Failed, waiting, blocked: single objects.
+    Drift: what somebody else changed, and what it was put back to.
+
+    \b
+    muslin status --datastore lab.db
+    muslin status -o json | jq '.agents[] | {node, appliedRevision}'
+
+    Exit status 1 if a commit is held, an object failed or waits, the repository can't be fetched, the reconciler is
+    paused, or none has reported.
+    """
+    look = asyncio.run(_look(datastore, set_name))
+    if output == "json":
+        click.echo(json.dumps(look.to_json(), indent=2, default=str))
+        return 0 if look.fine else 1
+    if not look.sets:
+        wanted = f" of set {set_name}" if set_name else ""
+        click.echo(f"No reconciler{printable(wanted)} has reported to this datastore.")
+    for name, value in look.sets.items():
+        click.echo("\n".join(_lines(printable(name), value, drift_shown)))
+        click.echo()
+    click.echo(_agents_table(look.agents) if look.agents else "No node has registered.")
+    return 0 if look.fine else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    """What one node's agent says of itself; empty texts where it has said nothing."""
+
+    node: str
+    applied_revision: str = ""
+    reported: str = ""
+    established: int = 0
+    sessions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Mapping[set, its status as stored], and the agents by node."""
+
+    sets: Mapping[str, Mapping[str, Any]]
+    agents: Sequence[_Agent]
+
+    @property
+    def fine(self) -> bool:
+        """Whether every reconciler has what the branch says in force."""
+        return bool(self.sets) and not any(_in_trouble(value) for value in self.sets.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs. Fields may be added; readers ignore those that they do not know."""
+        return {
+            "version": 1,
+            "fine": self.fine,
+            "reconcilers": [{"set": name, **value} for name, value in self.sets.items()],
+            "agents": [
+                {
+                    "node": agent.node,
+                    "appliedRevision": agent.applied_revision or None,
+                    "reported": agent.reported or None,
+                    "sessions": {"established": agent.established, "all": agent.sessions},
+                }
+                for agent in self.agents
+            ],
+        }
+
+
+def _in_trouble(value: Mapping[str, Any]) -> bool:
+    troubles = ("held", "problems", "failed", "waiting", "paused")
+    return any(value.get(name) for name in troubles) or text_at(value, "fetch", "standing") not in _FETCH_WORKS
+
+
+async def _look(path: str, set_name: str | None) -> _Look:
+    async with open_datastore(path) as store:
+        entries = (await store.list(_STATUS)).entries
+        sets = {
+            entry.key.name: mapping_at(entry.value, "status")
+            for entry in entries
+            if set_name is None or entry.key.name == set_name
+        }
+        return _Look(sets, await _agents(store))
+
+
+async def _agents(store: Datastore) -> list[_Agent]:
+    nodes = [entry.key.name for entry in (await store.list("Node")).entries]
+    reports: dict[str, Json] = {}
+    for entry in (await store.list("CalicoNodeStatus")).entries:
+        reports.setdefault(text_at(entry.value, "spec", "node") or entry.key.name, entry.value)
+    return [_agent(node, reports.get(node, {})) for node in sorted({*nodes, *reports})]
+
+
+def _agent(node: str, report: Json) -> _Agent:
+    peers = [peer for field in ("peersV4", "peersV6") for peer in mappings_at(report, "status", "bgp", field)]
+    return _Agent(
+        node,
+        text_at(report, "metadata", "annotations", _APPLIED_REVISION),
+        text_at(report, "status", "lastUpdated"),
+        sum(text_at(peer, "state") == "Established" for peer in peers),
+        len(peers),
+    )
+
+
+def _agents_table(agents: Sequence[_Agent]) -> str:
+    rows = [
+        [agent.node, agent.applied_revision or "-", f"{agent.established}/{agent.sessions}", agent.reported or "never"]
+        for agent in agents
+    ]
+    return plain_table(["NODE", "APPLIED REVISION", "SESSIONS UP", "REPORTED"], rows)
+
+
+def _lines(name: str, value: Mapping[str, Any], drift_shown: int) -> Iterator[str]:
+    yield f"Set {name}: applied {short_commit(text_at(value, 'applied'))}, as of {text_at(value, 'at') or 'never'}"
+    accepted, applied = text_at(value, "accepted"), text_at(value, "applied")
+    if accepted and accepted != applied:
+        yield f"  in force: {short_commit(accepted)}, not applied completely"
+    fetch = mapping_at(value, "fetch")
+    if fetch:
+        words = [text_at(fetch, field) for field in ("standing", "repository", "branch", "message")]
+        yield f"  fetch: {printable(' '.join(word for word in words if word))}"
+    if text_at(fetch, "rewrittenFrom"):
+        yield f"  the branch was rewritten, it was {short_commit(text_at(fetch, 'rewrittenFrom'))}"
+    counts = {word: count for word, count in mapping_at(value, "lastPlan").items() if count}
+    if counts:
+        yield f"  last plan: {printable(', '.join(f'{count} {word}' for word, count in counts.items()))}"
+    if value_at(value, "paused"):
+        yield "  PAUSED: datastoreReady is false in ClusterInformation default; nothing is written"
+    yield from _held(value)
+    for heading, field in (("FAILED", "failed"), ("blocked", "blocked")):
+        for each in mappings_at(value, field):
+            why = f" ({text_at(each, 'why')})" if text_at(each, "why") else ""
+            yield f"  {heading} {printable(text_at(each, 'object'))}{printable(why)}"
+            yield from _problem(each)
+    for each in mappings_at(value, "waiting"):
+        yield f"  WAITING {printable(text_at(each, 'object'))} for {printable(text_at(each, 'for'))}"
+    yield from _drift(mappings_at(value, "drift"), drift_shown)
+
+
+def _held(value: Mapping[str, Any]) -> Iterator[str]:
+    problems = mappings_at(value, "problems")
+    if value_at(value, "held"):
+        commit, reason = text_at(value, "held", "commit"), text_at(value, "held", "reason")
+        yield f"  HELD {short_commit(commit)} is not in force: {printable(reason)}"
+    for each in problems:
+        yield from _problem(each)
+    more = int(text_at(value, "problemCount", default="0")) if text_at(value, "problemCount").isdecimal() else 0
+    if more > len(problems):
+        yield f"    ... and {more - len(problems)} more"
+
+
+def _problem(each: Mapping[str, Any]) -> Iterator[str]:
+    yield f"    {printable(text_at(each, 'what'))}"
+    for word in ("where", "fix", "rule"):
+        if text_at(each, word):
+            label = f"{word}:"
+            yield f"      {label:<6} {printable(text_at(each, word))}"
+
+
+def _drift(repairs: Sequence[Mapping[str, Any]], shown: int) -> Iterator[str]:
+    if repairs:
+        hidden = f", the latest {min(shown, len(repairs))}" if len(repairs) > shown else ""
+        yield f"  drift repaired: {len(repairs)}{hidden}"
+    for each in repairs[len(repairs) - shown if len(repairs) > shown else 0 :]:
+        yield f"    {printable(text_at(each, 'at'))}  {printable(text_at(each, 'object'))}"
+        fields = [(text_at(part, "path"), part.get("old"), part.get("new")) for part in mappings_at(each, "fields")]
+        yield from (f"      {line}" for line in field_lines(fields))
