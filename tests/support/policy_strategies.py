@@ -173,10 +173,12 @@ def clusters(draw: st.DrawFn) -> Snapshot:
         resources.append(network_set("own", draw(several_nets), draw(_labels), "red"))
     for index in range(draw(st.integers(1, 5))):
         namespaced = draw(st.booleans())
-        spec = draw(_policy_specs(namespaced=namespaced, tiers=names))
-        name = f"{'' if spec['tier'] == 'default' else spec['tier'] + '.'}policy-{index}"
+        policy_spec: Mapping[str, Any] = draw(_policy_specs(namespaced=namespaced, tiers=names))
+        name = f"{'' if policy_spec['tier'] == 'default' else policy_spec['tier'] + '.'}policy-{index}"
         resources.append(
-            policy(name, draw(st.sampled_from(_NAMESPACES)), **spec) if namespaced else global_policy(name, **spec)
+            policy(name, draw(st.sampled_from(_NAMESPACES)), **policy_spec)
+            if namespaced
+            else global_policy(name, **policy_spec)
         )
     return Snapshot.of(resources)
 
