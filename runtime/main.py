@@ -22,6 +22,7 @@ from muslin.net import InterfaceAddress
 from muslin.semantics.mtu import node_pod_mtu
 from runtime.agent import Agent, Parts
 from runtime.bgp.client import SpeakerClient
+from runtime.calc.state import NodeState
 from runtime.cni.attach import Attacher
 from runtime.cni.endpoints import Attachment
 from runtime.cni.server import Server
@@ -31,6 +32,7 @@ from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
 from runtime.dataplane.nftables import Nftables
 from runtime.dataplane.protocol import Watched
 from runtime.dataplane.routes import Routes
+from runtime.dataplane.ruleset import compile_ruleset
 from runtime.host import find_address, host_addresses, mtu_of
 from runtime.pod_addresses import PodAddresses
 from runtime.pod_links import PodLinks
@@ -78,6 +80,9 @@ async def _run(settings: Settings) -> None:
     _IP_FORWARD.write_text("1", encoding="ascii")
     datastore = EmbeddedDatastore.open(settings.datastore)
     ruleset, routes, conntrack = Nftables(), Routes(), Conntrack()
+    if ruleset.read().table is None:
+        # A workload that runs already must not be open until the first snapshot: without our table everything passes.
+        ruleset.converge(compile_ruleset(NodeState(settings.node, "0")))
     client = SpeakerClient(settings.run_dir / "speaker.sock")
 
     def on_problem(problem: Problem) -> None:

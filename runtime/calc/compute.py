@@ -83,7 +83,7 @@ def compute(snapshot: Snapshot, node: str) -> NodeState:
 
 def _ready(snapshot: Snapshot) -> bool:
     information = snapshot.get(ClusterInformation, "default")
-    return information is None or information.spec.datastore_ready is not False
+    return information is not None and information.spec.datastore_ready is not False
 
 
 def _endpoint_to_host(snapshot: Snapshot, node: str) -> Action:

@@ -182,7 +182,8 @@ class NodeState:
     Attributes:
         node: name of the node.
         revision: of the snapshot this was computed from.
-        ready: ClusterInformation's `datastoreReady`; False means: keep what is there, accept no new work.
+        ready: ClusterInformation's `datastoreReady`; False, also where there is no such object (the datastore is empty
+            or another's), means: keep what is there, accept no new work.
         endpoints: Mapping[interface name, Endpoint]: local workloads.
         policies: Mapping[PolicyId, PolicyRules]: all that a local endpoint names, and no more.
         sets: Mapping[SetId, members]: all that a rule names. `s:` sets hold prefixes, `n:` sets hold IpPort.

@@ -198,7 +198,7 @@ def test_datastore_that_is_not_ready_is_told(ready: bool | None, expected: bool)
 
 def test_unknown_node_has_an_empty_state() -> None:
     """A node that no resource names has nothing, and no error."""
-    assert NodeState("nobody", "7") == _state(workload("here", "10.48.0.1"), of="nobody")
+    assert NodeState("nobody", "7", ready=False) == _state(workload("here", "10.48.0.1"), of="nobody")
     assert _state(node("node-a", "192.0.2.1/24"), of="nobody").sessions == ()
 
 

@@ -1,0 +1,262 @@
+"""One node's loop over a fake kernel: what is written when, and what a failure or a restart leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_address, ip_network
+from random import Random
+
+from muslin.net import Address, Prefix
+from muslin.resources.cluster_information import ClusterInformation
+from muslin.semantics.snapshot import Snapshot
+from runtime.calc.state import NodeState
+from runtime.convergence import Applied, Convergence, Kernel
+from tests.support.clusters import affinity, block, namespace_profile, policy, pool, workload
+from tests.support.fake_kernel import FakeKernel
+from tests.support.fake_nftables import FilterPacket
+from tests.support.virtual_time import run_virtual
+
+_HERE = "node-a"
+_POD, _OTHER = ip_address("10.48.0.1"), ip_address("10.48.0.2")
+_REMOTE = ip_network("10.48.0.64/26")
+_PEER = ip_address("192.0.2.2")
+
+
+class _Speaker:
+    """What a speaker would say."""
+
+    def __init__(self) -> None:
+        self.desired: list[NodeState] = []
+        self.routes: Mapping[Prefix, Address] = {}
+        self.in_sync = True
+
+    def desire(self, state: NodeState) -> None:
+        self.desired.append(state)
+
+
+class _Node:
+    """A loop with all its surroundings."""
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        self.kernel, self.speaker = kernel, _Speaker()
+        self.applied: list[Applied] = []
+        self.failures: list[BaseException] = []
+        self.loop = Convergence(
+            _HERE,
+            kernel=Kernel(kernel.nftables, kernel.routes, kernel.conntrack, lambda: [ip_address("192.0.2.1")]),
+            speaker=self.speaker,
+            random=Random(1),
+            on_applied=self.applied.append,
+            on_failure=lambda error, _: self.failures.append(error),
+        )
+
+
+def _cluster(*more: object, ready: bool = True) -> Snapshot:
+    information = ClusterInformation.model_validate(
+        {"metadata": {"name": "default"}, "spec": {"datastoreReady": ready}}
+    )
+    return Snapshot.of(
+        [
+            information,
+            pool("pods", "10.48.0.0/16"),
+            affinity(_HERE, "10.48.0.0/26"),
+            block("10.48.0.0/26", _HERE),
+            namespace_profile("default"),
+            workload("one", str(_POD), on=_HERE, interfaceName="cali1"),
+            workload("two", str(_OTHER), on=_HERE, interfaceName="cali2"),
+            *more,  # type: ignore[list-item]
+        ]
+    )
+
+
+def _machine() -> FakeKernel:
+    kernel = FakeKernel()
+    for name in ("cali1", "cali2"):
+        kernel.routes.add_link(name)
+    return kernel
+
+
+def _packet(source: Address = _POD, destination: Address = _OTHER) -> FilterPacket:
+    return FilterPacket(source, destination, 17, 4000, 53, in_interface="cali1", out_interface="cali2")
+
+
+def _run(body: Callable[[_Node], Awaitable[None]], kernel: FakeKernel | None = None) -> _Node:
+    async def main() -> _Node:
+        node = _Node(kernel or _machine())
+        task = asyncio.ensure_future(node.loop.run())
+        await body(node)
+        node.loop.stop()
+        await task
+        return node
+
+    return run_virtual(main())
+
+
+async def _settled() -> None:
+    """Let everything that is due now happen."""
+    await asyncio.sleep(0.001)
+
+
+def test_nothing_is_written_before_the_first_snapshot() -> None:
+    """An agent that knows nothing yet leaves the kernel as it found it."""
+
+    async def body(node: _Node) -> None:
+        node.loop.look_again()
+        await _settled()
+
+    node = _run(body)
+
+    assert (node.kernel.nftables.writes, node.kernel.routes.writes) == (0, 0)
+    assert node.applied == []
+
+
+def test_a_snapshot_becomes_policy_routes_and_a_desired_speaker() -> None:
+    """Pods of the node get a route and pass what their profile allows; the speaker is told what to announce."""
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster())
+        await _settled()
+
+    node = _run(body)
+
+    assert node.kernel.verdict(_packet())
+    hop = node.kernel.next_hop(_OTHER)
+    assert hop is not None
+    assert hop.interface == "cali2"
+    assert node.speaker.desired[-1].originated == (ip_network("10.48.0.0/26"),)
+    assert len(node.applied) == 1
+
+
+def test_a_locked_datastore_changes_nothing() -> None:
+    """While datastoreReady is false, what is in force stays."""
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster())
+        await _settled()
+        node.loop.take(_cluster(policy("deny", types=["Ingress"]), ready=False))
+        await _settled()
+
+    node = _run(body)
+
+    assert len(node.applied) == 1
+    assert node.kernel.verdict(_packet())
+
+
+def test_an_emptied_datastore_changes_nothing() -> None:
+    """Without ClusterInformation it is no cluster's datastore: what is in force stays."""
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster())
+        await _settled()
+        node.loop.take(Snapshot.of([]))
+        await _settled()
+
+    node = _run(body)
+
+    assert len(node.applied) == 1
+    assert node.kernel.verdict(_packet())
+
+
+def test_a_tightened_policy_ends_what_was_established_and_only_that() -> None:
+    """The flow that the new policy denies is cut; one that it allows goes on."""
+    two = workload("two", str(_OTHER), on=_HERE, interfaceName="cali2", labels={"name": "two"})
+
+    async def labelled(node: _Node) -> None:
+        node.loop.take(_cluster(two))
+        await _settled()
+        node.kernel.verdict(_packet())
+        back = FilterPacket(_OTHER, _POD, 17, 5000, 53, in_interface="cali2", out_interface="cali1")
+        node.kernel.verdict(back)
+        node.loop.take(_cluster(two, policy("deny", selector="name == 'two'", types=["Ingress"])))
+        await _settled()
+
+    node = _run(labelled)
+
+    assert [str(entry.original.source) for entry in node.kernel.conntrack.entries] == [str(_OTHER)]
+    assert not node.kernel.verdict(_packet())
+
+
+def test_a_restarted_agent_finishes_the_cut_of_its_predecessor() -> None:
+    """A flow that slipped through between policy and cut is ended by the next agent's first look."""
+    kernel = _machine()
+    two = workload("two", str(_OTHER), on=_HERE, interfaceName="cali2", labels={"name": "two"})
+
+    async def first(node: _Node) -> None:
+        node.loop.take(_cluster(two))
+        await _settled()
+        node.kernel.verdict(_packet())
+        node.kernel.fail_next("conntrack delete", errno.EPERM)
+        node.loop.take(_cluster(two, policy("deny", selector="name == 'two'", types=["Ingress"])))
+        await _settled()
+
+    async def second(node: _Node) -> None:
+        node.loop.take(_cluster(two, policy("deny", selector="name == 'two'", types=["Ingress"])))
+        await _settled()
+
+    died = _run(first, kernel)
+    assert died.failures
+    assert kernel.conntrack.entries
+
+    _run(second, kernel)
+
+    assert kernel.conntrack.entries == []
+
+
+def test_a_refusal_of_the_kernel_is_told_and_tried_again() -> None:
+    """One refused transaction is no end: the loop tells it and converges later."""
+
+    async def body(node: _Node) -> None:
+        node.kernel.fail_next("nftables transaction", errno.ENOBUFS)
+        node.loop.take(_cluster())
+        await _settled()
+        assert node.applied == []
+        await asyncio.sleep(1)
+
+    node = _run(body)
+
+    assert len(node.failures) == 1
+    assert len(node.applied) == 1
+    assert node.kernel.verdict(_packet())
+
+
+def test_learnt_routes_stay_until_the_speaker_has_heard_everybody() -> None:
+    """A route that a former speaker learnt is swept only when the new one says in sync."""
+    kernel = _machine()
+
+    async def first(node: _Node) -> None:
+        node.speaker.routes = {_REMOTE: _PEER}
+        node.loop.take(_cluster())
+        await _settled()
+
+    async def second(node: _Node) -> None:
+        node.speaker.in_sync = False
+        node.loop.take(_cluster())
+        await _settled()
+        assert node.kernel.next_hop(ip_address("10.48.0.70")) is not None
+        node.speaker.in_sync = True
+        node.loop.look_again()
+        await _settled()
+
+    _run(first, kernel)
+    assert kernel.next_hop(ip_address("10.48.0.70")) is not None
+
+    _run(second, kernel)
+
+    assert kernel.next_hop(ip_address("10.48.0.70")) is None
+
+
+def test_a_pod_waits_until_its_policy_is_in_the_kernel() -> None:
+    """`enforced` returns once the endpoint with these addresses is judged, and not before."""
+
+    async def body(node: _Node) -> None:
+        waiting = asyncio.ensure_future(node.loop.enforced("cali1", [_POD]))
+        await _settled()
+        assert not waiting.done()
+        node.loop.take(_cluster())
+        await asyncio.wait_for(waiting, 1)
+
+    node = _run(body)
+
+    assert node.kernel.verdict(_packet())
