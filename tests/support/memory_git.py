@@ -42,6 +42,10 @@ class MemorySource:
     async def read(self, commit: str) -> Reading:
         """See `Source.read`."""
         self._check()
+        return self.reading(commit)
+
+    def reading(self, commit: str) -> Reading:
+        """What a commit declares, whether away or not."""
         files = self._commits[commit]
         listed = [
             File(path, sha1(text.encode()).hexdigest(), len(text))
