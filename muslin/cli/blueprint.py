@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from blueprints import facts, single_subnet
+from blueprints import catalogue, facts, single_subnet
 from blueprints.decision import Blueprint
 from muslin import yaml
 from muslin.errors import BadInput, Problem
-from muslin.resources.places import Places
 
-__all__ = ["BLUEPRINTS", "decide", "read_text"]
-
-BLUEPRINTS: Mapping[str, Callable[[facts.Facts, Places | None, str | None], Blueprint]] = {
-    single_subnet.NAME: single_subnet.single_subnet,
-}
-"""Blueprints that are installed, by name."""
+__all__ = ["decide", "read_text"]
 
 _LARGEST_FILE = 4 << 20
 """Bytes that are read at most; the YAML reader refuses files that are longer than its own, lower limit."""
@@ -44,9 +37,8 @@ def decide(path: str, blueprint: str | None) -> Blueprint:
         what = f"there are {len(documents)} documents where one is meant" if documents else "the file is empty"
         raise BadInput(Problem(what, path, "describe one cluster in it, as docs/cluster.yaml does"))
     given = facts.load(documents[0].value, documents[0].places, path)
+    if blueprint is not None and blueprint not in catalogue.BLUEPRINTS:
+        known = ", ".join(catalogue.BLUEPRINTS)
+        raise BadInput(Problem(f"there is no blueprint {blueprint!r}", "--blueprint", f"one of {known}"))
     name = blueprint or given.blueprint or single_subnet.NAME
-    if name not in BLUEPRINTS:
-        where = "--blueprint" if blueprint else f"{documents[0].places.at(('blueprint',))}"
-        known = ", ".join(BLUEPRINTS)
-        raise BadInput(Problem(f"there is no blueprint {name!r}", where, f"one of {known}"))
-    return BLUEPRINTS[name](given, documents[0].places, path)
+    return catalogue.decide(given.model_copy(update={"blueprint": name}), documents[0].places, path)

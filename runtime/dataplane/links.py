@@ -9,7 +9,6 @@ Sysctls are written below /proc/sys of the namespace the calling thread is in: t
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 from pathlib import Path
@@ -23,23 +22,17 @@ from runtime.dataplane.netlink.links import Link
 from runtime.dataplane.netlink.routes import KernelRoute, Neighbour
 from runtime.dataplane.netlink.socket import NetlinkSocket
 from runtime.dataplane.netlink.wire import Message
-from runtime.dataplane.ownership import HOST_MAC, INTERFACE_PREFIX, LINK_LOCAL_GATEWAY
+from runtime.dataplane.ownership import HOST_MAC, LINK_LOCAL_GATEWAY
 
 __all__ = [
     "add_host_route", "configure_host_side", "configure_pod_side", "create_veth", "delete_host_route", "delete_link",
-    "find_link", "host_interface_name", "write_sysctl",
+    "find_link", "write_sysctl",
 ]  # fmt: skip
 
 _PROC: Final = Path("/proc/sys/net")
 _GATEWAY_4: Final = IPv4Address(LINK_LOCAL_GATEWAY)
 _GATEWAY_6: Final = IPv6Address("fe80::ecee:eeff:feee:eeee")
 """Link-local address that the host's end gets because of its MAC (EUI-64)."""
-
-
-def host_interface_name(namespace: str, pod: str) -> str:
-    """Name of a pod's host interface: Calico's, so that both sides of a move find it. Source: calico.md 5."""
-    digest = hashlib.sha1(f"{namespace}.{pod}".encode(), usedforsecurity=False).hexdigest()
-    return f"{INTERFACE_PREFIX}{digest[:11]}"
 
 
 def create_veth(

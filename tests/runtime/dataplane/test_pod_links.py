@@ -116,8 +116,3 @@ def test_reading_links_addresses_and_neighbours_agrees_with_ip() -> None:
         for link in json.loads(ip("-json addr"))
         for a in link["addr_info"]
     }
-
-
-def test_host_interface_name_is_calicos() -> None:
-    """`cali` and 11 hexadecimal digits of the SHA-1 of `namespace.pod`, which fits an interface name."""
-    assert links.host_interface_name("default", "web-0") == "cali0d7763386da"
