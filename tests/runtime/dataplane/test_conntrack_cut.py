@@ -22,7 +22,8 @@ from runtime.calc.state import (
 )
 from runtime.calc.verdict import Judge, Packet
 from runtime.dataplane.conntrack import Conntrack, Flow, denied
-from runtime.dataplane.netlink.conntrack import Entry, FlowTuple
+from runtime.dataplane.netlink.conntrack import Entry, FlowTuple, dump_entries
+from runtime.dataplane.netlink.wire import Message
 from runtime.dataplane.nftables import Nftables
 from runtime.dataplane.ruleset import compile_ruleset
 from tests.support.netns import entered, isolated, run
@@ -30,6 +31,7 @@ from tests.support.node_states import OUTSIDE, PODS
 from tests.support.pod_wiring import Wiring, wire_node
 
 _POLICY = PolicyId("NetworkPolicy", "p", "ns")
+_WHOLE = tuple(dump_entries(version) for version in (4, 6))
 _ADDRESSES = frozenset(address for addresses in PODS.values() for address in addresses)
 
 
@@ -74,13 +76,27 @@ def _tracked(port: int) -> str:
     return run("conntrack", "-L", "-p", "tcp", "--orig-port-dst", str(port))
 
 
+def _asked(conntrack: Conntrack, monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    """Dumps that the driver will have asked the kernel for."""
+    asked: list[Message] = []
+    dump = conntrack._socket.dump
+
+    def noted(request: Message) -> list[bytes]:
+        asked.append(request)
+        return dump(request)
+
+    monkeypatch.setattr(conntrack._socket, "dump", noted)
+    return asked
+
+
 @pytest.mark.parametrize("filtered", [True, False])
 @isolated
-def test_tightened_policy_ends_denied_flows_only(filtered: bool) -> None:
+def test_tightened_policy_ends_denied_flows_only(filtered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The flow to the port that lost its allow is gone; the idle one to the other port still carries both ways."""
     wiring = wire_node()
     driver, conntrack = Nftables(), Conntrack()
-    conntrack._can_filter = filtered
+    monkeypatch.setattr("runtime.dataplane.conntrack._WORTH_A_FILTER", 1 if filtered else 1_000_000)
+    asked = _asked(conntrack, monkeypatch)
     driver.converge(compile_ruleset(_state(80, 81)))
     kept = [_connection(wiring, source, "cali1", PODS["cali1"][v], 80) for source in (None, "cali2") for v in (0, 1)]
     lost = [_connection(wiring, source, "cali1", PODS["cali1"][v], 81) for source in (None, "cali2") for v in (0, 1)]
@@ -89,6 +105,7 @@ def test_tightened_policy_ends_denied_flows_only(filtered: bool) -> None:
 
     assert conntrack.cut(_ADDRESSES, lambda flow: _allowed(tight, flow)) == len(lost)
 
+    assert {request in _WHOLE for request in asked} == {not filtered}
     assert "dport=81" not in _tracked(81)
     for client, server in kept:
         server.sendall(b"server speaks first")
@@ -149,6 +166,16 @@ def test_read_agrees_with_the_conntrack_tool() -> None:
     assert f"src=10.48.0.2 dst=10.48.0.1 sport={port} dport=80" in line
     assert entry.original == FlowTuple(PODS["cali2"][0], PODS["cali1"][0], 6, port, 80)
     assert entry.reply == FlowTuple(PODS["cali1"][0], PODS["cali2"][0], 6, 80, port)
+
+
+@isolated
+def test_an_empty_table_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is tracked nothing is asked for: the kernel would walk every bucket of all namespaces."""
+    conntrack = Conntrack()
+    asked = _asked(conntrack, monkeypatch)
+
+    assert conntrack.cut(_ADDRESSES, lambda _flow: False) == 0
+    assert not asked
 
 
 def test_flows_of_others_are_not_even_judged() -> None:
