@@ -2,7 +2,12 @@
 BIN := .venv/bin
 SEEDS ?= 1000
 MINUTES ?= 5
+# An ordinary user's PATH lacks the folders of nft and bird on Debian.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+# Tests draw the same examples in every run; `make soak` is for other ones.
+PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --hypothesis-profile=ci
 .PHONY: setup demo check format test soak bench lock clean
+.NOTPARALLEL:
 
 setup:
 	@scripts/setup.sh
@@ -15,14 +20,14 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 -m "not netns and not interop and not slow"
+	$(PYTEST) -q -n 2 -m "not netns and not interop and not slow"
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 test: check
-	$(BIN)/pytest -v -m "netns or interop or slow" --durations=15
+	$(PYTEST) -v -m "netns or interop or slow" --durations=15
 
 soak: setup
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --minutes $(MINUTES)
@@ -34,4 +39,4 @@ lock: setup
 	scripts/lock.sh
 
 clean:
-	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

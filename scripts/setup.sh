@@ -1,14 +1,38 @@
 #!/usr/bin/env bash
 # Everything that `make demo` and `make test` need, and only what is missing. Safe to run again: then under 2 s.
 # Root is needed only to install Debian packages; without it the packages and the command are named.
+# Safe to interrupt, and to start twice at once: what is half made is made again.
 set -euo pipefail
+unset CDPATH PYTHONHOME PYTHONPATH PIP_USER
+umask 022
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # an ordinary user's PATH lacks them on Debian
 cd "$(dirname "$0")/.."
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-# Debian packages by the program that proves them there.
+exec 9<. # one at a time in this checkout; a child that outlives us holds it too
+flock -n 9 || { say "another set-up of this checkout is running; waiting for it"; flock 9; }
+
+# The virtual environment is current if its stamp says what it was made from. Which python is first in PATH does not
+# count: an environment that works is not pulled away from under those who run in it.
+stamp=.venv/muslin-stamp
+wanted() {
+    { sed '/^\[tool\.ruff/,$d' pyproject.toml; cat requirements/dev.txt; pwd; .venv/bin/python -V; } 2>&1 | sha256sum
+}
+current() { [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ]; }
+find_python() {
+    for python in python3.11 python3 /usr/bin/python3.11; do
+        "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return
+    done
+    python=""
+}
+can_make_venv() { [ -n "$python" ] && "$python" -c 'import ensurepip' 2>/dev/null; }
+python=""
+current || find_python
+
+# Debian packages, by the program that proves them there.
 missing=()
-need() { command -v "$1" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need ip iproute2
 need nft nftables
 need ping iputils-ping
@@ -17,44 +41,66 @@ need git git
 need tcpdump tcpdump
 need conntrack conntrack
 need bird bird2
-if [ ${#missing[@]} -gt 0 ]; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+need gcc gcc
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+if ! current && ! can_make_venv; then
+    [ -n "$python" ] || missing+=(python3.11)
+    missing+=("$(basename "${python:-python3.11}" | sed 's/^python3$/python3.11/')-venv")
+fi
+
+# Daemons of these packages are wanted as programs only: nothing may start them, now or at the next boot. A policy of
+# ours that is still there tells of a set-up that was killed while it installed.
+policy=/usr/sbin/policy-rc.d
+ours() { grep -qs muslin-setup "$policy"; }
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >&2; }
+install_packages() (
+    exec 8>/run/muslin-setup.lock
+    flock 8
+    if [ ${#missing[@]} -gt 0 ]; then
         say "installing Debian packages: ${missing[*]}"
-        # Daemons of these packages are wanted as programs only: nothing may start them. A failed daemon set-up is fine.
-        policy=/usr/sbin/policy-rc.d
-        if [ ! -e "$policy" ]; then
-            printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
-            trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-        fi
-        apt-get update -q >&2 || say "the package lists could not be refreshed; trying with the old ones"
-        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
-    else
-        say "missing Debian packages: ${missing[*]}"
-        say "fix: run as root: apt-get install ${missing[*]}   (what needs them is skipped until then)"
+        apt update || say "the package lists could not be refreshed; trying with the old ones"
+        apt install --download-only "${missing[@]}" || true
     fi
+    trap '' HUP INT TERM # from here on: a package that is half installed is worse than some seconds of patience
+    [ -e "$policy" ] || { printf '#!/bin/sh\n# muslin-setup\nexit 101\n' >"$policy" && chmod 755 "$policy"; }
+    dpkg --configure -a >&2 || true
+    if [ ${#missing[@]} -gt 0 ] && ! apt install "${missing[@]}"; then
+        for package in "${missing[@]}"; do
+            apt install "$package" || say "could not be installed: $package (what needs it is skipped)"
+        done
+    fi
+    if [[ " ${missing[*]} " == *" bird2 "* ]] && command -v systemctl >/dev/null 2>&1; then
+        systemctl disable --now bird.service >/dev/null 2>&1 || true
+    fi
+    ! ours || rm -f "$policy"
+)
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    if [ ${#missing[@]} -gt 0 ] || ours; then install_packages; fi
+elif [ ${#missing[@]} -gt 0 ]; then
+    say "missing Debian packages: ${missing[*]}"
+    say "fix: run as root: apt-get install ${missing[*]}   (what needs them is skipped until then)"
 fi
 
 # Python environment, from hash-locked requirements.
-python=$(command -v python3.11 || command -v python3 || true)
-[ -n "$python" ] || { say "python3.11 is missing; fix: apt-get install python3.11 python3.11-venv"; exit 1; }
-project=$(sed -n '/^\[project/,/^\[tool\./p' pyproject.toml)
-wanted=$(printf '%s' "$project" | cat - requirements/dev.txt | sha256sum | cut -c1-64)
-stamp=.venv/muslin-setup
-if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted:$PWD" ]; then
+if ! current; then
+    find_python
+    can_make_venv || { say "a virtual environment can't be made without python3.11 and python3.11-venv"; exit 1; }
     say "making the virtual environment"
     "$python" -m venv --clear .venv
     .venv/bin/pip -q --disable-pip-version-check install --require-hashes -r requirements/dev.txt
     .venv/bin/pip -q --disable-pip-version-check install --no-deps --no-build-isolation -e .
-    printf '%s' "$wanted:$PWD" >"$stamp"
+    wanted >"$stamp"
 fi
 
 # The CNI executable, where there is a compiler; the Python one serves elsewhere.
-shim=runtime/cni/shim.c
-if [ -f "$shim" ] && [ "$shim" -nt build/muslin-cni ]; then
+shim=runtime/cni/shim.c built=build/muslin-cni
+if [ "$shim" -nt "$built" ]; then
     mkdir -p build
-    if command -v gcc >/dev/null 2>&1; then
-        gcc -O2 -Wall -Wextra -Werror -o build/muslin-cni "$shim"
+    if gcc -O2 -Wall -Wextra -Werror -o "$built.new" "$shim"; then
+        mv "$built.new" "$built"
     else
-        say "no C compiler: the CNI executable in Python will be used (slower); fix: apt-get install gcc"
+        rm -f "$built" "$built.new"
+        say "no C compiler that can build $shim: the CNI executable in Python is used (slower)"
+        say "fix: run as root: apt-get install gcc libc6-dev"
     fi
 fi
