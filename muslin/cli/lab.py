@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import time
 
 import click
 
 from muslin.cli.tables import console, plain_table
 from muslin.errors import MuslinError
-from muslin.lab import verbs
+from muslin.lab import interrupts, verbs
 from muslin.lab.state import StateFolder
 from muslin.lab.topology import Topology
 
@@ -34,27 +32,18 @@ def lab() -> None:
 
 
 @lab.command()
-@click.option("--keep", is_flag=True, help="Leave the cluster up, and say what to try next.")
+@click.option("--keep", is_flag=True, help="Leave the cluster up, and say what to try next. Ctrl-C takes it down.")
 @_NAME
 def demo(name: str, *, keep: bool) -> None:
     """Show the main job: from a git push to a packet, in under a minute.
 
     Exit status 0 only if everything that was checked held. Everything is taken down at the end, after Ctrl-C too.
     """
-    from muslin.lab.demo.story import tell  # noqa: PLC0415 - only this verb pays for it
+    from muslin.lab.demo.story import show  # noqa: PLC0415 - only this verb pays for it
 
-    out = console()
-    topology = Topology.of(3, name=name)
-    out.print("[bold]From a git push to a packet[/bold]: a cluster of three nodes on this machine")
-    began = time.monotonic()
-    state = verbs.up(topology)
-    try:
-        held = asyncio.run(tell(topology, state, out, began))
-        if keep:
-            _what_next(name)
-    finally:
-        if not keep:
-            verbs.down(name)
+    held = show(Topology.of(3, name=name), console(), keep=keep)
+    if keep:
+        _what_next(name)
     sys.exit(0 if held else 1)
 
 
@@ -65,8 +54,9 @@ def demo(name: str, *, keep: bool) -> None:
 def up(nodes: int, mtu: int, name: str) -> None:
     """Bring a cluster up: nodes with agent and BGP speaker, git repository, reconciler."""
     topology = Topology.of(nodes, name=name, mtu=mtu)
-    state = verbs.up(topology)
-    click.echo(f"lab {name} is up: {nodes} nodes, state in {state.path}")
+    with interrupts.raised():
+        state = verbs.up(topology)
+    click.echo(f"lab {name} is up: {nodes} node{'s' if nodes > 1 else ''}, state in {state.path}")
     _what_next(name)
 
 
@@ -74,7 +64,9 @@ def up(nodes: int, mtu: int, name: str) -> None:
 @_NAME
 def down(name: str) -> None:
     """Take a cluster down. Nothing is left: no process, namespace, interface, file."""
-    click.echo(f"lab {name} is down" if verbs.down(name) else f"there was no lab {name}")
+    with interrupts.ignored():
+        was_up = verbs.down(name)
+    click.echo(f"lab {name} is down" if was_up else f"there was no lab {name}")
 
 
 @lab.command()
@@ -138,7 +130,7 @@ def pod() -> None:
 @_NAME
 def add(name_: str, node: str, labels: tuple[str, ...], name: str) -> None:
     """Make a pod's namespace and execute the CNI plugin; prints the address."""
-    namespace, _, pod_name = name_.partition(".")
+    namespace, pod_name = _pod_name(name_)
     parsed = dict(_label(text) for text in labels)
     result = verbs.add_pod(name, node, namespace, pod_name, parsed)
     click.echo(", ".join(str(each["address"]).split("/")[0] for each in result["ips"]))
@@ -149,8 +141,15 @@ def add(name_: str, node: str, labels: tuple[str, ...], name: str) -> None:
 @_NAME
 def remove(name_: str, name: str) -> None:
     """Execute the CNI plugin's DEL and remove the pod's namespace."""
-    namespace, _, pod_name = name_.partition(".")
+    namespace, pod_name = _pod_name(name_)
     verbs.remove_pod(name, namespace, pod_name)
+
+
+def _pod_name(text: str) -> tuple[str, str]:
+    namespace, dot, name = text.partition(".")
+    if not (namespace and dot and name):
+        raise click.BadParameter(f"{text!r} is not NAMESPACE.NAME, such as demo.client", param_hint="NAMESPACE.NAME")
+    return namespace, name
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -38,8 +38,8 @@ def _connected(path: Path, timeout_s: float) -> Iterator[socket.socket]:
             with _short(path) as short:
                 client.connect(short)
         except OSError as error:
-            fix = "muslin lab up"
-            raise Unavailable(Problem(f"the lab is not up: {error.strerror or error}", str(path), fix)) from error
+            why = "" if isinstance(error, FileNotFoundError) else f": {error.strerror or error}"
+            raise Unavailable(Problem(f"the lab is not up{why}", str(path), "muslin lab up")) from error
         yield client
 
 
@@ -99,6 +99,8 @@ async def _answer(line: bytes, handle: Handler) -> Mapping[str, Any]:
     except (ValueError, TypeError, KeyError) as error:
         problem = Problem(f"the request is wrong: {error!r}", "control socket", "use a client of the same version")
         return _refusal(BadInput(problem))
+    except Exception as error:  # noqa: BLE001  one request must not leave its client without an answer
+        return _refusal(Failed(Problem(f"the lab could not do it: {error!r}", "the lab's supervisor", "see its log")))
 
 
 def _refusal(error: MuslinError) -> Mapping[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,8 @@ from muslin.lab.processes import HOSTS, cni_socket
 __all__ = ["CNI_NETWORK", "Pod", "Runtime", "find_executable"]
 
 CNI_NETWORK = "k8s-pod-network"
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PLACE_AND_FIX = re.compile(r"where: (?P<where>.*); fix: (?P<fix>.*)")
 _RETRY_S = (0.05, 0.1, 0.2, *[0.4] * 25)
 """Pauses after an answer "try again later" (code 11), as a runtime makes them between attempts."""
 
@@ -82,9 +86,10 @@ class Runtime:
         """Make the pod's namespace and execute ADD; gives the CNI result.
 
         Raises:
-            BadInput: the pod is there already.
+            BadInput: the pod is there already, or its name can't be one.
             Failed: the plugin refused; its error is told, DEL was executed and the namespace is gone.
         """
+        _must_be_names(pod)
         async with self._lock.setdefault(pod.netns, asyncio.Lock()):
             if pod.netns in self._sandboxes:
                 problem = Problem("the pod is there already", f"pod {pod.namespace}/{pod.name}", "remove it first")
@@ -94,7 +99,8 @@ class Runtime:
             try:
                 result = await self._call("ADD", pod, container, None)
             except Failed:
-                await self._forget(pod, container, None)
+                with contextlib.suppress(Failed):  # the first cause is told
+                    await self._forget(pod, container, None)
                 raise
             self._sandboxes[pod.netns] = _Sandbox(pod, container, result)
             self._write_hosts()
@@ -167,8 +173,23 @@ class Runtime:
             if error.get("code") != 11 or pause_s is None:
                 break
             await asyncio.sleep(pause_s)
-        what = f"CNI {command} failed: {error.get('msg')}"
-        raise Failed(Problem(what, f"pod {pod.namespace}/{pod.name} on {pod.node}", str(error.get("details"))))
+        what, where = f"CNI {command} failed: {error.get('msg')}", f"pod {pod.namespace}/{pod.name} on {pod.node}"
+        details = str(error.get("details"))
+        if told := _PLACE_AND_FIX.fullmatch(details):
+            where, details = f"{where}: {told['where']}", told["fix"]
+        raise Failed(Problem(what, where, details))
+
+
+def _must_be_names(pod: Pod) -> None:
+    """Names as Kubernetes has them, without dots; they become part of a path. Raises BadInput."""
+    fix = "lower-case letters, digits and '-', 63 at most; for example demo.client"
+    problems = [
+        Problem(f"{name!r} is not the name of a {kind}", "pod as NAMESPACE.NAME", fix)
+        for kind, name in (("namespace", pod.namespace), ("pod", pod.name))
+        if not _LABEL.fullmatch(name)
+    ]
+    if problems:
+        raise BadInput(problems)
 
 
 def _error(output: bytes, errors: bytes) -> dict[str, Any]:

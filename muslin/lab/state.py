@@ -76,7 +76,7 @@ class StateFolder:
 
     @property
     def pid_file(self) -> Path:
-        """Process id of the lab's init as seen outside; there while the lab is up."""
+        """Process id of the lab's outermost process; there from the first moment of its start."""
         return self.path / "lab.pid"
 
     @property

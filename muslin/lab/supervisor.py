@@ -185,7 +185,7 @@ class _Lab:
             case "add-pod":
                 labels = {str(key): str(value) for key, value in dict(request.get("labels", {})).items()}
                 node, namespace, name = (str(request[key]) for key in ("node", "namespace", "name"))
-                self._namespace(node)
+                self._must_be_node(node)
                 pod = Pod(node, namespace, name, labels, request.get("service_account"))
                 return {"result": await self._runtime.add(pod), "netns": pod.netns}
             case "check-pod":
@@ -216,6 +216,13 @@ class _Lab:
                 self.over.set()
                 return {}
         raise BadInput(Problem(f"{request['op']!r} is not an operation", "control socket", "see muslin.lab.supervisor"))
+
+    def _must_be_node(self, name: str) -> None:
+        names = [node.name for node in self._topology.nodes]
+        if name not in names:
+            raise BadInput(
+                Problem("there is no such node", f"node {name}", f"nodes that are there: {', '.join(names)}")
+            )
 
     def _namespace(self, name: str) -> Path:
         path = namespaces.namespace_path(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from muslin.errors import BadInput, Failed, Problem, Unavailable
+from muslin.errors import BadInput, Failed, MuslinError, Problem
 from muslin.lab import control, world
 from muslin.lab.processes import HOSTS, probe
 from muslin.lab.seed import seed
@@ -20,8 +21,8 @@ from reconciler.fetcher import WAKE_FIFO
 from reconciler.hook import install
 
 __all__ = [
-    "add_pod", "ask", "command", "down", "execute", "is_up", "remove_pod", "shell", "start", "start_dns", "status",
-    "up",
+    "add_pod", "ask", "command", "down", "execute", "must_be_down", "remove_pod", "shell", "start",
+    "start_dns", "status", "up",
 ]  # fmt: skip
 
 
@@ -30,11 +31,10 @@ def up(topology: Topology) -> StateFolder:
 
     Raises:
         BadInput: a lab of this name is up.
-        Failed: the machine forbids it, or something could not be made; nothing is left then.
+        Failed: the machine forbids it, or something could not be made; nothing but the lab's logs is left then.
     """
+    must_be_down(topology.name)
     state = StateFolder.of(topology.name)
-    if is_up(topology.name):
-        raise BadInput(Problem(f"the lab {topology.name} is up already", str(state.path), "muslin lab down"))
     _remove(state)
     state.create()
     try:
@@ -42,31 +42,34 @@ def up(topology: Topology) -> StateFolder:
         _make_repository(state)
         asyncio.run(seed(state.datastore))
         world.start(state)
-    except BaseException:
+    except MuslinError:
         world.stop(state)
+        raise
+    except BaseException:  # Ctrl-C: nobody will read the logs
+        world.stop(state)
+        _remove(state)
         raise
     return state
 
 
-def is_up(name: str) -> bool:
-    """Whether a lab of this name listens."""
-    try:
-        control.init_pid(StateFolder.of(name).control)
-    except Unavailable:
-        return False
-    return True
+def must_be_down(name: str) -> None:
+    """Raise BadInput if a lab of this name is up, or coming up."""
+    state = StateFolder.of(name)
+    if world.outermost_pid(state) is not None:
+        option = "" if name == "lab" else f" --name {name}"
+        raise BadInput(Problem(f"the lab {name} is up already", str(state.path), f"muslin lab down{option}"))
 
 
 def down(name: str) -> bool:
-    """Take a lab down and remove its folder. False where there was none."""
-    state = StateFolder.of(name)
+    """Take a lab down and remove its folder. False where there was none. Raises BadInput for what is no name."""
+    state = _state(name)
     was_up = world.stop(state)
     return _remove(state) or was_up
 
 
 def ask(lab: str, op: str, **arguments: Any) -> dict[str, Any]:
     """Ask a lab's supervisor; see `muslin.lab.supervisor` for what. Raises MuslinError."""
-    return control.ask(StateFolder.of(lab).control, {"op": op, **arguments})
+    return control.ask(_state(lab).control, {"op": op, **arguments})
 
 
 def status(name: str) -> Mapping[str, Any]:
@@ -105,8 +108,11 @@ def command(name: str, namespace: str, argv: Sequence[str]) -> list[str]:
         Unavailable: the lab is not up.
         BadInput: there is no such place; it says which there are.
     """
-    state = StateFolder.of(name)
+    state = _state(name)
     control.ask(state.control, {"op": "namespace", "name": namespace})
+    if argv and shutil.which(argv[0], path=world.environment()["PATH"]) is None:
+        fix = "give the name of a program in PATH, or its whole path; a lab has the programs of this machine"
+        raise BadInput(Problem("there is no such program", argv[0], fix))
     return world.enter(control.init_pid(state.control), namespace, argv)
 
 
@@ -115,14 +121,21 @@ def execute(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a place of the lab to its end. With `capture`, its output is in the result."""
     line = command(name, namespace, argv)
-    return subprocess.run(line, capture_output=capture, text=True, check=False, timeout=timeout_s)
+    return subprocess.run(
+        line, env=world.environment(), capture_output=capture, text=True, check=False, timeout=timeout_s
+    )
 
 
 def shell(name: str, namespace: str) -> int:
     """An interactive shell in a place of the lab; gives its exit status."""
-    prompt = {**os.environ, "PS1": f"{namespace}@{name}# ", "PROMPT_COMMAND": ""}
+    prompt = {**world.environment(), "PS1": f"{namespace}@{name}# ", "PROMPT_COMMAND": ""}
     line = command(name, namespace, ["bash", "--norc"] if shutil.which("bash") else ["sh"])
     return subprocess.run(line, env=prompt, check=False).returncode
+
+
+def _state(name: str) -> StateFolder:
+    """The folder of a lab, if this can be the name of one: it becomes part of a path. Raises BadInput."""
+    return StateFolder.of(Topology.of(name=name).name)
 
 
 def _make_repository(state: StateFolder) -> None:
@@ -138,4 +151,6 @@ def _remove(state: StateFolder) -> bool:
     if not state.path.is_dir() or state.path.is_symlink() or state.path.stat().st_uid != os.geteuid():
         return False
     shutil.rmtree(state.path)
+    with contextlib.suppress(OSError):  # other labs are in it
+        state.path.parent.rmdir()
     return True

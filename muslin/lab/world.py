@@ -13,7 +13,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from muslin.errors import Failed, Problem, Unavailable
@@ -21,7 +21,7 @@ from muslin.lab import control
 from muslin.lab.namespaces import inside
 from muslin.lab.state import StateFolder
 
-__all__ = ["Refusal", "enter", "problem_of", "start", "stop", "way_in"]
+__all__ = ["Refusal", "enter", "environment", "outermost_pid", "problem_of", "start", "stop", "way_in"]
 
 _NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 _USER = ("--user", "--map-root-user")
@@ -32,6 +32,8 @@ _SETTINGS = (
     "user/max_user_namespaces",
     "user/max_net_namespaces",
 )
+_NOTED = 'echo $$ >"$1" && shift && exec "$@"'
+"""A shell script that leaves its process id in a file before it becomes the program: no moment is without it."""
 _TRY = "mount -t tmpfs muslin /run && echo 1 >/proc/sys/net/ipv4/ip_forward"
 
 
@@ -44,14 +46,14 @@ class Refusal(enum.Enum):
     NO_SYSCTL = "network settings can't be written in a user namespace"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, and the folders where ip and nft are, which an ordinary user's PATH leaves out on Debian."""
     return {**os.environ, "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"}
 
 
 def _works(flags: Sequence[str], script: str) -> bool:
     argv = ["unshare", *flags, "sh", "-c", script]
-    done = subprocess.run(argv, env=_environment(), capture_output=True, check=False, timeout=20)
+    done = subprocess.run(argv, env=environment(), capture_output=True, check=False, timeout=20)
     return done.returncode == 0
 
 
@@ -125,11 +127,11 @@ def start(state: StateFolder) -> int:
     log = os.open(state.logs / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            ["unshare", *flags, sys.executable, "-m", "muslin.lab.supervisor", str(state.path)],
+            ["sh", "-c", _NOTED, "sh", str(state.pid_file), "unshare", *flags, *_supervisor(state)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
         )
     finally:
@@ -140,10 +142,10 @@ def start(state: StateFolder) -> int:
         if select.select([process.stdout], [], [], _START_S)[0]:
             said = process.stdout.readline()
         if said != b"ready\n":
-            process.kill()
+            _end(process.pid)
             said += process.stdout.read()
     except BaseException:
-        process.kill()
+        _end(process.pid)
         raise
     finally:
         process.stdout.close()
@@ -155,43 +157,73 @@ def start(state: StateFolder) -> int:
         told = told or where.read_text(errors="replace").strip().splitlines()[-1:]
         what = told[0] if told else f"it was not ready after {_START_S:.0f} s"
         raise Failed(Problem(f"the lab did not come up: {what}", str(where), "see the log; then muslin lab up again"))
-    process.returncode = 0  # it goes on without us; nobody here will wait for it
-    pid = control.init_pid(state.control)
-    state.pid_file.write_text(f"{pid}\n")
-    return pid
+    process.returncode = 0  # it goes on without us; `stop` waits for it
+    return control.init_pid(state.control)
+
+
+def _supervisor(state: StateFolder) -> tuple[str, ...]:
+    return (sys.executable, "-m", "muslin.lab.supervisor", str(state.path))
 
 
 def stop(state: StateFolder) -> bool:
     """End the lab: in order if it listens, else by killing its first process. False where it was not up."""
-    pid = _pid(state)
-    if pid is None:
-        return False
-    try:
-        watch = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return False
-    try:
-        with contextlib.suppress(Unavailable, Failed):
-            control.ask(state.control, {"op": "down"}, timeout_s=5)
-            if select.select([watch], [], [], _STOP_S)[0]:
-                return True
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(watch, signal.SIGKILL)
-        select.select([watch], [], [], _STOP_S)
-        return True
-    finally:
-        os.close(watch)
-
-
-def _pid(state: StateFolder) -> int | None:
+    outermost = outermost_pid(state)
+    first = None
     with contextlib.suppress(Unavailable):
-        return control.init_pid(state.control)
-    try:  # a first process that does not listen: ours only if it was started for this folder
+        first = control.init_pid(state.control)
+    if first is not None:
+        with _watched(first) as watch, contextlib.suppress(Unavailable, Failed):
+            control.ask(state.control, {"op": "down"}, timeout_s=5)
+            select.select(watch, [], [], _STOP_S)
+        _kill(first)
+    if outermost is not None:
+        _end(outermost)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(outermost, 0)  # ours if this process brought the lab up
+    return first is not None or outermost is not None
+
+
+def outermost_pid(state: StateFolder) -> int | None:
+    """The process that holds the lab, from the first moment of its start on, also if it does not listen (yet)."""
+    try:
         pid = int(state.pid_file.read_text())
         words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return None
     return pid if b"muslin.lab.supervisor" in words and os.fsencode(state.path) in words else None
+
+
+def _end(outermost: int) -> None:
+    """Kill a lab by its outermost process, and wait until everything in it is gone."""
+    children = Path("/proc", str(outermost), "task", str(outermost), "children")
+    pids = [outermost]
+    with contextlib.suppress(OSError):
+        pids = [*map(int, children.read_text().split()), outermost]
+    for pid in pids:  # the first process of the lab is gone only when all others in it are
+        _kill(pid)
+
+
+@contextlib.contextmanager
+def _watched(pid: int) -> Iterator[list[int]]:
+    """A descriptor that is readable once the process has ended; none if it has."""
+    try:
+        watch = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield []
+        return
+    try:
+        yield [watch]
+    finally:
+        os.close(watch)
+
+
+def _kill(pid: int) -> None:
+    """SIGKILL, and wait until the process is gone."""
+    with _watched(pid) as watches:
+        for watch in watches:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(watch, signal.SIGKILL)
+            select.select([watch], [], [], _STOP_S)
 
 
 def enter(pid: int, namespace: str, argv: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The cluster seen through its datastore: read, change by hand, and wait for what must become true. Never by polling."""
+"""The cluster seen through its datastore: read, change by hand, wait for what must become true. Never polls."""
 
 from __future__ import annotations
 

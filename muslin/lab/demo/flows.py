@@ -80,8 +80,9 @@ class Idle:
         await asyncio.to_thread(verbs.ask, self.lab, "stop", name=self.name)
 
 
-async def start_flow(lab: str, name: str, pod: str, kind: str, address: str, port: int, *, allowed: bool) -> Flow:
-    """Start a steady flow at 100 Hz from a pod, and wait until it is answered."""
+async def start_flow(lab: str, name: str, pod: str, server: tuple[str, str, int], *, allowed: bool) -> Flow:
+    """Start a steady flow at 100 Hz from a pod to `server` (kind, address, port), and wait until it is answered."""
+    kind, address, port = server
     argv = probe("flow", kind, address, str(port), "--rate", str(RATE_HZ), "--patience", "0.5")
     log = await asyncio.to_thread(verbs.start, lab, name, pod, argv)
     flow = Flow(name, allowed, lab, log)
