@@ -27,7 +27,7 @@ from runtime.convergence import SpeakerSide as ConvergenceSpeaker
 from runtime.node_status import ReportedRoute, ReportedSession, node_status_object, report
 from runtime.registration import NodeIdentity, register
 
-__all__ = ["MIRRORED", "Agent", "Log", "Parts", "Speaker"]
+__all__ = ["MIRRORED", "POLICY_KINDS", "Agent", "Log", "Parts", "Speaker"]
 
 MIRRORED = (
     "ClusterInformation", "FelixConfiguration", "BGPConfiguration", "BGPPeer", "IPPool", "IPAMConfiguration", "Node",
@@ -35,6 +35,15 @@ MIRRORED = (
     "WorkloadEndpoint", "BlockAffinity", "IPAMBlock",
 )  # fmt: skip
 """Kinds that say what a node must be."""
+
+_REPORT_AFTER_S = 0.05
+"""What changes in this time goes into one report: each is a write that every process of the cluster is woken by."""
+
+POLICY_KINDS = ("Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile")
+_SETTLE_S, _SETTLE_AT_MOST_S = 0.02, 0.25
+"""Policies come as one push and are written one by one. Two that allow different flows of one workload would, taken
+one at a time, cut each other's flows for a moment; so policy is taken once it has been quiet for the first of these
+times, and no later than the second after its first change."""
 
 Log = Callable[..., None]
 """`log(event, **fields)`: one line for people and machines."""
@@ -134,9 +143,25 @@ class Agent:
                 return
 
     async def _follow(self) -> None:
-        async for snapshot in self.mirror.changes():
+        taken = 0
+        async for _ in self.mirror.changes():
+            policy = self.mirror.version(POLICY_KINDS)
+            if taken and policy != taken:
+                policy = await self._settled(policy)
+            taken = policy
             self._tell_problems()
-            self.convergence.take(snapshot)
+            self.convergence.take(self.mirror.snapshot)
+
+    async def _settled(self, policy: int) -> int:
+        """Wait until policy has not changed for a moment; gives its version then."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + _SETTLE_AT_MOST_S
+        while True:
+            await asyncio.sleep(min(_SETTLE_S, max(0.0, latest - loop.time())))
+            now = self.mirror.version(POLICY_KINDS)
+            if now == policy or loop.time() >= latest:
+                return now
+            policy = now
 
     def _tell_problems(self) -> None:
         """Objects that cannot be read, each once as long as it stays the same."""
@@ -160,6 +185,7 @@ class Agent:
             self._log("failed", what=repr(error), retry_s=retry_s)
 
     async def _report(self) -> None:
+        await asyncio.sleep(_REPORT_AFTER_S)
         applied = self.convergence.applied
         if applied is None:
             return

@@ -91,6 +91,7 @@ class Mirror:
         self._copy = _Copy(decode)
         self._revision = Revision("0")
         self._version = 0
+        self._versions: dict[str, int] = {}
         self._shown: tuple[int, Snapshot] | None = None
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -130,6 +131,10 @@ class Mirror:
             shown = (self._version, Snapshot(shown[1].resources, str(self._revision)))
         self._shown = shown
         return shown[1]
+
+    def version(self, kinds: Collection[str]) -> int:
+        """A number that grows with every change of one of these kinds: tells what a new snapshot is about."""
+        return max((self._versions.get(kind, 0) for kind in kinds), default=0)
 
     @property
     def problems(self) -> Mapping[Key, tuple[Problem, ...]]:
@@ -214,6 +219,7 @@ class Mirror:
                 self._revision = event.revision
                 if changed:
                     self._version += 1
+                    self._versions[event.key.kind] = self._version
                     self._announce()
             return pending
         self._revision = event.revision
@@ -222,6 +228,7 @@ class Mirror:
             self._copy = pending
             if changed:
                 self._version += 1
+                self._versions = dict.fromkeys(self._kinds, self._version)
                 self._announce()
         return None
 
