@@ -1,0 +1,173 @@
+"""An agent over a datastore in memory and a fake kernel, on virtual time: what its surroundings do to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_interface
+from random import Random
+from typing import Any
+
+from muslin.datastore.initialize import ensure_initialized
+from muslin.datastore.memory import MemoryDatastore
+from muslin.datastore.protocol import Revision
+from muslin.net import Address, Prefix
+from muslin.resources import dump
+from muslin.resources.base import Resource
+from muslin.resources.keys import Key
+from runtime.agent import Agent, Parts
+from runtime.calc.state import NodeState
+from runtime.convergence import Kernel
+from runtime.node_status import APPLIED_REVISION, ReportedSession
+from runtime.registration import NodeIdentity
+from tests.support.clusters import namespace_profile, policy, pool, workload
+from tests.support.fake_kernel import FakeKernel
+from tests.support.fake_nftables import FilterPacket
+from tests.support.virtual_time import run_virtual
+
+_CLIENT, _SERVER = ip_address("10.48.0.1"), ip_address("10.48.0.2")
+
+
+class _Speaker:
+    """A speaker without peers."""
+
+    routes: Mapping[Prefix, Address] = {}
+    in_sync = True
+
+    def desire(self, state: NodeState) -> None:
+        """It has nobody to talk to."""
+
+    def peer_of(self, prefix: Prefix) -> Address | None:
+        return None
+
+    def sessions(self) -> tuple[ReportedSession, ...]:
+        return ()
+
+
+class _World:
+    """A node, its datastore and its log."""
+
+    def __init__(self) -> None:
+        self.store, self.kernel = MemoryDatastore(), FakeKernel()
+        self.log: list[tuple[str, dict[str, Any]]] = []
+        for name in ("cali1", "cali2"):
+            self.kernel.routes.add_link(name)
+
+    def agent(self) -> Agent:
+        kernel = Kernel(self.kernel.nftables, self.kernel.routes, self.kernel.conntrack, list)
+        return Agent(
+            NodeIdentity("node-a", ip_interface("192.0.2.1/24")),
+            Parts(self.store.client(), kernel, _Speaker()),
+            now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            random=Random(1),
+            log=lambda event, **fields: self.log.append((event, fields)),
+        )
+
+    async def put(self, *resources: Resource) -> int:
+        """Write new objects; gives the revision of the last."""
+        entry = None
+        for resource in resources:
+            entry = await self.store.create(resource.key, dump(resource))
+        assert entry is not None
+        return int(entry.revision)
+
+    def passes(self, port: int) -> bool:
+        packet = FilterPacket(_CLIENT, _SERVER, 17, 4000, port, in_interface="cali1", out_interface="cali2")
+        return self.kernel.verdict(packet)
+
+    async def reported(self) -> int:
+        """The revision that the agent says the kernel has."""
+        entry = await self.store.get(Key("CalicoNodeStatus", "node-a"))
+        return int(entry.value["metadata"]["annotations"][APPLIED_REVISION])
+
+
+def _run(body: Callable[[_World], Awaitable[None]]) -> _World:
+    async def main() -> _World:
+        world = _World()
+        await ensure_initialized(world.store)
+        await world.put(
+            pool("pods", "10.48.0.0/16"),
+            namespace_profile("default"),
+            workload("client", str(_CLIENT), interfaceName="cali1", labels={"app": "client"}),
+            workload("server", str(_SERVER), interfaceName="cali2", labels={"app": "server"}),
+        )
+        running = asyncio.ensure_future(world.agent().run())
+        await asyncio.sleep(1)
+        await body(world)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return world
+
+    return run_virtual(main())
+
+
+def _allow(name: str, port: int) -> Resource:
+    rule = {"action": "Allow", "protocol": "UDP", "destination": {"ports": [port]}}
+    return policy(name, selector="app == 'server'", types=["Ingress"], ingress=[rule])
+
+
+def test_policies_of_one_push_are_taken_together() -> None:
+    """Two policies that allow different ports of one pod arrive 5 ms apart: neither cuts the other's flow."""
+    seen: list[tuple[bool, bool]] = []
+
+    async def body(world: _World) -> None:
+        assert (world.passes(53), world.passes(80)) == (True, True)
+        await world.put(_allow("dns", 53))
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+            seen.append((world.passes(53), world.passes(80)))
+        await world.put(_allow("web", 80))
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+            seen.append((world.passes(53), world.passes(80)))
+        assert not world.passes(443)
+
+    _run(body)
+
+    assert set(seen) == {(True, True)}
+
+
+def test_policy_that_never_settles_is_taken_all_the_same() -> None:
+    """A stream of changes, each 10 ms after the other, cannot hold a denial up for more than a quarter of a second."""
+
+    async def body(world: _World) -> None:
+        assert world.passes(80)
+        for number in range(40):
+            await world.put(_allow(f"dns-{number}", 53))
+            await asyncio.sleep(0.01)
+        assert not world.passes(80)
+
+    _run(body)
+
+
+def test_the_applied_revision_is_reported_after_the_kernel_has_it() -> None:
+    """Once the status names a revision, packets are judged by it."""
+
+    async def body(world: _World) -> None:
+        revision = await world.put(_allow("dns", 53))
+        assert world.passes(80)
+        async for _ in world.store.watch(["CalicoNodeStatus"], Revision(str(revision))):
+            if await world.reported() >= revision:
+                break
+        assert not world.passes(80)
+
+    _run(body)
+
+
+def test_an_object_that_cannot_be_read_is_told_once_and_stops_nobody() -> None:
+    """A wrong object is a line in the log with place and fix; the others go on being enforced."""
+
+    async def body(world: _World) -> None:
+        wrong = {"apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy", "spec": {"selektor": "all()"}}
+        key = Key("NetworkPolicy", "wrong", "default")
+        await world.store.create(key, {**wrong, "metadata": {"name": "wrong", "namespace": "default"}})
+        await world.put(_allow("dns", 53))
+        await asyncio.sleep(1)
+        assert (world.passes(53), world.passes(80)) == (True, False)
+
+    world = _run(body)
+
+    told = [fields for event, fields in world.log if event == "object ignored"]
+    assert [fields["object"] for fields in told] == ["NetworkPolicy default/wrong"]
+    assert "selector" in told[0]["fix"]
