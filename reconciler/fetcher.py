@@ -293,7 +293,21 @@ def _last_line(ran: _Ran) -> str:
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="muslin fetch",
-        description="Keep a bare mirror of one branch up to date for `muslin reconcile`. Executes only git.",
+        description="""\
+Keep a bare mirror of one branch up to date for `muslin reconcile`. Executes git
+and its transports and nothing else, with a fixed argument list, and writes one
+folder. Looks again after every interval, and at once when a post-receive hook
+wakes it.""",
+        epilog="""\
+examples:
+  muslin fetch --repository https://git.example/net.git --mirror mirror.git
+  muslin fetch --repository ssh://git@git.example/net.git --mirror mirror.git \\
+      --ssh-key key --known-hosts known_hosts --poke reconcile.wake
+  muslin fetch --repository /srv/net.git --allow-local --mirror mirror.git --once
+
+exit status: 0 ended as asked, 1 it failed (with --once also: the mirror is not
+current), 2 wrong usage""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--repository", required=True, help="https://..., ssh://..., or a path with --allow-local")
     parser.add_argument("--branch", default="main", help="the branch to follow (main)")

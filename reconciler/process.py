@@ -29,7 +29,19 @@ __all__ = ["main", "wake_socket"]
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="muslin reconcile",
-        description="Keep a datastore in line with the mirror that `muslin fetch` keeps. Runs no code from it.",
+        description="""\
+Keep a datastore in line with the mirror that `muslin fetch` keeps: plan, apply
+in order, remove what is ours and no longer declared, put drift back. A bad
+commit changes nothing: the one before it stays in force. Runs no code from the
+repository. What it has done is told by `muslin status`.""",
+        epilog="""\
+examples:
+  muslin reconcile --mirror mirror.git --datastore lab.db --wake reconcile.wake
+  muslin reconcile --mirror mirror.git --path clusters/a --datastore lab.db --once
+
+exit status: 0 ended as asked, 1 it failed (with --once also: something is held,
+failed or waits), 2 wrong usage""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--mirror", required=True, type=Path, help="the fetcher's folder")
     parser.add_argument("--path", default=".", help="the folder inside the repository that is read (.)")

@@ -107,6 +107,9 @@ def _check_scope(kind: ShownKind, *, namespace: str | None, everywhere: bool, na
         raise BadInput(Problem("the namespace is empty", "--namespace", "name one, or use --all-namespaces"))
 
 
+_PLAIN = Look()
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What one look at the datastore gave."""
@@ -114,12 +117,12 @@ class _Read:
     values: Sequence[Json]
     missing: tuple[Problem, ...] = ()
     revision: str = ""
-    look: Look = Look()
+    look: Look = _PLAIN
 
 
 async def _read(path: str, kind: ShownKind, namespace: str | None, names: Sequence[str]) -> _Read:
     async with open_datastore(path) as store:
-        look = await _look(store) if kind.name == "Node" else Look()
+        look = await _look(store) if kind.name == "Node" else _PLAIN
         if not names:
             listing = await store.list(kind.name, namespace=namespace)
             return _Read([entry.value for entry in listing.entries], revision=listing.revision, look=look)
@@ -138,8 +141,8 @@ async def _look(store: Datastore) -> Look:
     try:
         value = (await store.get(Key("BGPConfiguration", "default"))).value
     except NotFound:
-        return Look()
-    return Look(text_at(value, "spec", "asNumber") or Look().cluster_as)
+        return _PLAIN
+    return Look(text_at(value, "spec", "asNumber") or _PLAIN.cluster_as)
 
 
 def _exported(value: Json) -> Json:

@@ -6,10 +6,13 @@ Exit statuses: 0 fine, 1 failed, 2 wrong usage or input. `plan` answers 2 when t
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -97,37 +100,56 @@ def main(arguments: list[str] | None = None) -> None:
     _prepare_streams()
     _mark_examples(_muslin)
     asked: dict[str, Any] = {}
+    status = _status_of(arguments, asked)
+    if status == 2 and asked.get("failed") and asked.get("verb") in _TWO_MEANS_CHANGES:
+        status = 1
+    sys.exit(_flushed(status))
+
+
+def _status_of(arguments: list[str] | None, asked: dict[str, Any]) -> int:
+    """Run the verb, and say what went wrong. `asked` is told the verb, and whether it failed."""
     try:
         color = False if os.environ.get("NO_COLOR") else None
-        status = _muslin.main(arguments, "muslin", standalone_mode=False, obj=asked, color=color)
-        sys.stdout.flush()
+        answer = _muslin.main(arguments, "muslin", standalone_mode=False, obj=asked, color=color)
+        return answer if isinstance(answer, int) else 0
+    except SystemExit as error:  # verbs that read their arguments themselves
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        status = 2
     except click.ClickException as error:
         _tell(_usage_problem(error))
-        status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
-        status = 130
+        return 130
     except MuslinError as error:
         _tell(*error.problems)
-        status = 2 if isinstance(error, BadInput) else 1
-    except BrokenPipeError:
-        # whoever read us has seen enough; what is left in the buffer must not be tried again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
+        if not isinstance(error, BadInput):
+            return 1
     except OSError as error:
-        _tell(_system_problem(error))
-        status = 1
+        if error.errno != errno.EPIPE:  # whoever read us has seen enough
+            _tell(_system_problem(error))
+        return 1
     except Exception as error:
         if os.environ.get("MUSLIN_TRACEBACK"):
             raise
         _tell(_fault(error))
-        status = 1
-    else:
-        sys.exit(status if isinstance(status, int) else 0)
-    sys.exit(1 if status == 2 and asked.get("verb") in _TWO_MEANS_CHANGES else status)
+        return 1
+    asked["failed"] = True
+    return 2
+
+
+def _flushed(status: int) -> int:
+    """The status once all is written; 1 where it can't be (a full disk, a reader that is gone)."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if status == 0 and error.errno != errno.EPIPE:
+            _tell(_system_problem(error))
+        # what is left in the buffer must not be tried again at exit
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return status or 1
+    return status
 
 
 def _prepare_streams() -> None:
@@ -135,7 +157,7 @@ def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

@@ -48,7 +48,7 @@ async def open_datastore(path: str) -> AsyncIterator[EmbeddedDatastore]:
 def check_datastore(path: str) -> None:
     """Refuse a path at which a datastore would have to be made first: that is not for who only looks."""
     try:
-        size = os.stat(path).st_size if Path(path).is_file() else None
+        size = Path(path).stat().st_size if Path(path).is_file() else None
     except OSError as error:
         raise _refused(f"the datastore can't be looked at: {error.strerror}", path) from error
     except ValueError as error:
@@ -62,6 +62,4 @@ def check_datastore(path: str) -> None:
 
 def _refused(what: str, path: str) -> BadInput:
     where = "MUSLIN_DATASTORE" if os.environ.get("MUSLIN_DATASTORE") == path else "--datastore"
-    return BadInput(
-        Problem(what, where, "give the file of a running cluster; `muslin lab up` prints its own")
-    )
+    return BadInput(Problem(what, where, "give the file of a running cluster; `muslin lab up` prints its own"))

@@ -35,9 +35,7 @@ __all__ = ["plan"]
 )  # fmt: skip
 @click.option("--allow-empty", is_flag=True, help="As of `reconcile`.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def plan(
-    folder: Path, datastore: str, set_name: str, max_deletes: float, *, allow_empty: bool, output: str
-) -> int:
+def plan(folder: Path, datastore: str, set_name: str, max_deletes: float, *, allow_empty: bool, output: str) -> int:
     r"""Show what the manifests in FOLDER, if they were pushed, would change in a datastore. Nothing is written.
 
     The files go through the checks that a commit goes through; FOLDER is what `reconcile --path` names. Steps are
@@ -138,7 +136,9 @@ def _details(step: Step) -> Iterator[str]:
         yield "  it is there already and nobody's in this ledger: from now on it is ours"
     if step.action is Action.CREATE and step.cause is Cause.DRIFT:
         yield "  somebody removed it"
-    yield from field_lines((each.path, each.old, each.new) for each in step.fields)
+    for line in field_lines((each.path, each.old, each.new) for each in step.fields):
+        if not line.startswith(("+ metadata.name: ", "+ metadata.namespace: ")):  # the title says it
+            yield line
 
 
 def _summary(proposed: Plan) -> str:

@@ -25,9 +25,7 @@ def console(*, error: bool = False, markup: bool = True) -> Console:
 
     stream = sys.stderr if error else sys.stdout
     width = None if stream.isatty() else _WIDTH_OF_A_PIPE
-    return Console(
-        file=stream, highlight=False, markup=markup, emoji=False, width=width, soft_wrap=not stream.isatty()
-    )
+    return Console(file=stream, highlight=False, markup=markup, emoji=False, width=width, soft_wrap=not stream.isatty())
 
 
 def print_wrapped(shown: RenderableType) -> None:

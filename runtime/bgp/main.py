@@ -32,7 +32,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 stopped on demand, 1 could not run, 2 wrong arguments.
     """
-    parser = argparse.ArgumentParser(prog="muslin speaker", description="Speak BGP for the agent of this node.")
+    parser = argparse.ArgumentParser(
+        prog="muslin speaker",
+        description="""\
+Speak BGP for the agent of this node: peers and local prefixes come from the
+agent over a unix socket, learnt routes go back to it. Never touches the
+kernel's routes. Logs one JSON object a line to standard error.""",
+        epilog="""\
+example:
+  muslin speaker --socket /run/calico/speaker.sock
+
+needs the right to bind TCP port 179 (CAP_NET_BIND_SERVICE) and nothing else
+exit status: 0 stopped as asked, 1 it could not begin or go on, 2 wrong usage""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--socket", type=Path, required=True, help="unix socket on which the agent is heard")
     parser.add_argument(
         "--restarted", action="store_true", help="forwarding went on while the speaker was away (RFC 4724)"

@@ -1,0 +1,1 @@
+"""The command line, mostly in this process; where it matters, as the real command."""

@@ -1,0 +1,23 @@
+"""`--help` of every verb is worth reading."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.muslin.cli.running import Run
+
+VERBS = ("explain", "render", "plan", "reconcile", "fetch", "status", "get", "node", "agent", "speaker")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_example_and_exit_status(run: Run, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """Help is on standard output, fits a terminal, and has an example of its own verb and the exit statuses."""
+    monkeypatch.setenv("COLUMNS", "80")
+    ran = run(verb, "--help")
+    text = ran.out + (run(verb, "status", "--help").out if verb == "node" else "")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert f"\n  muslin {verb} " in text
+    assert "xit status" in text
+    assert max(map(len, text.splitlines())) <= 84
+    assert "\\b" not in text
