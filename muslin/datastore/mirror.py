@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from muslin import resources
 from muslin.datastore.protocol import Bookmark, Change, Compacted, Datastore, Json, Revision
-from muslin.errors import Failed, MuslinError, Problem, Unavailable
+from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from muslin.semantics.snapshot import Snapshot
@@ -42,7 +42,12 @@ class Backoff:
 
 
 def _load(key: Key, value: Json) -> Resource:
-    return resources.load(value, file=str(key))
+    """The object under a key. One that says it is another is refused: it would stand in for that other."""
+    resource = resources.load(value, file=str(key))
+    if resource.key != key:
+        what = f"the object says that it is {resource.key}"
+        raise BadInput(Problem(what, f"{key}  kind, metadata", "delete it, and write it under its own name"))
+    return resource
 
 
 @dataclass(slots=True)

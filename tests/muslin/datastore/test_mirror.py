@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
+from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
 from muslin.datastore.mirror import Mirror
 from muslin.datastore.protocol import Json
@@ -231,3 +235,27 @@ def test_any_faults_end_in_the_same_copy(seed: int) -> None:
         await mirror.close()
 
     run_virtual(story())
+
+
+def test_an_object_under_the_key_of_another_is_set_aside(tmp_path: Path) -> None:
+    """What was written past the store's checks and says that it is somebody else stands in for nobody."""
+
+    async def story() -> None:
+        path = tmp_path / "store.db"
+        store = EmbeddedDatastore.open(path)
+        node = {"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": "n"}, "spec": {}}
+        for name in ("node1", "node2"):
+            await store.create(Key("Node", name), {**node, "metadata": {"name": name}})
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("UPDATE objects SET value = replace(value, 'node2', 'node1') WHERE name = 'node2'")
+        mirror = Mirror(store, ["Node"])
+        mirror.start()
+        await mirror.in_sync()
+        assert set(mirror.snapshot.resources) == {Key("Node", "node1")}
+        (problem,) = mirror.problems[Key("Node", "node2")]
+        assert "Node node1" in problem.what
+        assert problem.where.startswith("Node node2")
+        await mirror.close()
+        await store.close()
+
+    asyncio.run(story())
