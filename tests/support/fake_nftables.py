@@ -5,7 +5,7 @@ Itself tested against the real kernel (tests/runtime/dataplane/test_filter_agree
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from muslin.errors import KernelRefused
@@ -138,27 +138,36 @@ def _key(fields: tuple[Field, ...], packet: FilterPacket, mark: list[int]) -> by
 
 
 def _value(what: Field, packet: FilterPacket, mark: list[int]) -> bytes | None:
-    ports = packet.protocol in _WITH_PORTS
-    icmp = packet.icmp
-    four = packet.source.version == 4
-    values: Mapping[Field, bytes | None] = {
-        Field.INPUT_INTERFACE: interface_key(packet.in_interface),
-        Field.OUTPUT_INTERFACE: interface_key(packet.out_interface or ""),
-        Field.MARK: mark[0].to_bytes(4, "little"),
-        Field.FAMILY: b"\x02" if four else b"\x0a",
-        Field.PROTOCOL: bytes((packet.protocol,)),
-        Field.SOURCE_4: packet.source.packed if four else None,
-        Field.DESTINATION_4: packet.destination.packed if four else None,
-        Field.SOURCE_6: None if four else packet.source.packed,
-        Field.DESTINATION_6: None if four else packet.destination.packed,
-        Field.SOURCE_PORT: packet.source_port.to_bytes(2, "big") if ports else bytes(icmp) if icmp else b"\0\0",
-        Field.DESTINATION_PORT: packet.destination_port.to_bytes(2, "big") if ports else b"\0\0",
-        Field.TCP_FLAGS: bytes((packet.tcp_flags,)) if packet.protocol == 6 else None,
-        Field.ICMP_TYPE: bytes(icmp[:1]) if icmp else b"\0",
-        Field.ICMP_TYPE_AND_CODE: bytes(icmp) if icmp else b"\0\0",
-        Field.CONNECTION: packet.state.to_bytes(4, "little"),
-    }
-    return values[what]
+    return _VALUES[what](packet, mark)
+
+
+def _source_port(packet: FilterPacket, _: list[int]) -> bytes:
+    if packet.protocol in _WITH_PORTS:
+        return packet.source_port.to_bytes(2, "big")
+    return bytes(packet.icmp) if packet.icmp else b"\0\0"
+
+
+def _destination_port(packet: FilterPacket, _: list[int]) -> bytes:
+    return packet.destination_port.to_bytes(2, "big") if packet.protocol in _WITH_PORTS else b"\0\0"
+
+
+_VALUES: Mapping[Field, Callable[[FilterPacket, list[int]], bytes | None]] = {
+    Field.INPUT_INTERFACE: lambda packet, _: interface_key(packet.in_interface),
+    Field.OUTPUT_INTERFACE: lambda packet, _: interface_key(packet.out_interface or ""),
+    Field.MARK: lambda _, mark: mark[0].to_bytes(4, "little"),
+    Field.FAMILY: lambda packet, _: b"\x02" if packet.source.version == 4 else b"\x0a",
+    Field.PROTOCOL: lambda packet, _: bytes((packet.protocol,)),
+    Field.SOURCE_4: lambda packet, _: packet.source.packed if packet.source.version == 4 else None,
+    Field.DESTINATION_4: lambda packet, _: packet.destination.packed if packet.source.version == 4 else None,
+    Field.SOURCE_6: lambda packet, _: packet.source.packed if packet.source.version == 6 else None,
+    Field.DESTINATION_6: lambda packet, _: packet.destination.packed if packet.source.version == 6 else None,
+    Field.SOURCE_PORT: _source_port,
+    Field.DESTINATION_PORT: _destination_port,
+    Field.TCP_FLAGS: lambda packet, _: bytes((packet.tcp_flags,)) if packet.protocol == 6 else None,
+    Field.ICMP_TYPE: lambda packet, _: bytes(packet.icmp[:1]) if packet.icmp else b"\0",
+    Field.ICMP_TYPE_AND_CODE: lambda packet, _: bytes(packet.icmp) if packet.icmp else b"\0\0",
+    Field.CONNECTION: lambda packet, _: packet.state.to_bytes(4, "little"),
+}
 
 
 @dataclass(slots=True)
