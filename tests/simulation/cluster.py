@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -92,6 +93,7 @@ class Cluster:
         self._containers = 0
         self._change = asyncio.Event()
         self.failure: Broken | None = None
+        self.on_attached: Callable[[Attached], None] = lambda _: None
 
     # -- the trace
 
@@ -235,6 +237,7 @@ class Cluster:
                 break
             self.attached[pod] = Attached(pod, node, container, address_in(answer))
             self.tell(f"{pod.name} on {node.name} has {address_in(answer)}")
+            self.on_attached(self.attached[pod])
             while pod in self.wanted:
                 await self._change.wait()
         if container:

@@ -8,7 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
+from muslin.datastore.ipam import run
 from muslin.errors import MuslinError
+from muslin.ipam.affinities import Owner, release_affinity
+from muslin.net import parse_prefix
 from runtime.dataplane.ir import Ruleset
 from tests.simulation.cluster import NAMESPACES, Cluster, Weather
 from tests.simulation.commits import APPS, Writer
@@ -21,6 +24,8 @@ __all__ = ["Ended", "live"]
 _CALM_S = 150.0
 """Longer than any retry, hold time and wait for routes together."""
 _MOST_PODS = 9
+_DEEDS = ("push", "bad", "pod", "no pod", "drift", "connect", "give up")
+_WEIGHTS = (4, 2, 6, 2, 3, 5, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class _People:
     async def act(self) -> None:
         """One deed."""
         cluster, random = self._cluster, self._random
-        match random.choices(("push", "bad", "pod", "no pod", "drift", "connect"), (4, 2, 6, 2, 3, 5))[0]:
+        match random.choices(_DEEDS, _WEIGHTS)[0]:
             case "push":
                 self.push_good()
             case "bad":
@@ -80,6 +85,8 @@ class _People:
                 await self._meddle()
             case "connect":
                 self._watchman.open_flow()
+            case "give up":
+                await self._give_up_a_block()
 
     def _schedule(self) -> None:
         random, cluster = self._random, self._cluster
@@ -89,6 +96,17 @@ class _People:
             self._pods += 1
             cluster.tell(f"schedule {pod.name} app={pod.app} on {node.name}")
             cluster.want(pod, node)
+
+    async def _give_up_a_block(self) -> None:
+        """Somebody frees a block that nobody uses, so that its route must go everywhere."""
+        cluster = self._cluster
+        claims = sorted(cluster.store.history.list("BlockAffinity").entries, key=lambda entry: entry.key.name)
+        if claims:
+            spec = self._random.choice(claims).value["spec"]
+            prefix, owner = parse_prefix(spec["cidr"]), Owner(spec["node"])
+            with suppress(MuslinError):
+                if await run(cluster.hand, release_affinity(owner, prefix, require_empty=True)):
+                    cluster.tell(f"{spec['node']} gave up {prefix}")
 
     async def _meddle(self) -> None:
         """Somebody changes, deletes or spoils an object by hand."""
@@ -207,6 +225,9 @@ class _Trouble:
         task.add_done_callback(self._repairs.discard)
 
     def _clear_up(self) -> None:
+        if self._random.random() < 0.5:  # who was away longer than the store remembers must list again
+            self._watchman.tick()
+            self._cluster.store.history.compact(0)
         self._cluster.weather = Weather()
 
     def _heal(self) -> None:
@@ -272,7 +293,7 @@ async def _life(seed: int, processes: list[Process], deeds: int, *, trouble: boo
 async def _strikes(misfortune: _Trouble, seed: int, chapter: int) -> None:
     times = Random(f"strikes {seed} {chapter}")
     while True:
-        await asyncio.sleep(times.uniform(0.5, 8.0))
+        await asyncio.sleep(times.uniform(0.3, 5.0))
         await misfortune.strike()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address
 from random import Random
 
 from muslin.net import Address, Prefix
@@ -11,19 +12,21 @@ from reconciler.compare import canonical, stripped
 from reconciler.status import KIND as STATUS
 from runtime.calc.compute import compute
 from runtime.calc.state import Route, RouteClass
-from runtime.calc.verdict import Packet, judge
+from runtime.calc.verdict import Judge, Packet
 from runtime.dataplane.routes import DesiredRoutes, winners
 from runtime.dataplane.ruleset import compile_ruleset
 from runtime.node_status import APPLIED_REVISION
 from tests.simulation.cluster import Attached, Cluster
 from tests.simulation.node import Node
 from tests.simulation.processes import NOBODY
+from tests.support.fake_nftables import FilterPacket
 
 __all__ = ["Watchman"]
 
 _SAMPLES = 4
 """Flows looked at after each write."""
 _CALM_SAMPLES = 60
+_OUTSIDE = ip_address("203.0.113.10")
 _APART_S = 40.0
 """Sessions that are disturbed twice within this time may lose routes (RFC 4724 section 4.2)."""
 
@@ -44,8 +47,11 @@ class Watchman:
         self._established: set[tuple[Node, Attached]] = set()
         self._disturbed: dict[Node, float] = {}
         self._tampered: dict[Node, int] = {}
-        self.flows: list[tuple[Attached, Attached, Flow]] = []
+        self.flows: list[tuple[Attached, Attached, Flow, int]] = []
         self.looked = 0
+        self._seen: object = None
+        self._judges: dict[tuple[int, str], Judge] = {}
+        cluster.on_attached = self._look_at_new
         for node in cluster.nodes:
             node.machine.written = lambda node=node: self._written(node)  # type: ignore[misc]
 
@@ -75,8 +81,10 @@ class Watchman:
         if chosen is not None:
             source, target = chosen
             flow = self._flow(source, target)
+            self._cluster.oracle.follow()
             if self._cluster.arrives(source, flow, track=True):
-                self.flows.append((source, target, flow))
+                since = min(self._low.get(source.node, 0), self._low.get(target.node, 0))
+                self.flows.append((source, target, flow, since))
                 self._cluster.tell(f"connection {flow.source} -> {flow.destination} {flow.destination_port}")
 
     # -- checks
@@ -97,8 +105,13 @@ class Watchman:
             self._look_at_some_flow()
 
     def tick(self) -> None:
-        """One look at everything that must always hold."""
+        """One look at everything that must always hold; where nothing happened since the last, at little of it."""
         self._cluster.oracle.follow()
+        writes = [node.machine.kernel.nftables.writes + node.machine.kernel.routes.writes for node in self._cluster.nodes]
+        seen = (self._cluster.oracle.last, tuple(writes), len(self._cluster.attached))
+        if seen == self._seen:
+            return
+        self._seen = seen
         for node in self._cluster.nodes:
             self._move_window(node)
         self._look_at_routes()
@@ -171,14 +184,25 @@ class Watchman:
         """Ingress alone, where the source's own policy would not let it out: ask as if the source were elsewhere."""
         endpoint = self._cluster.oracle.owner(index, flow.destination)
         assert endpoint is not None
-        state = compute(self._cluster.oracle.snapshot(index), str(endpoint.spec.node))
-        return judge(
-            state,
-            Packet(
-                flow.source, flow.destination, flow.protocol, flow.source_port, flow.destination_port,
-                out_interface=endpoint.spec.interface_name,
-            ),
-        ).allowed  # fmt: skip
+        interface, node = endpoint.spec.interface_name, str(endpoint.spec.node)
+        judge = self._judges.get((index, node))
+        if judge is None:
+            judge = self._judges[index, node] = Judge(compute(self._cluster.oracle.snapshot(index), node))
+        ports = (flow.source_port, flow.destination_port)
+        packet = Packet(flow.source, flow.destination, flow.protocol, *ports, out_interface=interface)
+        return judge.judge(packet).allowed
+
+    def _look_at_new(self, pod: Attached) -> None:
+        """A pod whose ADD was answered is judged by its policy already."""
+        self._cluster.oracle.follow()
+        self._move_window(pod.node)
+        owner = self._cluster.oracle.owner(self._low.get(pod.node, 0), pod.address)
+        if owner is None:
+            self._cluster.broken(f"ADD of {pod.pod.name} was answered before {pod.node.name} knew its policy")
+        flow = Flow(pod.address, _OUTSIDE, 6, 33333, 80)
+        packet = FilterPacket(flow.source, flow.destination, 6, 33333, 80, in_interface=pod.interface)
+        passes = pod.node.machine.kernel.nftables.verdict(packet)
+        self._compare(pod.node, flow, passes=passes, egress=True, ingress=False)
 
     def _look_at_routes(self) -> None:
         """A pod that could be reached goes on being reached, whoever dies."""
@@ -207,8 +231,17 @@ class Watchman:
             chosen = self._two()
             if chosen is not None:
                 self._look_end_to_end(*chosen)
-        for source, _, flow in self.flows:
-            wanted = cluster.oracle.verdict(cluster.oracle.last, flow).allowed
+        self._look_at_connections()
+
+    def _look_at_connections(self) -> None:
+        """What policy denies now is cut; what it never denied is not, also where the server speaks next."""
+        cluster, last = self._cluster, self._cluster.oracle.last
+        for source, target, flow, since in self.flows:
+            if all(cluster.oracle.verdict(index, flow).allowed for index in range(since, last + 1)):
+                back = Flow(flow.destination, flow.source, flow.protocol, flow.destination_port, flow.source_port)
+                if not cluster.arrives(target, back, track=True):
+                    cluster.broken(f"the server's answer in {flow} does not arrive, though it was always allowed")
+            wanted = cluster.oracle.verdict(last, flow).allowed
             if cluster.arrives(source, flow, track=True) is not wanted:
                 cluster.broken(f"the established {flow} {'is cut' if wanted else 'goes on, though policy denies it'}")
         self.flows.clear()
