@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
@@ -178,10 +178,15 @@ class Convergence:
         self._kernel.conntrack.cut(self._suspects.changed | gone, keep)
 
     def _compute(self, snapshot: Snapshot) -> tuple[NodeState, Ruleset]:
-        """State and ruleset of a snapshot; computed once for each."""
+        """State and ruleset of a snapshot; computed once for each; most are as the one before."""
         if self._computed is None or self._computed[0] is not snapshot:
             state = compute(snapshot, self._node)
-            self._computed = (snapshot, state, compile_ruleset(state))
+            before = self._computed
+            if before is not None and replace(state, revision=before[1].revision) == before[1]:
+                state, ruleset = replace(before[1], revision=state.revision), before[2]
+            else:
+                ruleset = compile_ruleset(state)
+            self._computed = (snapshot, state, ruleset)
         return self._computed[1], self._computed[2]
 
 

@@ -41,6 +41,8 @@ from runtime.speaker_side import SpeakerSide
 
 __all__ = ["Settings", "main"]
 
+_LOOK_AFTER_S = 0.005
+"""Events of the kernel come in bursts (a new link tells five times); one look serves those of this time."""
 _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -141,9 +143,17 @@ async def _run(settings: Settings) -> None:
 
 
 def _watch(loop: asyncio.AbstractEventLoop, watched: Watched, agent: Agent) -> None:
+    pending: asyncio.TimerHandle | None = None
+
+    def look() -> None:
+        nonlocal pending
+        pending = None
+        agent.convergence.look_again()
+
     def readable() -> None:
-        if watched.drain():
-            agent.convergence.look_again()
+        nonlocal pending
+        if watched.drain() and pending is None:
+            pending = loop.call_later(_LOOK_AFTER_S, look)
 
     loop.add_reader(watched.fileno(), readable)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from runtime.dataplane import ir
-from runtime.dataplane.ir import Field, Ruleset
+from runtime.dataplane.ir import Chain, Field, NamedSet, Ruleset, VerdictMap
 from runtime.dataplane.netlink import expressions
 from runtime.dataplane.netlink.nftables import SetShape, WireChain, WireSet
 
-__all__ = ["WireTable", "encode"]
+__all__ = ["Encoder", "WireTable", "encode"]
 
 _NETWORK, _TRANSPORT = 1, 2
 _META: Final = {
@@ -56,23 +56,50 @@ class _Rules:
         return b"".join(parts)
 
 
+class Encoder:
+    """Encodes one ruleset after another. What is equal in the next one is not encoded again, and is the same object."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Ruleset, WireTable] = (Ruleset(), WireTable())
+
+    def encode(self, ruleset: Ruleset) -> WireTable:
+        """The ruleset as bytes."""
+        before, table = self._known
+        if ruleset is before:
+            return table
+        rules = _Rules()
+        sets: dict[str, WireSet] = {}
+        for name, item in ruleset.sets.items():
+            sets[name] = table.sets[name] if before.sets.get(name) == item else _set(item)
+        for name, each in ruleset.maps.items():
+            sets[name] = table.sets[name] if before.maps.get(name) == each else _map(each)
+        chains = {
+            name: table.chains[name] if before.chains.get(name) == chain else _chain(chain, rules)
+            for name, chain in ruleset.chains.items()
+        }
+        table = WireTable(sets, chains)
+        self._known = (ruleset, table)
+        return table
+
+
 def encode(ruleset: Ruleset) -> WireTable:
     """The ruleset as bytes."""
-    sets: dict[str, WireSet] = {}
-    for item in ruleset.sets.values():
-        shape = SetShape(tuple(kind.value for kind in item.types), intervals=item.intervals is not None)
-        keys = item.members if item.intervals is None else (first + last for first, last in item.intervals)
-        sets[item.name] = WireSet(shape, dict.fromkeys(keys, b""))
-    for each in ruleset.maps.values():
-        shape = SetShape(tuple(kind.value for kind in each.types), verdicts=True)
-        members = {key: expressions.verdict(end.kind.value, end.chain) for key, end in each.members.items()}
-        sets[each.name] = WireSet(shape, members)
-    rules = _Rules()
-    chains = {
-        chain.name: WireChain(tuple(rules.encode(rule) for rule in chain.rules), chain.hook)
-        for chain in ruleset.chains.values()
-    }
-    return WireTable(sets, chains)
+    return Encoder().encode(ruleset)
+
+
+def _set(item: NamedSet) -> WireSet:
+    shape = SetShape(tuple(kind.value for kind in item.types), intervals=item.intervals is not None)
+    keys = item.members if item.intervals is None else (first + last for first, last in item.intervals)
+    return WireSet(shape, dict.fromkeys(keys, b""))
+
+
+def _map(item: VerdictMap) -> WireSet:
+    shape = SetShape(tuple(kind.value for kind in item.types), verdicts=True)
+    return WireSet(shape, {key: expressions.verdict(end.kind.value, end.chain) for key, end in item.members.items()})
+
+
+def _chain(chain: Chain, rules: _Rules) -> WireChain:
+    return WireChain(tuple(rules.encode(rule) for rule in chain.rules), chain.hook)
 
 
 def _term(term: ir.Term) -> bytes:

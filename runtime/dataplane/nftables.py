@@ -12,7 +12,7 @@ import errno
 from dataclasses import dataclass
 
 from muslin.errors import KernelRefused, Problem, Unavailable
-from runtime.dataplane.encode import WireTable, encode
+from runtime.dataplane.encode import Encoder, WireTable
 from runtime.dataplane.ir import Ruleset
 from runtime.dataplane.netlink import nftables as nft
 from runtime.dataplane.netlink.nftables import WireChain, WireSet
@@ -71,6 +71,7 @@ class Nftables:
         self._exclusive = exclusive
         self._claimed = False
         self._known: ActualTable | None = None
+        self._encoder = Encoder()
 
     def close(self) -> None:
         """Close the sockets; the table stays."""
@@ -103,7 +104,7 @@ class Nftables:
 
     def plan(self, desired: Ruleset, actual: ActualTable) -> TablePlan:
         """The smallest change that makes the table what is desired."""
-        wanted = encode(desired)
+        wanted = self._encoder.encode(desired)
         flags = _OWNED if self._exclusive else 0
         return TablePlan(actual, wanted, plan_table(wanted, actual.table, flags))
 

@@ -8,8 +8,9 @@ says look again.
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from muslin.errors import KernelRefused
 from muslin.net import Address, Mac, Prefix
@@ -17,11 +18,14 @@ from runtime.calc.state import NodeState, Route, RouteKind
 from runtime.dataplane.netlink import links
 from runtime.dataplane.netlink import routes as codec
 from runtime.dataplane.netlink.routes import KernelRoute, Neighbour
-from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
+from runtime.dataplane.netlink.socket import ROUTE, Event, NetlinkSocket
 from runtime.dataplane.netlink.wire import Message
 from runtime.dataplane.ownership import MAIN_TABLE, ROUTE_PROTOCOL, is_workload_interface
 
 __all__ = ["ActualRoutes", "DesiredRoutes", "RouteOutcome", "RoutePlan", "Routes", "plan_routes", "winners"]
+
+_BELIEVED_S = 60.0
+"""How long events are trusted to have told everything; neighbours tell nothing, as their table changes all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +162,17 @@ def _same(want: KernelRoute, had: KernelRoute) -> bool:
 
 
 class Routes:
-    """The driver; for one thread, in the network namespace in which it was made."""
+    """The driver; for one thread, in the network namespace in which it was made.
+
+    What it has read it keeps while events say that nobody else changed it, and up to `_BELIEVED_S`.
+    """
 
     def __init__(self) -> None:
         self._socket = NetlinkSocket(ROUTE)
+        self._port = self._socket.port
+        self._actual: ActualRoutes | None = None
+        self._read_at = 0.0
+        self._links: dict[int, tuple[str, bool]] = {}
         groups = (codec.GROUPS["link"], codec.GROUPS["ipv4-route"], codec.GROUPS["ipv6-route"])
         self._listener = NetlinkSocket(ROUTE, groups)
 
@@ -177,18 +188,48 @@ class Routes:
     def drain(self) -> bool:
         """Take all events; whether to look again: somebody else changed a route of ours, or a link changed."""
         events = self._listener.events()
-        return events.lost or any(self._matters(event.kind, event.port, event.body) for event in events.received)
+        if events.lost:
+            self._actual = None
+        matter = [self._matters(event) for event in events.received]  # every one, as each may change what we know
+        return events.lost or any(matter)
 
-    def _matters(self, kind: int, port: int, body: bytes) -> bool:
-        if kind not in (codec.NEW_ROUTE, codec.DELETE_ROUTE):
+    def _matters(self, event: Event) -> bool:
+        """Whether the event says look again; forgets what has been read where the event makes it untrue."""
+        if event.kind not in (codec.NEW_ROUTE, codec.DELETE_ROUTE):
+            return self._link_matters(event)
+        if event.port == self._port:
+            return False
+        route = codec.parse_route(event.body)
+        if route.table != MAIN_TABLE or self._actual is None:
+            return route.table == MAIN_TABLE and route.protocol == ROUTE_PROTOCOL
+        ours = route.protocol == ROUTE_PROTOCOL
+        # A foreign route takes the place of ours by NLM_F_REPLACE without a word about the one that went.
+        replaced = event.kind == codec.NEW_ROUTE and any(had.prefix == route.prefix for had in self._actual.routes)
+        if ours or replaced:
+            self._actual = None
+        return ours or replaced
+
+    def _link_matters(self, event: Event) -> bool:
+        """A new link is added to what is known; one that went, was renamed or taken down took routes with it."""
+        if event.kind != links.NEW_LINK:
+            self._actual = None
             return True
-        route = codec.parse_route(body)
-        return port != self._socket.port and route.protocol == ROUTE_PROTOCOL and route.table == MAIN_TABLE
+        link = links.parse_link(event.body)
+        known = self._links.get(link.index)
+        self._links[link.index] = (link.name, link.up)
+        if known == (link.name, link.up):
+            return False
+        if known is not None and (known[0] != link.name or not link.up):
+            self._actual = None
+        if self._actual is not None:
+            self._actual = replace(self._actual, interfaces={**self._actual.interfaces, link.name: link.index})
+        return True
 
     def read(self) -> ActualRoutes:
         """What is ours, and the interfaces."""
         found = [links.parse_link(body) for body in self._socket.dump(links.get_link())]
         interfaces = {link.name: link.index for link in found}
+        self._links = {link.index: (link.name, link.up) for link in found}
         ours = {link.index for link in found if is_workload_interface(link.name)}
         routes: list[KernelRoute] = []
         neighbours: set[Neighbour] = set()
@@ -230,7 +271,29 @@ class Routes:
 
     def converge(self, desired: DesiredRoutes) -> RouteOutcome:
         """Read, plan, apply."""
-        return self.apply(self.plan(desired, self.read()))
+        self.drain()
+        actual, self._actual = self._actual, None
+        if actual is None or time.monotonic() - self._read_at > _BELIEVED_S:
+            self._read_at = time.monotonic()
+            actual = self.read()
+        outcome = self.apply(self.plan(desired, actual))
+        if not outcome.refused:
+            self._actual = _after(outcome.plan, actual)
+        return outcome
+
+
+def _after(plan: RoutePlan, actual: ActualRoutes) -> ActualRoutes:
+    """What is there once a plan went through whole."""
+    if not plan:
+        return actual
+    gone = {*plan.make_room, *plan.delete}
+    taken = {route.prefix for route in plan.replace}
+    routes = [route for route in actual.routes if route not in gone and route.prefix not in taken]
+    places = {(item.interface, item.address) for item in (*plan.set_neighbours, *plan.delete_neighbours)}
+    kept = {item for item in actual.neighbours if (item.interface, item.address) not in places}
+    return ActualRoutes(
+        (*routes, *plan.add, *plan.replace), frozenset(kept | set(plan.set_neighbours)), actual.interfaces
+    )
 
 
 def _named(what: object) -> str:

@@ -8,6 +8,7 @@ interface named like a workload's that is not in the map gets and sends nothing.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Network
@@ -97,7 +98,12 @@ def compile_ruleset(state: NodeState) -> Ruleset:
     return Ruleset(sets, maps, chains)
 
 
-def _base_chains(to_host: Action) -> Iterator[Chain]:
+@functools.cache
+def _base_chains(to_host: Action) -> tuple[Chain, ...]:
+    return tuple(_made_base_chains(to_host))
+
+
+def _made_base_chains(to_host: Action) -> Iterator[Chain]:
     established = Rule((_state(ESTABLISHED | RELATED), _ACCEPT))
     interface_source_4 = (Field.INPUT_INTERFACE, Field.SOURCE_4)
     interface_source_6 = (Field.INPUT_INTERFACE, Field.SOURCE_6)

@@ -40,6 +40,8 @@ def plan_table(desired: WireTable, actual: WireTable | None, flags: int = 0) -> 
     `flags` are NFT_TABLE_F_* for a table that must be made.
     """
     create = Step("add table", (nft.add_table(TABLE, flags),))
+    if actual is desired:
+        return ()
     if actual is None:
         return (create, *_steps(desired, WireTable()))
     if _must_rebuild(desired, actual):
@@ -130,7 +132,7 @@ def _removals(desired: WireTable, actual: WireTable) -> Iterator[Step]:
 
 
 def _chain_steps(name: str, chain: WireChain, actual: WireChain | None) -> Iterator[Step]:
-    if actual is not None and chain.rules == actual.rules:
+    if chain is actual or (actual is not None and chain.rules == actual.rules):
         return
     create = (nft.new_chain(TABLE, name, chain.hook),) if actual is None else ()
     flush = (nft.flush_chain(TABLE, name),) if actual is not None and actual.rules else ()
@@ -142,9 +144,11 @@ def _chain_steps(name: str, chain: WireChain, actual: WireChain | None) -> Itera
 
 
 def _element_steps(name: str, found: WireSet, actual: WireSet | None) -> Iterator[Step]:
+    if found is actual:
+        return
     had: Mapping[bytes, bytes] = {} if actual is None else actual.elements
-    gone = [key for key, data in had.items() if found.elements.get(key) != data]
-    new = {key: data for key, data in found.elements.items() if had.get(key) != data}
+    gone = sorted(key for key, _ in had.items() - found.elements.items())
+    new = dict(sorted(found.elements.items() - had.items()))
     for message in nft.delete_elements(TABLE, name, found.shape, gone):
         yield Step(f"take from {name}", (message,))
     for message in nft.add_elements(TABLE, name, found.shape, new):

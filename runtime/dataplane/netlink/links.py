@@ -13,9 +13,10 @@ from muslin.net import Mac
 from runtime.dataplane.netlink import wire
 from runtime.dataplane.netlink.wire import Message
 
-__all__ = ["Link", "create_veth", "delete_group", "delete_link", "get_link", "parse_link", "set_link"]
+__all__ = ["NEW_LINK", "Link", "create_veth", "delete_group", "delete_link", "get_link", "parse_link", "set_link"]
 
-_NEW, _DELETE, _GET, _SET = 16, 17, 18, 19
+NEW_LINK: Final = 16
+_NEW, _DELETE, _GET, _SET = NEW_LINK, 17, 18, 19
 _INFO = struct.Struct("=BBHiII")
 _UP: Final = 0x1
 _ADDRESS, _NAME, _MTU, _LINK_INFO, _GROUP, _NAMESPACE_FD = 1, 3, 4, 18, 27, 28

@@ -8,6 +8,8 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from random import Random
 
+import pytest
+
 from muslin.net import Mac
 from runtime.calc.state import Route, RouteClass, RouteKind
 from runtime.dataplane.routes import DesiredRoutes, Routes, winners
@@ -161,6 +163,50 @@ def test_deleted_and_forged_routes_are_noticed_and_repaired() -> None:
         assert {(str(_BLOCK), "unicast", "192.0.2.2")} == _witness()
         assert "mtu" not in ip("route show proto 80")
         driver.drain()
+
+
+@isolated
+def test_nothing_is_read_again_while_nobody_else_writes() -> None:
+    """After its own writes and a new link the driver knows what is there; what others did makes it look."""
+    _links()
+    driver = Routes()
+    first = Route(ip_network("10.48.0.1/32"), RouteClass.WORKLOAD, interface="cali1")
+    driver.converge(DesiredRoutes((first,), {("cali1", ip_address("10.48.0.1")): Mac("02:00:00:00:00:01")}))
+    reads = []
+    read = driver.read
+    driver.read = lambda: reads.append(1) or read()  # type: ignore[func-returns-value, method-assign]
+    second = Route(ip_network("10.48.0.3/32"), RouteClass.WORKLOAD, interface="cali3")
+    _link("cali3")
+    wish = DesiredRoutes((first, second), {("cali3", ip_address("10.48.0.3")): Mac("02:00:00:00:00:03")})
+
+    assert driver.converge(wish)
+    assert not driver.converge(wish)
+    assert not reads
+    assert _witness() == {("10.48.0.1", "unicast", "cali1"), ("10.48.0.3", "unicast", "cali3")}
+    for damage in ("link set cali3 down", "link del cali1", "route replace 10.48.0.3/32 dev cali2 proto bird"):
+        ip(damage)
+        assert driver.drain(), damage
+        driver.converge(wish)
+        assert reads.pop()
+        reads.clear()
+        ip("link set cali3 up")
+        driver.drain()
+        driver.converge(wish)
+    assert "proto bird" in ip("route show 10.48.0.3")
+
+
+@isolated
+def test_neighbours_are_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody tells of a neighbour that somebody deleted: what was read is believed for a limited time only."""
+    _links()
+    driver = Routes()
+    wish = DesiredRoutes((), {("cali1", ip_address("10.48.0.1")): Mac("02:00:00:00:00:01")})
+    driver.converge(wish)
+    ip("neigh del 10.48.0.1 dev cali1")
+    monkeypatch.setattr("runtime.dataplane.routes._BELIEVED_S", -1.0)
+
+    assert driver.converge(wish)
+    assert len(json.loads(ip("-json neigh show dev cali1"))) == 1
 
 
 @isolated
