@@ -282,7 +282,6 @@ class Speaker(Knowledge):
             if peer.counters.malformed == 1:  # the count is in the status; a line for each would be the peer's to fill
                 self._log(NoteKind.MALFORMED, key, reason=update.malformed.value)
         self._rib.update(peer.source, update)
-        self._decide_later(now)
         if update.end_of_rib is not None:
             self._on_end_of_rib(peer, update.end_of_rib, now)
         if len(self._rib.received(key)) > peer.settings.max_prefixes and session.state is not State.ENDED:
@@ -290,6 +289,7 @@ class Speaker(Knowledge):
             self._cease(connection, CeaseReason.MAX_PREFIXES, now, hard=True)
             peer.gone = Gone.MAX_PREFIXES
             self._rib.drop(key)
+        self._decide_later(now)
         self._unreported[key] = None
         if self._timers["report", None] is None:
             self._timers.set(("report", None), now + _COUNT_REPORT_S)

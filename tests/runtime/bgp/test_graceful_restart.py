@@ -71,6 +71,18 @@ def test_a_route_that_went_during_the_restart_is_swept_at_end_of_rib() -> None:
     assert any(NoteKind.STALE_SWEPT.name in line for line in world.trace)
 
 
+def test_a_peer_that_has_nothing_left_after_its_restart_is_swept_too() -> None:
+    """End-of-RIB alone, without any route before it, takes the stale routes out of the agent's view as well."""
+    world, nodes = running(1, 2)
+    nodes[1].kill()
+    world.run(1)
+    nodes[1].settings = replace(nodes[1].settings, originated=())
+    nodes[1].start(restarted=True)
+    world.run(30)
+
+    assert nodes[0].prefixes == set()
+
+
 def test_a_peer_that_stays_away_loses_its_routes_after_its_restart_time() -> None:
     """The peer's own restart time bounds how long its routes are kept."""
     world, nodes = running(1, 2, graceful_restart_s=20)
