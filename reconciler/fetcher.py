@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import math
 import os
 import resource
 import signal
@@ -290,6 +291,23 @@ def _last_line(ran: _Ran) -> str:
     return (blamed or lines[-1:] or [""])[0][:500]
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
+def _bytes(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of bytes above 0")
+    return value
+
+
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="muslin fetch",
@@ -313,9 +331,11 @@ current), 2 wrong usage""",
     parser.add_argument("--branch", default="main", help="the branch to follow (main)")
     parser.add_argument("--mirror", required=True, type=Path, help="the only folder that is written")
     parser.add_argument("--poke", type=Path, help="the reconciler's wake socket")
-    parser.add_argument("--interval", type=float, default=30.0, help="seconds between looks without a push (30)")
-    parser.add_argument("--timeout", type=float, default=60.0, help="seconds that one git command may take (60)")
-    parser.add_argument("--max-bytes", type=int, default=256 << 20, help="size of the largest file written (256 MiB)")
+    parser.add_argument("--interval", type=_seconds, default=30.0, help="seconds between looks without a push (30)")
+    parser.add_argument("--timeout", type=_seconds, default=60.0, help="seconds that one git command may take (60)")
+    parser.add_argument(
+        "--max-bytes", type=_bytes, default=256 << 20, help="size of the largest file written (256 MiB)"
+    )
     parser.add_argument("--allow-local", action="store_true", help="allow a repository on this machine")
     parser.add_argument("--ssh-key", type=Path, help="private key for ssh")
     parser.add_argument("--known-hosts", type=Path, help="known_hosts file for ssh")

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -24,6 +25,27 @@ from reconciler.source import GitSource
 from reconciler.status import Event
 
 __all__ = ["main", "wake_socket"]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
+def _part(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -48,8 +70,8 @@ failed or waits), 2 wrong usage""",
     parser.add_argument("--datastore", required=True, type=Path, help="the embedded datastore's file")
     parser.add_argument("--wake", type=Path, help="datagram socket on which the fetcher pokes")
     parser.add_argument("--set", default="default", dest="set_name", help="name of the ledger and status (default)")
-    parser.add_argument("--interval", type=float, default=60.0, help="seconds between looks without a wake-up (60)")
-    parser.add_argument("--max-deletes", type=float, default=0.5, help="part of ours that one commit may remove (0.5)")
+    parser.add_argument("--interval", type=_seconds, default=60.0, help="seconds between looks without a wake-up (60)")
+    parser.add_argument("--max-deletes", type=_part, default=0.5, help="part of ours that one commit may remove (0.5)")
     parser.add_argument("--allow-empty", action="store_true", help="let a commit that declares nothing remove all")
     parser.add_argument("--json", action="store_true", help="log one JSON object a line")
     parser.add_argument("--once", action="store_true", help="look once; exit status 1 if anything is held or failed")
@@ -112,7 +134,7 @@ async def _serve(arguments: argparse.Namespace, tell: Callable[[Event], None]) -
         )
         if arguments.once:
             status = await controller.once()
-            return 1 if status.held or status.failed or status.waiting or status.paused else 0
+            return 1 if status.seen is None or status.held or status.failed or status.waiting or status.paused else 0
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, controller.stop)
         with wake_socket(arguments.wake, controller.wake):

@@ -71,7 +71,7 @@ def get(
     if output in ("json", "yaml"):
         if values or not names:
             click.echo(_text(_as_printed(shown, names, values, read.revision), output), nl=False)
-    else:
+    elif values or not names:
         with_namespace = shown.namespaced and (all_namespaces or namespace is not None)
         columns = (
             chosen_columns(shown.name, output.removeprefix(_CUSTOM).split(","))

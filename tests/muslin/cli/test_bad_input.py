@@ -198,3 +198,49 @@ def test_a_fault_of_ours_is_told_as_such(run: Run, monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(ZeroDivisionError):
         main(["explain", str(EXAMPLE)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["reconcile"], "required: --mirror, --datastore"),
+        (["reconcile", "--mirror", "m", "--datastore", "d", "--interval", "nan"], "nan is not a number of seconds"),
+        (["reconcile", "--mirror", "m", "--datastore", "d", "--max-deletes", "-1"], "-1 is not between 0 and 1"),
+        (["reconcile", "--mirror", "m", "--datastore", "/nowhere/d", "--once"], "its folder must exist"),
+        (["fetch", "--repository", "r", "--mirror", "m", "--timeout", "0"], "0 is not a number of seconds above 0"),
+        (["fetch", "--repository", "r", "--mirror", "m", "--max-bytes", "x"], "x is not a number of bytes above 0"),
+        (["speaker"], "required: --socket"),
+    ],
+)
+def test_wrong_usage_of_processes(run: Run, arguments: list[str], what: str) -> None:
+    """Verbs that read their own arguments refuse wrong ones with exit status 2, too."""
+    ran = run(*arguments)
+
+    assert (ran.status, ran.out, what in ran.err, "Traceback" in ran.err) == (2, "", True, False), ran.err
+
+
+def test_what_this_user_may_not_read(run: Run, cluster: Cluster, tmp_path: Path) -> None:
+    """A file, a folder and a datastore that are closed to the user are told as such, with the right exit status."""
+    facts = tmp_path / "facts.yaml"
+    facts.write_bytes(EXAMPLE.read_bytes())
+    verbs = (
+        ("explain", facts),
+        ("render", EXAMPLE, "--out", tmp_path / "out"),
+        ("status", "--datastore", cluster.file),
+        ("plan", cluster.manifests, "--datastore", cluster.file),
+    )
+    before = [run(*verb).status for verb in verbs]  # also loads every module, before files are out of reach
+    user = os.geteuid()
+    tmp_path.chmod(0)
+    try:
+        if user == 0:
+            os.seteuid(65534)  # root may read everything
+        after = [run(*verb) for verb in verbs]
+    finally:
+        os.seteuid(user)
+        tmp_path.chmod(0o700)
+
+    assert before == [0, 0, 0, 0]
+    assert [ran.status for ran in after] == [2, 1, 2, 1]
+    for ran in after:
+        _told(ran, ran.status, "Permission denied")
