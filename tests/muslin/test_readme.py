@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from muslin import resources, yaml
 from muslin.cli.blueprint import decide
 from muslin.cli.main import _muslin
 from muslin.errors import BadInput
+from muslin.lab.demo.steps import STEPS
 
 _ROOT = Path(__file__).parents[2]
 _README = (_ROOT / "README.md").read_text("utf-8")
@@ -144,3 +146,18 @@ def test_the_example_renders_what_the_readme_has_people_push() -> None:
     decided = decide(str(_ROOT / "docs/cluster.yaml"), None)
 
     assert {"DECISIONS.md", "network/ip-pools.yaml", "network/bgp.yaml"} == set(render(decided, ["network"]))
+
+
+def test_the_demo_that_the_readme_shows_is_the_demo() -> None:
+    """Titles and claims of the steps stand in the README as `muslin lab demo` prints them."""
+    shown = re.search(r"^```text\n(1\. .*?)^```", _README, re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    titles = [f"{number}. {step.title}" for number, step in enumerate(STEPS, 1)]
+    sources = sorted((_ROOT / "muslin/lab/demo").glob("*.py"))
+    parts = [node for path in sources for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    said = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+    claims = set(re.findall(r"^  ok   (.*): [^:]*$", shown[1], re.MULTILINE))
+
+    assert titles == [line for line in shown[1].splitlines() if re.match(r"\d\. ", line)][: len(titles)]
+    assert claims
+    assert claims - said == set()
