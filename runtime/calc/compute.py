@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from types import MappingProxyType
 
-from muslin.net import Prefix
+from muslin.errors import Problem
+from muslin.net import InterfaceAddress, Prefix
 from muslin.resources.cluster_information import ClusterInformation
 from muslin.resources.global_network_policy import GlobalNetworkPolicy
 from muslin.resources.ip_pool import IPPool
@@ -27,7 +28,8 @@ from muslin.semantics.policy import (
     profile_labels,
     selectable,
 )
-from muslin.semantics.routes import importable_prefixes, is_announced, own_blocks, pool_prefixes
+from muslin.semantics.reserved import Reserved, admitted, reserved
+from muslin.semantics.routes import importable_prefixes, is_announced, own_blocks, pool_of, pool_prefixes
 from muslin.semantics.sessions import sessions
 from muslin.semantics.snapshot import Snapshot
 from runtime.calc.rules import RuleCompiler
@@ -43,13 +45,13 @@ from runtime.calc.state import (
     RouteKind,
     TierPolicies,
 )
+from runtime.dataplane.ownership import INTERFACE_PREFIX, is_workload_interface
 
 __all__ = ["compute"]
-
 _TO_HOST = MappingProxyType({"Accept": Action.ALLOW, "Drop": Action.DENY, "Return": Action.PASS})
 
 
-def compute(snapshot: Snapshot, node: str) -> NodeState:
+def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None) -> NodeState:
     """State that a node must have because of a snapshot.
 
     The order in which resources stand in the snapshot does not matter. A node that the snapshot does not know has
@@ -58,11 +60,16 @@ def compute(snapshot: Snapshot, node: str) -> NodeState:
     Args:
         snapshot: all resources, as read.
         node: name of the node.
+        here: its address as the node itself knows it; None takes the one that its Node says.
     """
-    endpoints = _endpoints(snapshot, node)
+    taken = reserved(snapshot, node, here)
+    workloads, wrong = admitted(filter(_on_workload_interface, snapshot.all(WorkloadEndpoint)), node, taken)
+    endpoints = _endpoints(snapshot, workloads)
     requests = SetRequests()
     policies = _active(snapshot, endpoints.values(), RuleCompiler(requests))
-    blocks = own_blocks(snapshot, node)
+    claimed = own_blocks(snapshot, node)
+    wrong_blocks = {block: found for block in claimed if (found := _block_problem(snapshot, block, taken)) is not None}
+    blocks = tuple(block for block in claimed if block not in wrong_blocks)
     pools = snapshot.all(IPPool)
     return NodeState(
         node=node,
@@ -78,6 +85,7 @@ def compute(snapshot: Snapshot, node: str) -> NodeState:
         originated=tuple(block for block in blocks if is_announced(snapshot, block)),
         importable=importable_prefixes(snapshot, node),
         endpoint_to_host=_endpoint_to_host(snapshot, node),
+        problems=(*_misplaced(snapshot, node), *wrong, *wrong_blocks.values()),
     )
 
 
@@ -91,16 +99,41 @@ def _endpoint_to_host(snapshot: Snapshot, node: str) -> Action:
     return _TO_HOST[str(getattr(wish, "value", wish or "Drop"))]
 
 
-def _endpoints(snapshot: Snapshot, node: str) -> Mapping[str, Endpoint]:
-    """Local workloads by interface; of two that claim one interface the first by namespace and name has it."""
+def _on_workload_interface(workload: WorkloadEndpoint) -> bool:
+    return not workload.spec.interface_name or is_workload_interface(workload.spec.interface_name)
+
+
+def _misplaced(snapshot: Snapshot, node: str) -> Iterable[Problem]:
+    for workload in snapshot.all(WorkloadEndpoint):
+        if workload.spec.node == node and not _on_workload_interface(workload):
+            what = f"{workload.spec.interface_name} is no workload's interface"
+            fix = f"name one that begins with {INTERFACE_PREFIX}"
+            yield Problem(what, f"{workload.key}  spec.interfaceName", fix)
+
+
+def _block_problem(snapshot: Snapshot, block: Prefix, taken: Reserved) -> Problem | None:
+    """Why a block gets no blackhole and is not announced, though the node has its affinity."""
+    largest = 20 if block.version == 4 else 116
+    pool = pool_of(snapshot, block)
+    reason = taken.why(block)
+    if reason is None and block.prefixlen < largest:
+        reason = f"is larger than a block can be, /{largest}"
+    if reason is None and pool is not None and block.prefixlen != pool.spec.effective_block_size:
+        reason = f"is not of the size /{pool.spec.effective_block_size} that blocks of pool {pool.metadata.name} have"
+    if reason is None:
+        return None
+    return Problem(f"the block {block} {reason}", f"IPAMBlock and BlockAffinity of {block}", "delete the two")
+
+
+def _endpoints(snapshot: Snapshot, workloads: Iterable[WorkloadEndpoint]) -> Mapping[str, Endpoint]:
+    """Local workloads by interface."""
     inherited = profile_labels(snapshot)
     prepared = selectable(snapshot)
     by_labels: dict[frozenset[tuple[str, str]], tuple[TierPolicies, ...]] = {}
     found: dict[str, Endpoint] = {}
-    for workload in snapshot.all(WorkloadEndpoint):
+    for workload in workloads:
         spec = workload.spec
-        if spec.node != node or not spec.interface_name or spec.interface_name in found:
-            continue
+        assert spec.interface_name
         labels = inherited_labels(own_labels(workload), spec.profiles, inherited)
         group = frozenset(labels.items())
         if group not in by_labels:
@@ -157,7 +190,7 @@ def _active(
 def _routes(endpoints: Iterable[Endpoint], blocks: Iterable[Prefix]) -> tuple[Route, ...]:
     """Local workloads, and a blackhole for the rest of every own block so that packets to free addresses do not loop.
 
-    Of two workloads with one address the first by namespace and name has the route. A block of one address needs no
+    A block of one address needs no
     blackhole: the workload's route covers all of it.
     """
     routes: dict[tuple[Prefix, RouteClass], Route] = {}

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, NewType
 
+from muslin.errors import Problem
 from muslin.net import Address, Mac, Prefix
 from muslin.semantics.sessions import Session
 
@@ -194,6 +195,7 @@ class NodeState:
         originated: prefixes this node announces (its own blocks, exportable).
         importable: prefixes within which learnt routes are accepted into the kernel.
         endpoint_to_host: what happens to packets from a workload to the node itself, after egress policy.
+        problems: what of the snapshot is not in force on this node because something else forbids it.
     """
 
     node: str
@@ -209,3 +211,4 @@ class NodeState:
     originated: tuple[Prefix, ...] = ()
     importable: tuple[Prefix, ...] = ()
     endpoint_to_host: Action = Action.DENY
+    problems: tuple[Problem, ...] = ()

@@ -16,6 +16,7 @@ from runtime.calc.sets import without_covered
 from runtime.calc.state import Action, IpPort, NodeState, PolicyId, Route, RouteClass, RouteKind
 from tests.support.clusters import (
     affinity,
+    block,
     global_policy,
     global_set,
     namespace_profile,
@@ -146,7 +147,8 @@ def test_routes_are_local_workloads_and_the_rest_of_own_blocks() -> None:
         node("node-a", "192.0.2.1/24"),
         workload("here", ["10.48.0.1", "2001:db8:48::1"]),
         affinity("node-a", "10.48.0.0/26"),
-        affinity("node-a", "10.48.9.9/32"),
+        pool("singles", "10.50.0.0/24", blockSize=32),
+        affinity("node-a", "10.50.0.9/32"),
         affinity("node-b", "10.48.0.64/26"),
         pool("p", "10.48.0.0/16", natOutgoing=True),
         pool("q", "10.49.0.0/16", disableBGPExport=True),
@@ -160,7 +162,7 @@ def test_routes_are_local_workloads_and_the_rest_of_own_blocks() -> None:
         Route(quiet, RouteClass.BLACKHOLE, RouteKind.BLACKHOLE),
         Route(ip_network("2001:db8:48::1/128"), RouteClass.WORKLOAD, interface="cali-here"),
     ) == state.routes
-    assert (block, ip_network("10.48.9.9/32")) == state.originated
+    assert (block, ip_network("10.50.0.9/32")) == state.originated
     assert frozenset({ip_network("10.48.0.0/16")}) == state.nat_pools
     assert frozenset({ip_network("10.48.0.0/16"), ip_network("10.49.0.0/16")}) == state.all_pools
 
@@ -242,3 +244,28 @@ def test_hosts_and_their_ports_are_members_too() -> None:
     assert {frozenset({ip_network("192.0.2.2/32")}), frozenset({IpPort(ip_address("192.0.2.2"), 6, 22)})} == set(
         state.sets.values()
     )
+
+
+@pytest.mark.parametrize("interface", ["eth0", "lo", "tap1", "..", "xcali1"])
+def test_a_workload_has_a_workload_interface_only(interface: str) -> None:
+    """An endpoint on the machine's own interface is told and nothing of it is in force."""
+    state = _state(workload("web", "10.48.0.1", interfaceName=interface))
+    assert (state.endpoints, state.routes) == ({}, ())
+    (problem,) = state.problems
+    assert interface in problem.what
+    assert "web" in problem.where
+
+
+@pytest.mark.parametrize(
+    "cidr", ["0.0.0.0/0", "10.0.0.0/8", "10.48.0.0/19", "10.48.0.64/27", "10.48.0.7/32", "192.0.2.0/26", "224.0.0.0/26"]
+)
+def test_a_block_that_cannot_be_one_is_neither_blackholed_nor_announced(cidr: str) -> None:
+    """Larger than blocks are, not of its pool's size, or over the network between the nodes: told and left."""
+    state = _state(
+        pool("pods", "10.48.0.0/16"), node("node-a", "192.0.2.1/24"), affinity("node-a", cidr), block(cidr, "node-a"),
+        affinity("node-a", "10.48.1.0/26"), block("10.48.1.0/26", "node-a"),
+    )  # fmt: skip
+    assert [str(route.prefix) for route in state.routes] == ["10.48.1.0/26"]
+    assert [str(prefix) for prefix in state.originated] == ["10.48.1.0/26"]
+    (problem,) = state.problems
+    assert cidr in problem.what
