@@ -52,8 +52,8 @@ def _mutated(old: NodeState, random: Random) -> NodeState:
     other = random_state(random)
     choice = random.randrange(4)
     if choice == 0:
-        name = random.choice(list(old.sets))
-        return replace(old, sets={**old.sets, name: other.sets[name]})
+        changed = random.choice(list(old.sets))
+        return replace(old, sets={**old.sets, changed: other.sets[changed]})
     if choice == 1:
         name = random.choice(list(old.policies))
         return replace(old, policies={**old.policies, name: other.policies.get(name, PolicyRules())})
