@@ -24,7 +24,7 @@ def milliseconds(seconds: float) -> str:
 
 def percent(share: float) -> str:
     """A share of one."""
-    return f"{share * 100:.2f} %"
+    return f"{share * 100:.3f} %"
 
 
 def spread(values: Sequence[float]) -> str:

@@ -25,9 +25,13 @@ def _stat(pid: int | str) -> list[str]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time that a living process has used, without its children; 0 where it is gone."""
-    fields = _stat(pid)
-    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
+    """Time that the threads of a living process have run, to the microsecond (ticks would hide an idle one)."""
+    try:
+        return (
+            sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+        )
+    except FileNotFoundError:
+        return sum(map(int, _stat(pid)[11:13])) / _TICKS
 
 
 def tree(root: int) -> list[int]:

@@ -50,7 +50,7 @@ def _together(
                 (os.POSIX_SPAWN_OPEN, 0, str(stdin), os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, output.name, os.O_WRONLY | os.O_APPEND, 0),
             ]
-            pid = os.posix_spawnp(command[0], command, environment, file_actions=actions)
+            pid = os.posix_spawnp(command[0], list(command), environment, file_actions=actions)
             watch = os.pidfd_open(pid)
             poll.register(watch, select.POLLIN)
             began[watch] = (pid, at)
@@ -85,10 +85,15 @@ class _Pods:
             self._stdins.append(stdin)
             self._environments.append(
                 {
-                    "PATH": _PATH, "CNI_CONTAINERID": name, "CNI_NETNS": f"/run/netns/{name}", "CNI_IFNAME": "eth0",
-                    "CNI_PATH": "/opt/cni/bin", "CNI_ARGS": "", "MUSLIN_CNI_SOCKET": str(cni_socket(node)),
-                }  # fmt: skip
-            )  # fmt: skip
+                    "PATH": _PATH,
+                    "CNI_CONTAINERID": name,
+                    "CNI_NETNS": f"/run/netns/{name}",
+                    "CNI_IFNAME": "eth0",
+                    "CNI_PATH": "/opt/cni/bin",
+                    "CNI_ARGS": "",
+                    "MUSLIN_CNI_SOCKET": str(cni_socket(node)),
+                }
+            )
 
     def add(self) -> list[float]:
         """Attach all at once."""
