@@ -39,9 +39,7 @@ class Writer:
         pool = {"cidr": "10.48.0.0/25", "blockSize": 29, "natOutgoing": True, "ipipMode": "Never"}
         self.files: dict[str, str] = {
             "pool.yaml": _text("IPPool", "pods", pool),
-            "bgp.yaml": _text(
-                "BGPConfiguration", "default", {"asNumber": 64512, "nodeToNodeMeshEnabled": True}
-            ),
+            "bgp.yaml": _text("BGPConfiguration", "default", {"asNumber": 64512, "nodeToNodeMeshEnabled": True}),
         }
 
     def good(self) -> dict[str, str]:

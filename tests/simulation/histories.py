@@ -16,16 +16,16 @@ from runtime.dataplane.ir import Ruleset
 from tests.simulation.cluster import NAMESPACES, Cluster, Weather
 from tests.simulation.commits import APPS, Writer
 from tests.simulation.node import Node, PodName
-from tests.simulation.processes import Process, simulate
+from tests.simulation.processes import Process, ProcessLoop, simulate
 from tests.simulation.watchman import Watchman
 
-__all__ = ["Ended", "live"]
+__all__ = ["Ended", "ended", "live"]
 
 _CALM_S = 150.0
 """Longer than any retry, hold time and wait for routes together."""
 _MOST_PODS = 9
 _DEEDS = ("push", "bad", "pod", "no pod", "drift", "connect", "give up")
-_WEIGHTS = (4, 2, 6, 2, 3, 5, 2)
+_WEIGHTS = (5, 2, 6, 2, 3, 5, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ class _People:
             case "drift":
                 await self._meddle()
             case "connect":
-                self._watchman.open_flow()
+                for _ in range(4):
+                    self._watchman.open_flow()
             case "give up":
                 await self._give_up_a_block()
 
@@ -112,9 +113,7 @@ class _People:
         """Somebody changes, deletes or spoils an object by hand."""
         cluster, random = self._cluster, self._random
         kinds = ("GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet")
-        keys = [
-            entry.key for kind in kinds for entry in cluster.store.history.list(kind).entries
-        ]
+        keys = [entry.key for kind in kinds for entry in cluster.store.history.list(kind).entries]
         which, how = random.random(), random.randrange(3)
         if not keys:
             return
@@ -144,7 +143,7 @@ class _Trouble:
         random, cluster = self._random, self._cluster
         node = random.choice(cluster.nodes)
         kinds = (
-            ("agent", 5), ("speaker", 3), ("reconciler", 4), ("weather", 4), ("cut", 2), ("break", 2), ("compact", 2),
+            ("agent", 5), ("speaker", 3), ("both", 3), ("reconciler", 4), ("weather", 4), ("cut", 2), ("break", 2), ("compact", 2),
             ("refuse", 3), ("source", 1), ("kernel", 2), ("route", 2), ("away", 2),
         )  # fmt: skip
         kind = random.choices([name for name, _ in kinds], [weight for _, weight in kinds])[0]
@@ -152,6 +151,10 @@ class _Trouble:
         match kind:
             case "agent":
                 self._kill(node.agent_process, node, random.uniform(0.1, 20.0))
+            case "both":
+                away_s = random.uniform(0.1, 20.0)
+                self._kill(node.agent_process, node, away_s)
+                self._kill(node.speaker_process, node, away_s)
             case "speaker":
                 self._kill(node.speaker_process, node, random.uniform(0.1, 20.0))
             case "reconciler":
@@ -283,10 +286,15 @@ async def _life(seed: int, processes: list[Process], deeds: int, *, trouble: boo
         await asyncio.sleep(_CALM_S)
         watchman.calm(commit)
     watching.cancel()
-    loop_faults = getattr(asyncio.get_running_loop(), "faults", [])
-    if loop_faults:
-        cluster.broken(f"unhandled: {loop_faults[0]}")
     cluster.tell(f"{watchman.looked} flows looked at")
+    return ended(cluster)
+
+
+def ended(cluster: Cluster) -> Ended:
+    """How it ended."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, ProcessLoop) and loop.faults:
+        cluster.broken(f"unhandled: {loop.faults[0]}")
     return Ended(tuple(cluster.trace), None if cluster.failure is None else str(cluster.failure), _state(cluster))
 
 
@@ -309,5 +317,3 @@ def _state(cluster: Cluster) -> tuple[str, ...]:
 def live(seed: int, *, deeds: int = 14, trouble: bool = True) -> Ended:
     """One life of a cluster."""
     return simulate(lambda processes: _life(seed, processes, deeds, trouble=trouble))
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -115,7 +116,9 @@ def simulate(main: Callable[[list[Process]], Coroutine[Any, Any, _T]]) -> _T:
         return loop.run_until_complete(main(processes))
     finally:
         loop.ended = True
-        _bury(loop, processes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the dead had made and not begun
+            _bury(loop, processes)
         asyncio.set_event_loop(None)
         loop.close()
 

@@ -107,7 +107,9 @@ class Watchman:
     def tick(self) -> None:
         """One look at everything that must always hold; where nothing happened since the last, at little of it."""
         self._cluster.oracle.follow()
-        writes = [node.machine.kernel.nftables.writes + node.machine.kernel.routes.writes for node in self._cluster.nodes]
+        writes = [
+            node.machine.kernel.nftables.writes + node.machine.kernel.routes.writes for node in self._cluster.nodes
+        ]
         seen = (self._cluster.oracle.last, tuple(writes), len(self._cluster.attached))
         if seen == self._seen:
             return
@@ -222,7 +224,9 @@ class Watchman:
         cluster = self._cluster
         self.tick()
         if not cluster.settled:
-            cluster.broken(f"pods are not as wanted: {sorted(cluster.wanted)} {sorted(cluster.attached)} {cluster.going}")
+            cluster.broken(
+                f"pods are not as wanted: {sorted(cluster.wanted)} {sorted(cluster.attached)} {cluster.going}"
+            )
         for node in cluster.nodes:
             self._look_at_node(node)
         self._look_at_addresses()

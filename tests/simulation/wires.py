@@ -61,9 +61,9 @@ class _End:
             return
         if data is None:
             self.open = False
-            self.process.run(self.receiver.lost)
+            self.process.run(self.process.step, self.receiver.lost, ())
         else:
-            self.process.run(self.receiver.received, data)
+            self.process.run(self.process.step, self.receiver.received, (data,))
 
     def take(self, receiver: Receiver) -> None:
         """From now on somebody hears."""

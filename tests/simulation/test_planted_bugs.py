@@ -1,0 +1,19 @@
+"""The simulation bites: each planted bug is found by one of the fixed seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.histories import live
+from tests.simulation.planted import PLANTED
+
+_SEEDS = 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the bug in the product some life within the fixed seeds breaks an invariant."""
+    PLANTED[name](monkeypatch)
+
+    assert any(live(seed).failure is not None for seed in range(_SEEDS)), name

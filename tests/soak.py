@@ -1,0 +1,99 @@
+"""Live through as many seeds as there is time for: `python -m tests.soak --seeds N --minutes M`.
+
+At the first failure it prints the end of the trace and how to see it again, and ends with 1; put the seed into
+tests/simulation/seeds.txt, where it stays a case of the tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from tests.simulation.assassin import ROLES, Deed, steps_of, tell
+from tests.simulation.histories import live
+
+__all__ = ["main"]
+
+_LAST_LINES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    seed: int
+    digest: str
+    failure: str | None
+    last: tuple[str, ...]
+
+
+def _one(seed: int, deeds: int) -> _Result:
+    """A life, and for every third seed the short story with a murder as well."""
+    try:
+        ended = live(seed, deeds=deeds)
+        if ended.failure is None and seed % 3 == 0:
+            ended = tell(_deed(seed))
+    except Exception as error:
+        return _Result(seed, "-", f"{type(error).__name__}: {error}", ())
+    return _Result(seed, ended.digest, ended.failure, ended.trace[-_LAST_LINES:])
+
+
+def _deed(seed: int) -> Deed:
+    random = Random(seed)
+    role = random.choice(ROLES)
+    if role.endswith("agent") and random.random() < 0.5:
+        return Deed(role, random.randint(1, 40), call=True)
+    return Deed(role, random.randint(1, steps_of()[role]))
+
+
+def _job(pair: tuple[int, int]) -> _Result:
+    return _one(*pair)
+
+
+def _results(seeds: range, deeds: int, jobs: int) -> Iterator[_Result]:
+    work = [(seed, deeds) for seed in seeds]
+    if jobs == 1:
+        yield from map(_job, work)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(_job, work)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run. Gives the exit status: 0 nothing found, 1 a seed failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Simulate clusters, seed after seed.")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many at most (1000)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="stop after so many minutes (5)")
+    parser.add_argument("--first", type=int, help="the first seed (by chance)")
+    parser.add_argument("--seed", type=int, help="only this one, with its whole trace")
+    parser.add_argument("--deeds", type=int, default=14, help="deeds of people in each half of a life (14)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at once (2)")
+    options = parser.parse_args(argv)
+    if options.seed is not None:
+        ended = live(options.seed, deeds=options.deeds)
+        if ended.failure is None and options.seed % 3 == 0:
+            ended = tell(_deed(options.seed))
+        print("\n".join(ended.trace))
+        print(f"seed {options.seed}: trace {ended.digest}: {ended.failure or 'held'}")
+        return 0 if ended.failure is None else 1
+    first = Random().randrange(1_000, 1_000_000_000) if options.first is None else options.first
+    began, lived = time.monotonic(), 0
+    for result in _results(range(first, first + options.seeds), options.deeds, options.jobs):
+        lived += 1
+        if result.failure is not None:
+            print("\n".join(result.last))
+            print(f"seed {result.seed} failed: {result.failure}")
+            print(f"repeat: python -m tests.soak --seed {result.seed} --deeds {options.deeds}")
+            return 1
+        if time.monotonic() - began > options.minutes * 60:
+            break
+    seconds = time.monotonic() - began
+    print(f"{lived} seeds from {first} held, {seconds:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
