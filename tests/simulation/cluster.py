@@ -1,4 +1,4 @@
-"""The whole cluster in one process: store, repository, reconciler, three nodes, pods. Asked what happens to a packet."""
+"""The whole cluster in one process: store, repository, reconciler, nodes, pods. Asked what happens to a packet."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class Cluster:
     def _faults(self, name: str, call: Call) -> Fault:
         weather, random = self.weather, self._fault_random
         quick = random.uniform(0.0001, 0.003)
-        if name.split()[0] in weather.away:
+        if name.split(maxsplit=1)[0] in weather.away:
             return Fault(delay_s=quick, refused=True)
         dice = random.random()
         if call.operation is Operation.DELIVER:
@@ -245,7 +245,7 @@ class Cluster:
         self.going.discard(pod)
 
     async def _delete(self, node: Node, pod: PodName, container: str) -> None:
-        while await node.cni("DEL", pod, container) is None:
+        while await node.cni("DEL", pod, container) is None:  # noqa: ASYNC110 - a runtime tries again
             await asyncio.sleep(self.random.uniform(0.2, 2.0))
 
     # -- packets

@@ -143,8 +143,8 @@ class _Trouble:
         random, cluster = self._random, self._cluster
         node = random.choice(cluster.nodes)
         kinds = (
-            ("agent", 5), ("speaker", 3), ("both", 3), ("reconciler", 4), ("weather", 4), ("cut", 2), ("break", 2), ("compact", 2),
-            ("refuse", 3), ("source", 1), ("kernel", 2), ("route", 2), ("away", 2),
+            ("agent", 5), ("speaker", 3), ("both", 3), ("reconciler", 4), ("weather", 4), ("cut", 2), ("break", 2),
+            ("compact", 2), ("refuse", 3), ("source", 1), ("kernel", 2), ("route", 2), ("away", 2),
         )  # fmt: skip
         kind = random.choices([name for name, _ in kinds], [weight for _, weight in kinds])[0]
         cluster.tell(f"trouble: {kind} {node.name}")

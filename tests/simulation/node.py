@@ -158,7 +158,10 @@ class Node:
         def log(event: str, **fields: Any) -> None:
             around.tell(f"{process.name}: {event} {fields.get('what', '')} {fields.get('object', '')}")
 
-        calls = SystemCalls(self.machine, process, lambda: agent.convergence.look_again())
+        def look_again() -> None:
+            agent.convergence.look_again()
+
+        calls = SystemCalls(self.machine, process, look_again)
         datastore = around.client(process.name)
         agent = Agent(
             NodeIdentity(self.name, self._interface, {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -104,10 +105,8 @@ class Oracle:
             return False
         self._decoded.pop(key, None)
         if value is not None:
-            try:
+            with suppress(BadInput):  # an object that cannot be read counts as missing
                 self._decoded[key] = resources.load(value)
-            except BadInput:
-                pass  # an object that cannot be read counts as missing
         return True
 
     def _judge(self, change: Change) -> None:

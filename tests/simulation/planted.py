@@ -15,6 +15,7 @@ from muslin.ipam.blocks import Attribute, Block
 from muslin.net import Address
 from reconciler import controller, ledger
 from reconciler.manifests import Reading
+from reconciler.plan import Cause
 from runtime import convergence, speaker_side
 from runtime.bgp import core, view
 from runtime.calc import compute as calculation
@@ -22,6 +23,7 @@ from runtime.calc.state import Action, NodeState
 from runtime.cni import attach
 from runtime.dataplane.ir import Ruleset, VerdictKind
 from runtime.dataplane.routes import DesiredRoutes
+from runtime.dataplane.ruleset import compile_ruleset
 from tests.support.memory_git import MemorySource
 
 __all__ = ["PLANTED"]
@@ -108,9 +110,9 @@ def _no_rollback(patch: pytest.MonkeyPatch) -> None:
 
 
 def _open_to_unknown_links(patch: pytest.MonkeyPatch) -> None:
-    former = convergence.compile_ruleset
+    former = compile_ruleset
 
-    def compile_ruleset(state: NodeState) -> Ruleset:
+    def opened_ruleset(state: NodeState) -> Ruleset:
         made = former(state)
         opened = {
             name: replace(
@@ -125,7 +127,7 @@ def _open_to_unknown_links(patch: pytest.MonkeyPatch) -> None:
         }
         return replace(made, chains=opened)
 
-    patch.setattr(convergence, "compile_ruleset", compile_ruleset)
+    patch.setattr(convergence, "compile_ruleset", opened_ruleset)
 
 
 def _deny_is_allow(patch: pytest.MonkeyPatch) -> None:
@@ -178,7 +180,7 @@ def _never_delete_routes(patch: pytest.MonkeyPatch) -> None:
     def of(state: NodeState, learnt: Any = (), *, keep_learnt: bool = False) -> DesiredRoutes:
         return former(state, learnt, keep_learnt=True)
 
-    patch.setattr(convergence.DesiredRoutes, "of", of)
+    patch.setattr(DesiredRoutes, "of", of)
 
 
 def _reconciler_ignores_drift(patch: pytest.MonkeyPatch) -> None:
@@ -186,7 +188,7 @@ def _reconciler_ignores_drift(patch: pytest.MonkeyPatch) -> None:
 
     async def plan(self: controller.Controller, reading: Reading, of: ledger.Ledger) -> Any:
         made = await former(self, reading, of)
-        return replace(made, steps=tuple(step for step in made.steps if step.cause is not controller.Cause.DRIFT))
+        return replace(made, steps=tuple(step for step in made.steps if step.cause is not Cause.DRIFT))
 
     patch.setattr(controller.Controller, "_plan", plan)
 

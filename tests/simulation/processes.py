@@ -83,7 +83,7 @@ class ProcessLoop(VirtualLoop):
         self.faults: list[str] = []
         self.set_exception_handler(self._fault)
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """As any loop's, on behalf of the process whose context it is."""
@@ -92,7 +92,7 @@ class ProcessLoop(VirtualLoop):
             return super().call_soon(callback, *args, context=context)
         return super().call_soon(owner.step, callback, args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """As any loop's, on behalf of the process whose context it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from ipaddress import ip_address
 from random import Random
+from typing import Any
 
 from muslin.net import Address, Prefix
 from muslin.semantics.verdict import Flow
@@ -317,7 +318,9 @@ class Watchman:
     def _look_at_declared(self, commit: str | None) -> None:
         """The reconciler says that a good commit is applied, and its objects are there."""
         cluster = self._cluster
-        status = next((value["status"] for key, value in cluster.oracle.values.items() if key.kind == STATUS), {})
+        status: dict[str, Any] = next(
+            (value["status"] for key, value in cluster.oracle.values.items() if key.kind == STATUS), {}
+        )
         applied = status.get("applied")
         if applied is None or (commit is not None and applied != commit):
             cluster.broken(f"the status says {applied} is applied, not {commit}: {status}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 from typing import Any, cast
 
@@ -196,9 +195,12 @@ class Port:
         place = (self.address, port)
         if place in self.internet.listeners:
             raise OSError(98, "Address already in use")
-        listener = _Listener(self.process, accept, partial(self.internet.listeners.pop, place, None))
+        listener = _Listener(self.process, accept, lambda: self._forget(place))
         self.internet.listeners[place] = listener
         return listener
+
+    def _forget(self, place: tuple[Address, int]) -> None:
+        self.internet.listeners.pop(place, None)
 
     async def connect(self, peer: PeerSettings, receive: Callable[[Stream], Receiver | None]) -> None:
         """See `Network.connect`."""
@@ -211,6 +213,7 @@ class _PipeWriter:
     def __init__(self, mine: asyncio.StreamReader, theirs: asyncio.StreamReader, random: Random) -> None:
         self._mine, self._theirs, self._random = mine, theirs, random
         self._open, self._last = True, 0.0
+        self.peer: _PipeWriter | None = None
         self.transport = self
 
     def write(self, data: bytes) -> None:
@@ -230,10 +233,10 @@ class _PipeWriter:
         return 0
 
     def _feed(self, data: bytes) -> None:
-        if data and not self._theirs.at_eof():
-            self._theirs.feed_data(data)
-        elif not data:
+        if not data:
             self._theirs.feed_eof()
+        elif self.peer is not None and self.peer._open:
+            self._theirs.feed_data(data)
 
     def _after(self, call: Callable[..., None], data: bytes) -> None:
         now = asyncio.get_running_loop().time()
@@ -248,6 +251,7 @@ def pipe(random: Random, one: Process, other: Process) -> tuple[_Pair, _Pair]:
     """A unix socket between two processes: the pair of each."""
     readers = [asyncio.StreamReader(limit=LINE_LIMIT) for _ in range(2)]
     writers = [_PipeWriter(readers[0], readers[1], random), _PipeWriter(readers[1], readers[0], random)]
+    writers[0].peer, writers[1].peer = writers[1], writers[0]
     for process, writer in zip((one, other), writers, strict=True):
         process.on_death.append(writer.close)
     return (
