@@ -15,10 +15,12 @@ from random import Random
 from typing import Protocol
 
 from muslin.datastore.mirror import Mirror
-from muslin.datastore.protocol import Datastore
+from muslin.datastore.protocol import Datastore, Revision
 from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.net import Address, Prefix
 from muslin.resources.keys import Key
+from muslin.resources.node import Node
+from muslin.semantics.routes import node_interface_address
 from muslin.semantics.snapshot import Snapshot
 from reconciler.loop import Backoff, Loop
 from runtime.calc.state import Route, RouteClass
@@ -38,6 +40,10 @@ MIRRORED = (
 
 _REPORT_AFTER_S = 0.05
 """What changes in this time goes into one report: each is a write that every process of the cluster is woken by."""
+
+_REGISTER_AGAIN_S = 1.0
+_TELL_AGAIN_S = 60.0
+"""A failure that lasts is told once in this time."""
 
 POLICY_KINDS = ("Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile")
 _SETTLE_S, _SETTLE_AT_MOST_S = 0.02, 0.25
@@ -93,6 +99,7 @@ class Agent:
             random=random,
             on_applied=self._on_applied,
             on_failure=self._on_failure,
+            here=identity.address,
         )
         self._reporting = Loop(
             self._report,
@@ -101,7 +108,17 @@ class Agent:
             retryable=(Unavailable, MuslinError),
             on_failure=self._on_failure,
         )
+        self._registering = Loop(
+            self._stay_registered,
+            random=random,
+            backoff=Backoff(first_s=0.1, limit_s=5.0),
+            retryable=(MuslinError,),
+            on_failure=self._on_failure,
+        )
+        self._registered: Revision | None = None
+        self._told: dict[Problem, float] = {}
         self._problems: dict[Key, tuple[Problem, ...]] = {}
+        self._left_out: frozenset[Problem] = frozenset()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -122,6 +139,7 @@ class Agent:
                 group.create_task(self._follow())
                 group.create_task(self.convergence.run())
                 group.create_task(self._reporting.run())
+                group.create_task(self._registering.run())
                 for service in services:
                     group.create_task(_await(service))
         finally:
@@ -133,7 +151,7 @@ class Agent:
         backoff = Backoff(first_s=0.1, limit_s=5.0)
         while True:
             try:
-                await register(self._parts.datastore, self._identity)
+                self._registered = (await register(self._parts.datastore, self._identity)).revision
             except Unavailable as error:
                 failures += 1
                 delay = backoff.delay(failures, self._random)
@@ -151,6 +169,27 @@ class Agent:
             taken = policy
             self._tell_problems()
             self.convergence.take(self.mirror.snapshot)
+            if self._strayed():
+                self._registering.wake()
+
+    def _strayed(self) -> bool:
+        """Whether our Node is gone, or no longer says our address: others would lose their way to our pods."""
+        identity = self._identity
+        node = self.snapshot.get(Node, identity.name)
+        return node is None or node_interface_address(node, identity.address.version) != identity.address
+
+    async def _stay_registered(self) -> None:
+        """Put our Node right where somebody wrote it; not faster than people, in case another agent has our name."""
+        if self._registered is None or not self._strayed():
+            return
+        entry = await register(self._parts.datastore, self._identity)
+        if entry.revision != self._registered:
+            self._registered = entry.revision
+            self._log(
+                "put right", what="our Node did not say our address", where=str(entry.key), fix="see who wrote it"
+            )
+            await asyncio.sleep(_REGISTER_AGAIN_S)
+            self._registering.wake()
 
     async def _settled(self, policy: int) -> int:
         """Wait until policy has not changed for a moment; gives its version then."""
@@ -174,13 +213,21 @@ class Agent:
                     )
         self._problems = problems
 
-    def _on_applied(self, applied: Applied) -> None:  # noqa: ARG002
+    def _on_applied(self, applied: Applied) -> None:
+        for problem in applied.problems:
+            if problem not in self._left_out:
+                self._log("left out", what=problem.what, where=problem.where, fix=problem.fix)
+        self._left_out = frozenset(applied.problems)
         self._reporting.wake()
 
     def _on_failure(self, error: BaseException, retry_s: float | None) -> None:
         if isinstance(error, MuslinError):
+            now = asyncio.get_running_loop().time()
+            self._told = {problem: at for problem, at in self._told.items() if now - at < _TELL_AGAIN_S}
             for problem in error.problems:
-                self._log("failed", what=problem.what, where=problem.where, fix=problem.fix, retry_s=retry_s)
+                if problem not in self._told:
+                    self._told[problem] = now
+                    self._log("failed", what=problem.what, where=problem.where, fix=problem.fix, retry_s=retry_s)
         else:
             self._log("failed", what=repr(error), retry_s=retry_s)
 

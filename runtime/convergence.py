@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
-from muslin.errors import Failed, MuslinError, Unavailable
-from muslin.net import Address, Prefix
+from muslin.errors import Failed, MuslinError, Problem, Unavailable
+from muslin.net import Address, InterfaceAddress, Prefix
+from muslin.semantics.reserved import Reserved, reserved
 from muslin.semantics.snapshot import Snapshot
 from reconciler.loop import Backoff, Loop
 from runtime.calc.compute import compute
@@ -63,10 +64,11 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the kernel has: the state, and the learnt routes that went with it."""
+    """What the kernel has: the state, the learnt routes that went with it, and what was left out of both."""
 
     state: NodeState
     learnt: Mapping[Prefix, Address]
+    problems: tuple[Problem, ...] = ()
 
 
 class Convergence:
@@ -79,6 +81,7 @@ class Convergence:
         random: where jitter comes from.
         on_applied: is told what the kernel has after each step that went through.
         on_failure: is told what went wrong, and in how many seconds it is tried again (None: at the next change).
+        here: the node's address as it knows it itself; no object can make it another.
     """
 
     def __init__(
@@ -90,13 +93,15 @@ class Convergence:
         random: Random,
         on_applied: Callable[[Applied], None],
         on_failure: Callable[[BaseException, float | None], None],
+        here: InterfaceAddress | None = None,
     ) -> None:
-        self._node = node
+        self._node, self._here = node, here
         self._kernel = kernel
         self._speaker = speaker
         self._on_applied = on_applied
         self._snapshot: Snapshot | None = None
         self._computed: tuple[Snapshot, NodeState, Ruleset] | None = None
+        self._guard = _Guard()
         self._in_force: NodeState | None = None  # unknown at the start: a predecessor may have died before its cut
         self._suspects = Suspects()
         self._applied: Applied | None = None
@@ -106,7 +111,7 @@ class Convergence:
             random=random,
             resync_s=_RESYNC_S,
             backoff=Backoff(first_s=0.05, limit_s=10.0),
-            retryable=(Unavailable, MuslinError),
+            retryable=(Unavailable, MuslinError, OSError),
             on_failure=on_failure,
         )
 
@@ -152,9 +157,9 @@ class Convergence:
         self._suspects |= suspects(self._in_force, state)
         self._kernel.ruleset.converge(ruleset)
         self._in_force = state
-        learnt, sweep = dict(self._speaker.routes), self._speaker.in_sync
+        learnt, sweep = self._guard.passing(self._speaker.routes), self._speaker.in_sync
         outcome = self._kernel.routes.converge(DesiredRoutes.of(state, _learnt_routes(learnt), keep_learnt=not sweep))
-        self._applied = Applied(state, learnt)
+        self._applied = Applied(state, learnt, (*state.problems, *self._guard.problems))
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
         if self._suspects:
@@ -180,7 +185,13 @@ class Convergence:
     def _compute(self, snapshot: Snapshot) -> tuple[NodeState, Ruleset]:
         """State and ruleset of a snapshot; computed once for each; most are as the one before."""
         if self._computed is None or self._computed[0] is not snapshot:
-            state = compute(snapshot, self._node)
+            try:
+                state = compute(snapshot, self._node, self._here)
+            except MuslinError:
+                raise
+            except Exception as error:  # whatever it is, the node goes on as it is, and says so
+                raise Failed(_incomputable(snapshot, error)) from error
+            self._guard.set(reserved(snapshot, self._node, self._here))
             before = self._computed
             if before is not None and replace(state, revision=before[1].revision) == before[1]:
                 state, ruleset = replace(before[1], revision=state.revision), before[2]
@@ -188,6 +199,40 @@ class Convergence:
                 ruleset = compile_ruleset(state)
             self._computed = (snapshot, state, ruleset)
         return self._computed[1], self._computed[2]
+
+
+class _Guard:
+    """Keeps learnt routes out that would lead a node's or the network's own traffic away, whoever said them."""
+
+    def __init__(self) -> None:
+        self._reserved = Reserved()
+        self._judged: dict[Prefix, str | None] = {}
+        self.problems: tuple[Problem, ...] = ()
+
+    def set(self, taken: Reserved) -> None:
+        """From now on, judge by this."""
+        if taken != self._reserved:
+            self._reserved, self._judged = taken, {}
+
+    def passing(self, routes: Mapping[Prefix, Address]) -> dict[Prefix, Address]:
+        """The routes that may go into the kernel; `problems` are the others."""
+        self._judged = {
+            prefix: self._judged[prefix] if prefix in self._judged else self._reserved.why(prefix) for prefix in routes
+        }
+        self.problems = tuple(
+            Problem(f"the route to {prefix} {reason}", f"BGP, next hop {routes[prefix]}", "correct the peer's export")
+            for prefix, reason in self._judged.items()
+            if reason is not None
+        )
+        return {prefix: next_hop for prefix, next_hop in routes.items() if self._judged[prefix] is None}
+
+
+def _incomputable(snapshot: Snapshot, error: Exception) -> Problem:
+    return Problem(
+        f"a fault of this program: a node's state can't be computed: {type(error).__name__}: {error}",
+        f"datastore, revision {snapshot.revision}",
+        "take the last change back, and report it with that object; until then what is in force stays",
+    )
 
 
 def _learnt_routes(learnt: Mapping[Prefix, Address]) -> tuple[Route, ...]:

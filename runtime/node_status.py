@@ -84,10 +84,18 @@ def _route(route: ReportedRoute) -> dict[str, Any]:
     return value
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """What should be an object, read leniently: somebody may have written anything there, and we write it anew."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _annotations(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _mapping(_mapping(value.get("metadata")).get("annotations"))
+
+
 def _without_time(value: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    status = {key: part for key, part in (value.get("status") or {}).items() if key != "lastUpdated"}
-    annotations = (value.get("metadata") or {}).get("annotations") or {}
-    return status, annotations.get(APPLIED_REVISION), value.get("spec")
+    status = {key: part for key, part in _mapping(value.get("status")).items() if key != "lastUpdated"}
+    return status, _annotations(value).get(APPLIED_REVISION), value.get("spec")
 
 
 async def report(datastore: Datastore, value: dict[str, Any]) -> None:
@@ -104,8 +112,9 @@ async def report(datastore: Datastore, value: dict[str, Any]) -> None:
             return
         if _without_time(current.value) == _without_time(value):
             return
-        annotations = {**(current.value["metadata"].get("annotations") or {}), **value["metadata"]["annotations"]}
-        wanted = {**value, "metadata": {**current.value["metadata"], "annotations": annotations}}
+        annotations = {**_annotations(current.value), **_annotations(value)}
+        kept = {**_mapping(current.value.get("metadata")), **value["metadata"]}
+        wanted = {**value, "metadata": {**kept, "annotations": annotations}}
         try:
             await datastore.update(key, wanted, current.revision)
         except (Conflict, NotFound):

@@ -13,6 +13,7 @@ from typing import Any
 
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, Json, NotFound
 from muslin.net import InterfaceAddress
+from muslin.resources.base import API_VERSION
 from muslin.resources.keys import Key
 
 __all__ = ["NodeIdentity", "node_object", "register"]
@@ -31,23 +32,31 @@ class NodeIdentity:
 
 
 def node_object(identity: NodeIdentity, current: Json | None) -> dict[str, Any]:
-    """The Node as it should stand in the datastore, given what stands there now. Pure."""
-    value: dict[str, Any] = (
-        {"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": identity.name}, "spec": {}}
-        if current is None
-        else copy.deepcopy(dict(current))
-    )
-    metadata = value.setdefault("metadata", {})
-    labels = {"kubernetes.io/hostname": identity.name, **(metadata.get("labels") or {}), **identity.labels}
-    metadata["labels"] = labels
-    spec = value.setdefault("spec", {})
+    """The Node as it should stand in the datastore, given what stands there now, which may be anything. Pure."""
+    fresh = {"apiVersion": API_VERSION, "kind": "Node", "metadata": {"name": identity.name}}
+    ours = current is not None and (current.get("apiVersion"), current.get("kind")) == (API_VERSION, "Node")
+    value: dict[str, Any] = copy.deepcopy(dict(current)) if current is not None and ours else fresh
+    metadata, spec = _object(value.get("metadata")), _object(value.get("spec"))
+    metadata["name"] = identity.name
+    metadata["labels"] = {
+        "kubernetes.io/hostname": identity.name, **_object(metadata.get("labels")), **identity.labels
+    }  # fmt: skip
     family = "ipv4Address" if identity.address.version == 4 else "ipv6Address"
-    spec["bgp"] = {**(spec.get("bgp") or {}), family: str(identity.address)}
+    spec["bgp"] = {**_object(spec.get("bgp")), family: str(identity.address)}
+    others = spec.get("addresses")
     spec["addresses"] = [
         {"address": str(identity.address), "type": "CalicoNodeIP"},
-        *(other for other in spec.get("addresses") or () if other.get("type") != "CalicoNodeIP"),
+        *(other for other in (others if isinstance(others, list) else ()) if _is_other(other)),
     ]
-    return value
+    return {**value, "metadata": metadata, "spec": spec}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _is_other(address: Any) -> bool:
+    return isinstance(address, Mapping) and address.get("type") != "CalicoNodeIP"
 
 
 async def register(datastore: Datastore, identity: NodeIdentity) -> Entry:

@@ -9,13 +9,17 @@ from ipaddress import ip_address, ip_interface
 from random import Random
 from typing import Any
 
+import pytest
+
 from muslin.datastore.initialize import ensure_initialized
 from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Revision
 from muslin.net import Address, Prefix
-from muslin.resources import dump
+from muslin.resources import dump, load
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
+from muslin.resources.node import Node
+from muslin.semantics.routes import node_address
 from runtime.agent import Agent, Parts
 from runtime.calc.state import NodeState
 from runtime.convergence import Kernel
@@ -171,3 +175,69 @@ def test_an_object_that_cannot_be_read_is_told_once_and_stops_nobody() -> None:
     told = [fields for event, fields in world.log if event == "object ignored"]
     assert [fields["object"] for fields in told] == ["NetworkPolicy default/wrong"]
     assert "selector" in told[0]["fix"]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"spec": {"bgp": {"ipv4Address": "10.48.0.1/16", "asNumber": 64500}}},
+        {"spec": [], "metadata": {"name": "node-a"}},
+        {"spec": {"bgp": [], "addresses": [7, {"address": "198.51.100.1", "type": "ExternalIP"}]}},
+        {"apiVersion": 1},
+        None,
+    ],
+)
+def test_a_node_keeps_its_own_address_in_the_datastore(hostile: dict[str, Any] | None) -> None:
+    """Whoever writes the node's own object, or deletes it: it is put right, told once, and pods go on."""
+
+    async def body(world: _World) -> None:
+        key = Key("Node", "node-a")
+        current = await world.store.get(key)
+        if hostile is None:
+            await world.store.delete(key)
+        else:
+            await world.store.update(key, {**current.value, **hostile}, current.revision)
+        await asyncio.sleep(5)
+        node = load((await world.store.get(key)).value)
+        assert isinstance(node, Node)
+        assert node_address(node, 4) == ip_address("192.0.2.1")
+        assert world.passes(53)
+
+    assert [event for event, _ in _run(body).log if event == "put right"] == ["put right"]
+
+
+@pytest.mark.parametrize(
+    "hostile", [{"status": [1]}, {"status": {"bgp": 5}, "spec": 7}, {"metadata": {"annotations": [1]}}, {"kind": None}]
+)
+def test_a_status_that_somebody_spoilt_is_written_anew(hostile: dict[str, Any]) -> None:
+    """The agent goes on whatever stands where it reports, and the next report replaces it."""
+
+    async def body(world: _World) -> None:
+        key = Key("CalicoNodeStatus", "node-a")
+        current = await world.store.get(key)
+        value = {**current.value, **hostile, "kind": "CalicoNodeStatus"}
+        await world.store.update(key, value, current.revision)
+        revision = await world.put(_allow("dns", 53))
+        await asyncio.sleep(5)
+        assert await world.reported() == revision
+        assert isinstance((await world.store.get(key)).value["status"], dict)
+
+    _run(body)
+
+
+def test_what_may_not_be_in_force_is_told_once_and_changes_nothing() -> None:
+    """A workload with a node's address or a pod's gets nothing; the log says each once, with place and fix."""
+
+    async def body(world: _World) -> None:
+        before = world.kernel.routes.writes
+        await world.put(workload("evil", "192.0.2.1", interfaceName="cali3"))
+        await world.put(workload("twin", str(_CLIENT), interfaceName="cali2"))
+        await asyncio.sleep(200)
+        assert world.kernel.routes.writes == before
+        assert world.passes(53)
+
+    told = [fields for event, fields in _run(body).log if event == "left out"]
+    assert sorted(fields["where"].split("  ")[0] for fields in told) == [
+        "WorkloadEndpoint default/evil", "WorkloadEndpoint default/twin", "WorkloadEndpoint default/twin",
+    ]  # fmt: skip
+    assert all(fields["what"] and fields["fix"] for fields in told)

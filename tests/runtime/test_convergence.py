@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from random import Random
+
+import pytest
 
 from muslin.net import Address, Prefix
 from muslin.resources.cluster_information import ClusterInformation
@@ -14,6 +16,7 @@ from muslin.semantics.snapshot import Snapshot
 from runtime.calc.state import NodeState
 from runtime.convergence import Applied, Convergence, Kernel
 from tests.support.clusters import affinity, block, namespace_profile, policy, pool, workload
+from tests.support.clusters import node as cluster_node
 from tests.support.fake_kernel import FakeKernel
 from tests.support.fake_nftables import FilterPacket
 from tests.support.virtual_time import run_virtual
@@ -50,6 +53,7 @@ class _Node:
             random=Random(1),
             on_applied=self.applied.append,
             on_failure=lambda error, _: self.failures.append(error),
+            here=ip_interface("192.0.2.1/24"),
         )
 
 
@@ -260,3 +264,39 @@ def test_a_pod_waits_until_its_policy_is_in_the_kernel() -> None:
     node = _run(body)
 
     assert node.kernel.verdict(_packet())
+
+
+def test_no_learnt_route_leads_the_nodes_own_traffic_away() -> None:
+    """Whatever the speaker says: nothing that covers the default, the network between the nodes or a node's address."""
+    hostile = ["0.0.0.0/0", "192.0.0.0/8", "192.0.2.0/24", "192.0.2.0/25", "192.0.2.2/32", "127.0.0.0/8", "::/0"]
+
+    async def body(node: _Node) -> None:
+        node.speaker.routes = {_REMOTE: _PEER, **{ip_network(text): _PEER for text in hostile}}
+        node.loop.take(_cluster(pool("wide", "192.0.0.0/8"), cluster_node("node-b", "192.0.2.2/24")))
+        await _settled()
+
+    node = _run(body)
+    assert list(node.applied[-1].learnt) == [_REMOTE]
+    assert node.kernel.next_hop(_REMOTE[1]) is not None
+    for away in ("192.0.2.77", "192.0.2.2", "203.0.113.10", "192.88.99.1", "127.0.0.1"):
+        assert node.kernel.next_hop(ip_address(away)) is None
+    assert len(node.applied[-1].problems) == len(hostile)
+
+
+def test_a_fault_in_the_computation_leaves_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that meets an error of ours is told; the node goes on as it is, and heals with the next snapshot."""
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster())
+        await _settled()
+        with monkeypatch.context() as broken:
+            broken.setattr("runtime.convergence.compute", lambda *_: 1 // 0)
+            node.loop.take(_cluster(policy("any")))
+            await _settled()
+            assert node.kernel.verdict(_packet())
+            assert "ZeroDivisionError" in str(node.failures[-1])
+        node.loop.take(_cluster(policy("deny", types=["Ingress"])))
+        await _settled()
+        assert not node.kernel.verdict(_packet())
+
+    _run(body)
