@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from muslin.errors import BadInput
+from muslin.errors import BadInput, Problem
 from runtime.bgp.link import LINE_LIMIT, Desired, Routes, Sessions, decode, encode
 from runtime.bgp.settings import SpeakerSettings
 from runtime.bgp.view import SpeakerView, View
@@ -63,6 +63,9 @@ class SpeakerClient:
                 pass  # the speaker died; its successor is told everything
             except BadInput as error:
                 self.problem = error
+            except ValueError as error:  # a line without an end
+                fix = "run agent and speaker of the same version"
+                self.problem = BadInput(Problem(f"a message is too long: {error}", "the socket of the speaker", fix))
             finally:
                 self._writer.close()
                 self._writer = None

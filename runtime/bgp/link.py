@@ -21,6 +21,7 @@ __all__ = ["LINE_LIMIT", "Desired", "Message", "Routes", "Sessions", "decode", "
 
 LINE_LIMIT = 16 << 20
 """Longest line, octets."""
+_YEAR_9999 = 253402300800.0
 _PART = 2000
 """Routes in one line."""
 
@@ -280,6 +281,8 @@ def _decode_session(value: object) -> SessionReport:
         end_of_rib=fields.take("end_of_rib", bool),
     )
     fields.finish()
+    if not 0 <= session.since < _YEAR_9999:
+        raise ValueError("since is no time")
     return session
 
 

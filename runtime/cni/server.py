@@ -27,7 +27,11 @@ __all__ = ["Handler", "Limits", "PodNamespace", "Server"]
 _log = logging.getLogger(__name__)
 _NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
 _CLONE_NEWNET = 0x40000000
+_SIOCGSKNS = 0x894C  # linux/sockios.h
 _BACKLOG = 128
+_ACCEPT_AGAIN_S = 0.1
+_KERNEL_ANSWERS_S = 5
+"""For a request in the pod's namespace; somebody else who has the socket too may take the kernel's answer away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,11 @@ class Server:
             await self._places.acquire()
             try:
                 client, _ = await loop.sock_accept(listener)
+            except OSError as error:  # no descriptor or memory free, or the client is gone again: go on listening
+                self._places.release()
+                _log.warning("a CNI request could not be accepted: %s", error)
+                await asyncio.sleep(_ACCEPT_AGAIN_S)
+                continue
             except BaseException:
                 self._places.release()
                 raise
@@ -246,15 +255,32 @@ def _namespace_socket(fds: list[int]) -> socket.socket:
         is_namespace = fcntl.ioctl(fds[0], _NS_GET_NSTYPE) == _CLONE_NEWNET
     except OSError:
         is_namespace = False
+    if is_namespace and os.path.samestat(os.fstat(fds[0]), Path("/proc/self/ns/net").stat()):
+        what = "the network namespace is the node's own, and not a container's"
+        raise CniError(Code.BAD_ENVIRONMENT, Problem(what, "CNI_NETNS", "a pod of the host's network needs no plugin"))
     try:
         netlink = socket.socket(fileno=fds[1])
     except OSError:
         netlink = None
     if netlink is not None:
         fds.pop()
-        if is_namespace and (netlink.family, netlink.proto) == (socket.AF_NETLINK, socket.NETLINK_ROUTE):
+        kind = (netlink.family, netlink.proto)
+        if is_namespace and kind == (socket.AF_NETLINK, socket.NETLINK_ROUTE) and _is_in(netlink, fds[0]):
             netlink.setblocking(True)
+            netlink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _KERNEL_ANSWERS_S, 0))
             return netlink
         netlink.close()
     what = "the descriptors are not a network namespace and a routing socket of it"
     raise CniError(Code.BAD_INPUT, Problem(what, "SCM_RIGHTS", "use the shim"))
+
+
+def _is_in(netlink: socket.socket, namespace: int) -> bool:
+    """Whether a socket was made in this network namespace."""
+    try:
+        made_in = fcntl.ioctl(netlink, _SIOCGSKNS)
+    except OSError:
+        return False
+    try:
+        return os.path.samestat(os.fstat(made_in), os.fstat(namespace))
+    finally:
+        os.close(made_in)

@@ -57,6 +57,10 @@ def damaged() -> list[bytes]:
         {"initial_wait_s": "5"},
     ]  # fmt: skip
     texts = [json.dumps({**value, **change}).encode() for change in changes]
+    session = json.loads(encode(MESSAGES[3]))["sessions"][0]
+    for since in (-1, 1e15, float("nan")):
+        told = {"message": "sessions", "sessions": [{**session, "since": since}], "removed": [], "reset": True}
+        texts.append(json.dumps(told).encode())
     return [*texts, b"", b"[]", b"{", b"{}", b"\xff", b"[" * 100_000]
 
 

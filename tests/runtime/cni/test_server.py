@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -107,6 +109,45 @@ def test_wrong_descriptors_are_refused_and_closed(tmp_path: Path, count: int) ->
         with socket.socket(socket.AF_UNIX) as wrong:
             status, body = await _ask(path, _frame(payload()), [wrong.fileno()] * count)
         assert (status, "descriptors" in body["msg"]) == (1, True)
+
+    _with_server(tmp_path, test)
+
+
+def test_the_node_s_own_namespace_is_refused(tmp_path: Path) -> None:
+    """A container of the host's network is not wired: its routes would be the node's."""
+
+    async def test(path: Path) -> None:
+        own = os.open("/proc/self/ns/net", os.O_RDONLY)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+            status, body = await _ask(path, _frame(payload()), [own, netlink.fileno()])
+        os.close(own)
+        assert (status, "the node's own" in body["msg"]) == (1, True)
+
+    _with_server(tmp_path, test)
+
+
+def test_a_full_table_of_files_ends_no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that can't be accepted is one that is lost; the next one is served."""
+    refusals = [OSError(errno.EMFILE, "too many open files"), ConnectionAbortedError()]
+
+    async def test(path: Path) -> None:
+        loop = asyncio.get_running_loop()
+        accept = loop.sock_accept
+
+        async def short_of_files(listener: socket.socket) -> Any:
+            client = await accept(listener)
+            if refusals:
+                client[0].close()
+                raise refusals.pop()
+            return client
+
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "sock_accept", short_of_files)
+            for _ in range(3):  # the first call began before the patch
+                with contextlib.suppress(OSError, struct.error):
+                    await _ask(path, _frame(_DEL))
+            assert refusals == []
+            assert await _ask(path, _frame(_DEL)) == (0, None)
 
     _with_server(tmp_path, test)
 
