@@ -46,6 +46,10 @@ _TELL_AGAIN_S = 60.0
 """A failure that lasts is told once in this time."""
 
 POLICY_KINDS = ("Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile")
+_URGENT_KINDS = tuple(kind for kind in MIRRORED if kind != "IPAMBlock")
+_BLOCKS_WITHIN_S = 0.01
+"""A block is written for every pod, and its endpoint a moment later; a block alone changes what is announced only when
+it is a new one, which may wait so long."""
 _SETTLE_S, _SETTLE_AT_MOST_S = 0.02, 0.25
 """Policies come as one push and are written one by one. Two that allow different flows of one workload would, taken
 one at a time, cut each other's flows for a moment; so policy is taken once it has been quiet for the first of these
@@ -161,14 +165,15 @@ class Agent:
                 return
 
     async def _follow(self) -> None:
-        taken = 0
+        taken = urgent = 0
         async for _ in self.mirror.changes():
             policy = self.mirror.version(POLICY_KINDS)
             if taken and policy != taken:
                 policy = await self._settled(policy)
             taken = policy
             self._tell_problems()
-            self.convergence.take(self.mirror.snapshot)
+            before, urgent = urgent, self.mirror.version(_URGENT_KINDS)
+            self.convergence.take(self.mirror.snapshot, within_s=0.0 if urgent != before else _BLOCKS_WITHIN_S)
             if self._strayed():
                 self._registering.wake()
 

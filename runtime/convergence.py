@@ -120,10 +120,13 @@ class Convergence:
         """What the kernel has; None before the first step that went through."""
         return self._applied
 
-    def take(self, snapshot: Snapshot) -> None:
-        """There is a newer snapshot."""
+    def take(self, snapshot: Snapshot, *, within_s: float = 0.0) -> None:
+        """There is a newer snapshot; nothing in it is so urgent that it must be looked at before this time."""
         self._snapshot = snapshot
-        self._loop.wake()
+        if within_s <= 0:
+            self._loop.wake()
+        else:
+            asyncio.get_running_loop().call_later(within_s, self._loop.wake)
 
     def look_again(self) -> None:
         """The kernel or the speaker may be different from what we left."""

@@ -276,9 +276,11 @@ class _Ports:
 
 
 def _nets(field: Field, nets: tuple[Prefix, ...], version: int, book: SetBook, *, negated: bool) -> _Alternatives:
+    if not nets:
+        return [()]
     mine = merge(item for item in nets if item.version == version)
     if not mine:
-        return [] if nets and not negated else [()]
+        return [()] if negated else []
     if len(mine) > 1:
         return [(Lookup((field,), book.nets(mine, version), negated),)]
     prefix = mine[0]
