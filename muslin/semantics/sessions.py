@@ -16,7 +16,7 @@ from muslin.selectors import parse
 from muslin.semantics.routes import node_address
 from muslin.semantics.snapshot import Snapshot
 
-__all__ = ["DEFAULT_PORT", "Session", "SessionKind", "sessions"]
+__all__ = ["DEFAULT_PORT", "Session", "SessionKind", "listen_port", "sessions"]
 
 DEFAULT_PORT = 179
 
@@ -93,6 +93,15 @@ def sessions(snapshot: Snapshot, node_name: str) -> tuple[Session, ...]:
     )
 
 
+def listen_port(snapshot: Snapshot, node_name: str) -> int:
+    """Where a node waits for its peers: its own BGPConfiguration `node.<name>`, then the default one."""
+    for name in (f"node.{node_name}", "default"):
+        found = snapshot.get(BGPConfiguration, name)
+        if found is not None and found.spec.listen_port:
+            return found.spec.listen_port
+    return DEFAULT_PORT
+
+
 @dataclass(frozen=True, slots=True)
 class _End:
     """The other end of a session, before it is known how we behave towards it."""
@@ -119,8 +128,7 @@ class _Cluster:
         return self._as_number if own is None else own
 
     def _port_of(self, node: Node) -> int:
-        own = self._snapshot.get(BGPConfiguration, f"node.{node.metadata.name}")
-        return (own.spec.listen_port if own is not None else None) or self._default.effective_listen_port
+        return listen_port(self._snapshot, node.metadata.name)
 
     def mesh(self, local: Node) -> Iterator[Session]:
         """Sessions to every other node, unless the mesh is off; reflectors take no part in it."""

@@ -13,13 +13,14 @@ from runtime.calc.state import NodeState
 
 __all__ = ["desired"]
 
+_BROADCAST = IPv4Address("255.255.255.255")
+
 
 def desired(
     state: NodeState,
     *,
     router_id: IPv4Address,
     listen: tuple[Address, ...] = (IPv4Address("0.0.0.0"),),
-    listen_port: int = 179,
     passwords: Mapping[tuple[str, str], str] | None = None,
     initial_wait_s: float = 5.0,
 ) -> tuple[SpeakerSettings, tuple[Problem, ...]]:
@@ -29,7 +30,6 @@ def desired(
         state: of the node.
         router_id: its BGP identifier, in Calico the node's IPv4 address.
         listen: addresses to accept connections on.
-        listen_port: on which port.
         passwords: Mapping[(Secret name, key), password]. A session whose password is not here is left out: it must
             not run without.
         initial_wait_s: see `SpeakerSettings`.
@@ -38,6 +38,10 @@ def desired(
     problems: list[Problem] = []
     peers: dict[tuple[Address, int], PeerSettings] = {}
     for session in state.sessions:
+        wrong = _impossible(session)
+        if wrong is not None:
+            problems.append(wrong)
+            continue
         password = None if session.password_ref is None else known.get(session.password_ref)
         if session.password_ref is not None and password is None:
             problems.append(_no_password(session))
@@ -46,7 +50,7 @@ def desired(
     settings = SpeakerSettings(
         router_id=router_id,
         listen=listen if peers else (),
-        listen_port=listen_port,
+        listen_port=state.listen_port,
         peers=tuple(peers.values()),
         originated=state.originated,
         importable=state.importable,
@@ -72,6 +76,19 @@ def _peer(session: Session, password: str | None) -> PeerSettings:
         ttl_security_hops=session.ttl_security_hops,
         password=password,
     )
+
+
+def _impossible(session: Session) -> Problem | None:
+    """Why nobody can run this session, whatever the other end does."""
+    address, numbers = session.peer_address, (session.peer_as, session.local_as)
+    of = f"node {session.peer_node}" if session.peer_node is not None else f"the BGPPeer with peerIP {address}"
+    where = f"{session.kind.value}: {of}"
+    if not all(0 < number < 1 << 32 for number in numbers):
+        what = f"the session to {address} has AS numbers {numbers[0]} (theirs) and {numbers[1]} (ours)"
+        return Problem(what, where, "give each an AS number of 1..4294967295", "RFC 7607")
+    if address.is_unspecified or address.is_multicast or address.is_loopback or address == _BROADCAST:
+        return Problem(f"{address} can be no peer's address", where, "give the address of a router or node")
+    return None
 
 
 def _no_password(session: Session) -> Problem:

@@ -30,7 +30,7 @@ from muslin.semantics.policy import (
 )
 from muslin.semantics.reserved import Reserved, admitted, reserved
 from muslin.semantics.routes import importable_prefixes, is_announced, own_blocks, pool_of, pool_prefixes
-from muslin.semantics.sessions import sessions
+from muslin.semantics.sessions import listen_port, sessions
 from muslin.semantics.snapshot import Snapshot
 from runtime.calc.rules import RuleCompiler
 from runtime.calc.sets import SetRequests, members
@@ -85,6 +85,7 @@ def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None)
         originated=tuple(block for block in blocks if is_announced(snapshot, block)),
         importable=importable_prefixes(snapshot, node),
         endpoint_to_host=_endpoint_to_host(snapshot, node),
+        listen_port=listen_port(snapshot, node),
         problems=(*_misplaced(snapshot, node), *wrong, *wrong_blocks.values()),
     )
 
@@ -118,6 +119,8 @@ def _block_problem(snapshot: Snapshot, block: Prefix, taken: Reserved) -> Proble
     reason = taken.why(block)
     if reason is None and block.prefixlen < largest:
         reason = f"is larger than a block can be, /{largest}"
+    if reason is None and pool is None:
+        reason = "lies in no pool"
     if reason is None and pool is not None and block.prefixlen != pool.spec.effective_block_size:
         reason = f"is not of the size /{pool.spec.effective_block_size} that blocks of pool {pool.metadata.name} have"
     if reason is None:

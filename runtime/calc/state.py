@@ -195,6 +195,7 @@ class NodeState:
         originated: prefixes this node announces (its own blocks, exportable).
         importable: prefixes within which learnt routes are accepted into the kernel.
         endpoint_to_host: what happens to packets from a workload to the node itself, after egress policy.
+        listen_port: where its speaker waits for peers.
         problems: what of the snapshot is not in force on this node because something else forbids it.
     """
 
@@ -211,4 +212,5 @@ class NodeState:
     originated: tuple[Prefix, ...] = ()
     importable: tuple[Prefix, ...] = ()
     endpoint_to_host: Action = Action.DENY
+    listen_port: int = 179
     problems: tuple[Problem, ...] = ()

@@ -12,7 +12,7 @@ from muslin.net import ClusterId
 from muslin.resources.base import Resource
 from muslin.resources.bgp_configuration import BGPConfiguration
 from muslin.resources.bgp_peer import BGPPeer
-from muslin.semantics.sessions import Session, SessionKind, sessions
+from muslin.semantics.sessions import Session, SessionKind, listen_port, sessions
 from muslin.semantics.snapshot import Snapshot
 from tests.support.clusters import node
 
@@ -197,3 +197,10 @@ def test_restart_time_and_password_are_taken_over() -> None:
 
     assert [(each.graceful_restart_s, each.password_ref) for each in mesh] == [(90, ("bgp", "password"))]
     assert [(each.graceful_restart_s, each.password_ref) for each in peer] == [(300, ("bgp", "password"))]
+
+
+def test_a_node_listens_where_its_peers_dial() -> None:
+    """Its own BGPConfiguration says the port, else the default one, else it is BGP's."""
+    every = Snapshot.of([_configuration(listenPort=1790), _configuration("node.b", listenPort=1791)])
+    assert (listen_port(every, "a"), listen_port(every, "b")) == (1790, 1791)
+    assert listen_port(Snapshot(), "b") == 179

@@ -257,7 +257,17 @@ def test_a_workload_has_a_workload_interface_only(interface: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cidr", ["0.0.0.0/0", "10.0.0.0/8", "10.48.0.0/19", "10.48.0.64/27", "10.48.0.7/32", "192.0.2.0/26", "224.0.0.0/26"]
+    "cidr",
+    [
+        "0.0.0.0/0",
+        "10.0.0.0/8",
+        "10.48.0.0/19",
+        "10.48.0.64/27",
+        "10.48.0.7/32",
+        "192.0.2.0/26",
+        "224.0.0.0/26",
+        "203.0.113.0/26",
+    ],
 )
 def test_a_block_that_cannot_be_one_is_neither_blackholed_nor_announced(cidr: str) -> None:
     """Larger than blocks are, not of its pool's size, or over the network between the nodes: told and left."""
