@@ -166,10 +166,10 @@ def _stale_agent_after_change(patch: pytest.MonkeyPatch) -> None:
     former = convergence.Convergence.take
     count = [0]
 
-    def take(self: convergence.Convergence, snapshot: Any) -> None:
+    def take(self: convergence.Convergence, *arguments: Any, **options: Any) -> None:
         count[0] += 1
         if count[0] % 7:
-            former(self, snapshot)
+            former(self, *arguments, **options)
 
     patch.setattr(convergence.Convergence, "take", take)
 

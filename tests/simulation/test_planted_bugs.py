@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.simulation.histories import live
@@ -16,4 +18,7 @@ def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     """With the bug in the product some life within the fixed seeds breaks an invariant."""
     PLANTED[name](monkeypatch)
 
-    assert any(live(seed).failure is not None for seed in range(_SEEDS)), name
+    found = next((failure for seed in range(_SEEDS) if (failure := live(seed).failure) is not None), None)
+
+    assert found is not None
+    assert not re.search(r"\w+Error\(", found), "the bug was planted where it does not fit any more"

@@ -28,6 +28,7 @@ _SAMPLES = 4
 """Flows looked at after each write."""
 _CALM_SAMPLES = 60
 _OUTSIDE = ip_address("203.0.113.10")
+_SETTLED_S = 3.0
 _APART_S = 40.0
 """Sessions that are disturbed twice within this time may lose routes (RFC 4724 section 4.2)."""
 
@@ -51,6 +52,7 @@ class Watchman:
         self.flows: list[tuple[Attached, Attached, Flow, int]] = []
         self.looked = 0
         self._seen: object = None
+        self._new: dict[Attached, float] = {}
         self._judges: dict[tuple[int, str], Judge] = {}
         cluster.on_attached = self._look_at_new
         for node in cluster.nodes:
@@ -113,6 +115,7 @@ class Watchman:
         ]
         seen = (self._cluster.oracle.last, tuple(writes), len(self._cluster.attached))
         if seen == self._seen:
+            self._look_at_routes()
             return
         self._seen = seen
         for node in self._cluster.nodes:
@@ -197,6 +200,7 @@ class Watchman:
 
     def _look_at_new(self, pod: Attached) -> None:
         """A pod whose ADD was answered is judged by its policy already."""
+        self._new[pod] = asyncio.get_running_loop().time()
         self._cluster.oracle.follow()
         self._move_window(pod.node)
         owner = self._cluster.oracle.owner(self._low.get(pod.node, 0), pod.address)
@@ -208,13 +212,18 @@ class Watchman:
         self._compare(pod.node, flow, passes=passes, egress=True, ingress=False)
 
     def _look_at_routes(self) -> None:
-        """A pod that could be reached goes on being reached, whoever dies."""
+        """A pod that could be reached goes on being reached, whoever dies.
+
+        A pod that is new, or one beyond a network that was cut until now, may be reached by news that are out of date.
+        """
+        now, internet = asyncio.get_running_loop().time(), self._cluster.internet
+        settled = not internet.cut and now - internet.healed_at > _SETTLED_S
         for pod in self._cluster.attached.values():
             for node in self._cluster.nodes:
                 right = self._cluster.way_to(node, pod.address) is pod.node
-                if right:
+                if right and settled and now - self._new.get(pod, now) > _SETTLED_S:
                     self._established.add((node, pod))
-                elif (node, pod) in self._established and node not in self._tampered:
+                elif not right and (node, pod) in self._established and node not in self._tampered:
                     self._established.discard((node, pod))
                     self._cluster.broken(f"{node.name} lost its way to {pod.pod.name} {pod.address} on {pod.node.name}")
 

@@ -93,18 +93,18 @@ class Internet:
     Attributes:
         random: latencies.
         cut: pairs of nodes between which nothing arrives now.
-        slow: factor on every latency.
+        healed_at: when the last cut ended.
     """
 
     random: Random
     cut: set[frozenset[Address]] = field(default_factory=set)
-    slow: float = 1.0
+    healed_at: float = float("-inf")
     ends: list[_End] = field(default_factory=list)
     listeners: dict[tuple[Address, int], _Listener] = field(default_factory=dict)
 
     def latency(self) -> float:
         """Seconds."""
-        return self.random.uniform(0.0002, 0.002) * self.slow
+        return self.random.uniform(0.0002, 0.002)
 
     def carry(self, sender: _End, data: bytes | None) -> None:
         """Have bytes, or the end of the connection, arrive at the other end."""
@@ -129,6 +129,7 @@ class Internet:
     def heal(self) -> None:
         """Everything goes again; what was on its way arrives now, as after retransmission."""
         self.cut.clear()
+        self.healed_at = asyncio.get_running_loop().time()
         self.ends = [end for end in self.ends if end.open or (end.other is not None and end.other.open)]
         for end in self.ends:
             if end.backlog:
