@@ -52,9 +52,11 @@ class PodAddresses:
     async def assign(self, handle: Handle, pod: Pod, pools: tuple[str, ...]) -> tuple[Address, ...]:
         """One address for this handle; what it holds already is given again. Raises MuslinError."""
         async with self._turn:
-            held = await self.held(handle)
+            held = await self._find(handle)
             if held:
                 return held
+            if held is not None:  # a predecessor died between counting and giving: its count would stay for ever
+                await run(self._datastore, release_by_handle(str(handle), self._now(), self._configuration()))
             assignment = await run(self._datastore, auto_assign(self._request(handle, pod, pools)))
         if not assignment.addresses:
             where = f"pools for node {self._node}"
@@ -63,10 +65,14 @@ class PodAddresses:
 
     async def held(self, handle: Handle) -> tuple[Address, ...]:
         """What the handle holds now."""
+        return await self._find(handle) or ()
+
+    async def _find(self, handle: Handle) -> tuple[Address, ...] | None:
+        """What the handle holds now; None where there is no such handle."""
         try:
             found = await self._datastore.get(handle_key(str(handle)))
         except NotFound:
-            return ()
+            return None
         addresses: list[Address] = []
         for prefix in found.value.get("spec", {}).get("block") or {}:
             addresses += await self._held_in(str(prefix), str(handle))

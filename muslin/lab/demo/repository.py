@@ -28,8 +28,8 @@ class Clone:
     def __init__(self, folder: Path, repository: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._git("init", "--quiet", "--initial-branch=main")
-        self._git("remote", "add", "origin", str(repository))
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("remote", "add", "origin", str(repository))
 
     def push(self, message: str, files: Mapping[str, str]) -> Push:
         """Write these files, commit and push them."""
@@ -37,22 +37,23 @@ class Clone:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--message", message)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
         return self._push()
 
     def revert(self) -> Push:
         """Take the last commit back with another one, and push that."""
-        self._git("revert", "--no-edit", "HEAD")
+        self.git("revert", "--no-edit", "HEAD")
         return self._push()
 
     def _push(self) -> Push:
-        commit = self._git("rev-parse", "HEAD").strip()
+        commit = self.git("rev-parse", "HEAD").strip()
         began = time.monotonic()
-        self._git("push", "--quiet", "origin", "main")
+        self.git("push", "--quiet", "origin", "main")
         return Push(commit, began, time.monotonic())
 
-    def _git(self, *arguments: str) -> str:
+    def git(self, *arguments: str) -> str:
+        """Run git in the folder; gives what it printed. Raises Failed."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         done = subprocess.run(
             ["git", *_PERSON, *arguments],
