@@ -150,14 +150,20 @@ def _first_match(
 ) -> tuple[RuleAction | None, int | None]:
     """Action and index of the first rule that matches and decides; Log only tells."""
     for index, rule in enumerate(rules):
-        if rule.action is not RuleAction.LOG and _matches(rule, namespace, everyone, flow):
-            return rule.action, index
+        if rule.action is RuleAction.LOG or (_asks_for_the_unseen(rule) and rule.action is RuleAction.ALLOW):
+            continue
+        if _matches(rule, namespace, everyone, flow):
+            # whom a service means is not known here, so what such a rule denies or passes on is denied to everybody
+            return RuleAction.DENY if _asks_for_the_unseen(rule) else rule.action, index
     return None, None
 
 
+def _asks_for_the_unseen(rule: Rule) -> bool:
+    """Whether a rule asks for services or HTTP requests, which nothing here can see."""
+    return rule.http is not None or rule.source.services is not None or rule.destination.services is not None
+
+
 def _matches(rule: Rule, namespace: str | None, everyone: tuple[Subject, ...], flow: Flow) -> bool:
-    if rule.http is not None:  # nothing here sees requests, so what only certain requests may do, nobody may
-        return False
     if rule.ip_version is not None and rule.ip_version != flow.source.version:
         return False
     if rule.protocol is not None and rule.protocol.number != flow.protocol:
@@ -199,8 +205,6 @@ def _side_matches(
     side: EntityRule, namespace: str | None, everyone: tuple[Subject, ...], end: _End, named: int
 ) -> bool:
     """Whether one end of a packet is what one side of a rule asks for."""
-    if side.services is not None:  # no service is known here, so no address is one of a service's
-        return False
     if side.nets and not any(end.address in net for net in side.nets):
         return False
     if side.not_nets and side.not_nets[0].version != end.address.version:

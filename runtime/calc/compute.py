@@ -45,6 +45,7 @@ from runtime.calc.state import (
     RouteKind,
     TierPolicies,
 )
+from runtime.calc.unsupported import unsupported
 from runtime.dataplane.ownership import INTERFACE_PREFIX, is_workload_interface
 
 __all__ = ["compute"]
@@ -86,7 +87,7 @@ def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None)
         importable=importable_prefixes(snapshot, node),
         endpoint_to_host=_endpoint_to_host(snapshot, node),
         listen_port=listen_port(snapshot, node),
-        problems=(*_misplaced(snapshot, node), *wrong, *wrong_blocks.values()),
+        problems=(*_misplaced(snapshot, node), *wrong, *wrong_blocks.values(), *unsupported(snapshot, node, policies)),
     )
 
 

@@ -1,7 +1,7 @@
 """Rules of policies as matches on packets: selectors become names of sets.
 
-A rule that can match no packet (IPv4 only by one field and IPv6 only by another, a service or an HTTP request that
-nothing here can see) is left out.
+A rule that can match no packet (IPv4 only by one field and IPv6 only by another) is left out. So is one that allows
+what nothing here can see (services, HTTP requests); one that denies or passes that on denies it to everybody.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ class RuleCompiler:
 
     def _rule(self, rule: PolicyRule, namespace: str | None) -> Rule | None:
         source, destination = rule.source, rule.destination
+        action = Action(rule.action.value)
         if rule.http is not None or source.services is not None or destination.services is not None:
-            return None
+            if action in (Action.ALLOW, Action.LOG):
+                return None
+            action = Action.DENY  # whom it means is not known here, so it means everybody: fail closed
         fields = (source.nets, source.not_nets, destination.nets, destination.not_nets)
         versions: set[int] = {field[0].version for field in fields if field}
         if rule.ip_version is not None:
@@ -76,7 +79,7 @@ class RuleCompiler:
             destination_port_sets=destination_port_sets,
             not_destination_port_sets=self._listeners(destination.not_ports, None, named),
         )
-        return Rule(Action(rule.action.value), match)
+        return Rule(action, match)
 
     def _positive(
         self, side: EntityRule, namespace: str | None, named: int
