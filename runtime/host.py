@@ -2,13 +2,67 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from muslin.errors import BadInput, Problem
 from muslin.net import Address, InterfaceAddress
+from runtime.dataplane import links as links_of_pods
 from runtime.dataplane.netlink import links, routes
-from runtime.dataplane.netlink.socket import NetlinkSocket
-from runtime.dataplane.ownership import is_workload_interface
+from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
+from runtime.dataplane.ownership import INTERFACE_PREFIX, is_workload_interface
 
-__all__ = ["find_address", "host_addresses", "mtu_of"]
+__all__ = ["HostSettings", "find_address", "host_addresses", "mtu_of"]
+
+_SYSCTLS = Path("/proc/sys/net")
+_ON_WORKLOADS = (
+    ("ipv4/conf", "forwarding", "1"),
+    ("ipv4/conf", "proxy_arp", "1"),
+    ("ipv4/conf", "route_localnet", "1"),
+    ("ipv6/conf", "forwarding", "1"),
+    ("ipv6/conf", "accept_ra", "0"),
+    ("ipv6/conf", "proxy_ndp", "1"),
+)
+
+
+class HostSettings:
+    """Keeps the kernel's settings without which no packet of a pod gets through; for the namespace it was made in.
+
+    Args:
+        sysctls: where they are.
+    """
+
+    def __init__(self, sysctls: Path = _SYSCTLS) -> None:
+        self._sysctls = sysctls
+        self._listener = NetlinkSocket(ROUTE, (routes.GROUPS["ipv4-netconf"], routes.GROUPS["ipv6-netconf"]))
+
+    def fileno(self) -> int:
+        """Becomes readable when a setting changed, by whoever; then call `drain`."""
+        return self._listener.fileno()
+
+    def drain(self) -> bool:
+        """Take all events; whether to look at the settings."""
+        events = self._listener.events()
+        return events.lost or bool(events.received)
+
+    def close(self) -> None:
+        """Close the socket; the settings stay."""
+        self._listener.close()
+
+    def repair(self) -> tuple[str, ...]:
+        """Set what is not as it must be; gives what that was. Raises KernelRefused."""
+        wanted = [("ipv4/ip_forward", "1")]
+        for family, name, value in _ON_WORKLOADS:
+            found = (self._sysctls / family).glob(f"{INTERFACE_PREFIX}*/{name}")
+            wanted += [(str(path.relative_to(self._sysctls)), value) for path in found]
+        wrong = []
+        for setting, value in wanted:
+            try:
+                if (self._sysctls / setting).read_text(encoding="ascii").strip() != value:
+                    links_of_pods.write_sysctl(self._sysctls / setting, value)
+                    wrong.append(f"{setting} = {value}")
+            except FileNotFoundError:
+                continue  # the interface went meanwhile
+        return tuple(wrong)
 
 
 def host_addresses(netlink: NetlinkSocket) -> frozenset[Address]:

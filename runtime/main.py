@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from muslin.datastore.embedded import EmbeddedDatastore
-from muslin.errors import Problem
+from muslin.errors import KernelRefused, Problem
 from muslin.net import InterfaceAddress
 from muslin.semantics.mtu import node_pod_mtu
 from runtime.agent import Agent, Parts
@@ -33,7 +33,7 @@ from runtime.dataplane.nftables import Nftables
 from runtime.dataplane.protocol import Watched
 from runtime.dataplane.routes import Routes
 from runtime.dataplane.ruleset import compile_ruleset
-from runtime.host import find_address, host_addresses, mtu_of
+from runtime.host import HostSettings, find_address, host_addresses, mtu_of
 from runtime.pod_addresses import PodAddresses
 from runtime.pod_links import PodLinks
 from runtime.registration import NodeIdentity
@@ -43,7 +43,6 @@ __all__ = ["Settings", "main"]
 
 _LOOK_AFTER_S = 0.005
 """Events of the kernel come in bursts (a new link tells five times); one look serves those of this time."""
-_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,8 @@ async def _run(settings: Settings) -> None:
     netlink = NetlinkSocket(ROUTE)
     address = settings.address or find_address(netlink)
     network_mtu = mtu_of(netlink, address)
-    _IP_FORWARD.write_text("1", encoding="ascii")
+    kernel_settings = HostSettings()
+    kernel_settings.repair()
     datastore = EmbeddedDatastore.open(settings.datastore)
     ruleset, routes, conntrack = Nftables(), Routes(), Conntrack()
     if ruleset.read().table is None:
@@ -118,6 +118,7 @@ async def _run(settings: Settings) -> None:
     )
     for watched in (ruleset, routes):
         _watch(loop, watched, agent)
+    _watch_settings(loop, kernel_settings)
     _log("started", node=settings.node, address=str(address), mtu=network_mtu)
     running = asyncio.create_task(
         agent.run(client.run(), _speaker_moves(client, agent), _serve_pods(agent, settings, attacher))
@@ -132,9 +133,9 @@ async def _run(settings: Settings) -> None:
         for task in (running, stopped):
             task.cancel()
         await asyncio.gather(running, stopped, return_exceptions=True)
-        for watched in (ruleset, routes):
-            loop.remove_reader(watched.fileno())
-            watched.close()
+        for each in (ruleset, routes, kernel_settings):
+            loop.remove_reader(each.fileno())
+            each.close()
         conntrack.close()
         links.close()
         netlink.close()
@@ -156,6 +157,22 @@ def _watch(loop: asyncio.AbstractEventLoop, watched: Watched, agent: Agent) -> N
             pending = loop.call_later(_LOOK_AFTER_S, look)
 
     loop.add_reader(watched.fileno(), readable)
+
+
+def _watch_settings(loop: asyncio.AbstractEventLoop, settings: HostSettings) -> None:
+    def readable() -> None:
+        if not settings.drain():
+            return
+        try:
+            repaired = settings.repair()
+        except KernelRefused as error:
+            _log("failed", what=error.problems[0].what, where=error.problems[0].where, fix=error.problems[0].fix)
+            return
+        if repaired:
+            _log("put right", what="somebody changed settings that pods need", where=", ".join(repaired[:5]),
+                 fix="see which program writes them")  # fmt: skip
+
+    loop.add_reader(settings.fileno(), readable)
 
 
 async def _speaker_moves(client: SpeakerClient, agent: Agent) -> None:

@@ -173,8 +173,8 @@ class Routes:
         self._actual: ActualRoutes | None = None
         self._read_at = 0.0
         self._links: dict[int, tuple[str, bool]] = {}
-        groups = (codec.GROUPS["link"], codec.GROUPS["ipv4-route"], codec.GROUPS["ipv6-route"])
-        self._listener = NetlinkSocket(ROUTE, groups)
+        groups = ("link", "ipv4-address", "ipv4-route", "ipv6-route")
+        self._listener = NetlinkSocket(ROUTE, [codec.GROUPS[name] for name in groups])
 
     def close(self) -> None:
         """Close the sockets; the routes stay."""
@@ -195,6 +195,10 @@ class Routes:
 
     def _matters(self, event: Event) -> bool:
         """Whether the event says look again; forgets what has been read where the event makes it untrue."""
+        if event.kind == codec.DELETE_ADDRESS:
+            self._actual = None  # IPv4 routes go with the address, without a word about them
+        if event.kind in (codec.NEW_ADDRESS, codec.DELETE_ADDRESS):
+            return True
         if event.kind not in (codec.NEW_ROUTE, codec.DELETE_ROUTE):
             return self._link_matters(event)
         if event.port == self._port:

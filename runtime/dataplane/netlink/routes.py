@@ -36,7 +36,11 @@ __all__ = [
 _NEW_ADDRESS, _GET_ADDRESS = 20, 22
 NEW_ROUTE, DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR, _GET_NEIGHBOUR = 28, 29, 30
-GROUPS: Final = {"link": 1, "neighbour": 3, "ipv4-route": 7, "ipv6-route": 11}
+NEW_ADDRESS, DELETE_ADDRESS = 20, 21
+GROUPS: Final = {
+    "link": 1, "neighbour": 3, "ipv4-address": 5, "ipv4-route": 7, "ipv6-route": 11, "ipv4-netconf": 24,
+    "ipv6-netconf": 25,
+}  # fmt: skip
 """Mapping[what changes, multicast group that tells]."""
 
 _ROUTE = struct.Struct("=BBBBBBBBI")

@@ -166,6 +166,24 @@ def test_deleted_and_forged_routes_are_noticed_and_repaired() -> None:
 
 
 @isolated
+def test_routes_that_went_with_an_address_come_back_with_it() -> None:
+    """The kernel drops routes by way of a network without a word when the address goes; both events say look again."""
+    _links()
+    driver = Routes()
+    learnt = Route(_BLOCK, RouteClass.BGP, next_hop=ip_address("192.0.2.2"))
+    driver.converge(DesiredRoutes((learnt,)))
+    driver.drain()
+    ip("addr del 192.0.2.1/24 dev eth0")
+    assert driver.drain()
+    assert driver.converge(DesiredRoutes((learnt,))).refused
+    ip("addr add 192.0.2.1/24 dev eth0")
+    assert driver.drain()
+    assert not driver.converge(DesiredRoutes((learnt,))).refused
+    assert "10.48.0.0/26 via 192.0.2.2" in ip("-4 route show proto 80")
+    driver.close()
+
+
+@isolated
 def test_nothing_is_read_again_while_nobody_else_writes() -> None:
     """After its own writes and a new link the driver knows what is there; what others did makes it look."""
     _links()
