@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,25 @@ def test_the_same_seed_is_the_same_life(seed: int) -> None:
     """Two runs of a seed have one trace, to the microsecond; another seed has another."""
     assert live(seed).trace == live(seed).trace
     assert live(seed).digest != live(seed + 1).digest
+
+
+@pytest.mark.slow
+def test_a_seed_from_the_soak_can_be_repeated_elsewhere() -> None:
+    """Another process, with other hashes of strings, lives the same life: the digest is printed and equal."""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.soak", "--seed", "4"],
+            env={**os.environ, "PYTHONHASHSEED": hashes},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.splitlines()[-1]
+        for hashes in ("1", "2")
+    }
+
+    assert printed == {f"seed 4: trace {live(4).digest}: held"}
 
 
 @pytest.mark.slow
