@@ -33,6 +33,10 @@ __all__ = ["Applied", "Convergence", "Kernel", "SpeakerSide"]
 _RESYNC_S = 90.0
 """Look at the kernel even if nobody said anything. Source: Felix's refresh of routes and sets."""
 
+_BREATH_S = 0.02
+"""After a step the loop rests as long as the step took, up to this: changes in quick succession (16 pods at once) share
+the next step, and what brings them about gets half of the CPU. A change after a quiet time never waits."""
+
 
 class SpeakerSide(Protocol):
     """What the BGP speaker has told, and is to be told."""
@@ -153,6 +157,8 @@ class Convergence:
         snapshot = self._snapshot
         if snapshot is None:
             return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         state, ruleset = self._compute(snapshot)
         if not state.ready:
             return  # the datastore is locked, or not a cluster's: what is in force stays
@@ -172,6 +178,7 @@ class Convergence:
         self._on_applied(self._applied)
         if outcome.refused:
             raise Failed([problem for refusal in outcome.refused for problem in refusal.problems])
+        await asyncio.sleep(min(loop.time() - began, _BREATH_S))
 
     def _cut(self, state: NodeState) -> None:
         judge, host = Judge(state), frozenset(self._kernel.host_addresses())

@@ -88,13 +88,17 @@ class Nftables:
         newest = [nft.parse_generation(body) for kind, _port, body in events.received if kind == nft.NEW_GENERATION]
         if self._known is None:
             return bool(newest) or events.lost
+        if self._claimed:
+            return False  # others may write, but not to our table
         return events.lost or any(generation != self._known.generation for generation in newest[-1:])
 
     def read(self) -> ActualTable:
-        """What is there; without a dump if nobody has written since our last commit or read."""
+        """What is there; without a dump if nobody can have written to it since our last commit or read."""
         for _ in range(_TRIES):
             before = self._generation()
-            if self._known is not None and self._known.generation == before:
+            if self._known is not None and (self._claimed or self._known.generation == before):
+                if self._known.generation != before:
+                    self._known = ActualTable(before, self._known.table)
                 return self._known
             table = self._read_table()
             if self._generation() == before:

@@ -126,6 +126,25 @@ def test_owned_table_withstands_other_programs_and_outlives_us() -> None:
 
 
 @isolated
+def test_owned_table_is_not_read_again_after_others_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else can change it, so what others commit to tables of theirs costs nothing, and our change goes in."""
+    one, two = (compile_ruleset(random_state(Random(seed))) for seed in (2, 3))
+    driver = Nftables()
+    driver.converge(one)
+    if not driver.claim():
+        pytest.skip("this kernel has no table that is owned and persistent (Linux 6.9)")
+    run("nft", "add", "table", "ip", "foreign")
+    reads: list[None] = []
+    monkeypatch.setattr(driver, "_read_table", lambda: reads.append(None))
+
+    assert not driver.drain()
+    assert driver.converge(two)
+    assert not reads
+    driver.close()
+    assert not Nftables().converge(two)
+
+
+@isolated
 def test_other_tables_are_left_alone() -> None:
     """A foreign table keeps its very text through all we do."""
     foreign = "table inet other { chain c { type filter hook forward priority 5; policy accept; counter drop; }; }\n"
