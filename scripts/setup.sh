@@ -38,7 +38,6 @@ need nft nftables
 need ping iputils-ping
 need unshare util-linux
 need git git
-need tcpdump tcpdump
 need conntrack conntrack
 need bird bird2
 need gcc gcc

@@ -1,10 +1,46 @@
-"""Options for all tests."""
+"""Options for all tests; what a machine lacks is found out once and told as the reason of what is skipped for it."""
 
 from __future__ import annotations
 
+import functools
+import shutil
+
 import pytest
+
+from muslin.errors import Failed
+from muslin.lab import world
+
+_PACKAGES = {
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "nft": "nftables",
+    "ping": "iputils-ping",
+    "conntrack": "conntrack",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-expected` rewrites the expected files of scenarios and refusals; review them as a diff."""
     parser.addoption("--update-expected", action="store_true", help="rewrite expected files instead of comparing")
+
+
+@functools.cache
+def _no_namespaces() -> str | None:
+    """Why tests in namespaces of their own can't run here."""
+    folders = world.environment()["PATH"]
+    lacking = {program: package for program, package in _PACKAGES.items() if not shutil.which(program, path=folders)}
+    if lacking:
+        packages = " ".join(sorted(set(lacking.values())))
+        return f"missing here: {', '.join(lacking)}; as root: apt-get install {packages}"
+    try:
+        world.way_in()
+    except Failed as refusal:
+        return " ".join(str(refusal).split())
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs namespaces where there can be none."""
+    if item.get_closest_marker("netns") and (reason := _no_namespaces()):
+        pytest.skip(reason)
