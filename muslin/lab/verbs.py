@@ -34,6 +34,7 @@ def up(topology: Topology) -> StateFolder:
         Failed: the machine forbids it, or something could not be made; nothing but the lab's logs is left then.
     """
     must_be_down(topology.name)
+    flags = world.way_in()
     state = StateFolder.of(topology.name)
     _remove(state)
     state.create()
@@ -41,7 +42,7 @@ def up(topology: Topology) -> StateFolder:
         state.topology.write_text(topology.to_json())
         _make_repository(state)
         asyncio.run(seed(state.datastore))
-        world.start(state)
+        world.start(state, flags)
     except MuslinError:
         world.stop(state)
         raise

@@ -117,13 +117,16 @@ def problem_of(refusal: Refusal, settings: Mapping[str, str]) -> Problem:
     return Problem(f"the lab can't live here: {refusal.value}", where, fix)
 
 
-def start(state: StateFolder) -> int:
+def start(state: StateFolder, flags: Sequence[str]) -> int:
     """Start the lab that the folder describes, and wait until it is up; gives the pid of its first process.
 
+    Args:
+        state: the lab's folder.
+        flags: what `way_in` gave.
+
     Raises:
-        Failed: the machine forbids it, or the lab could not be made; nothing of it runs then.
+        Failed: the lab could not be made; nothing of it runs then.
     """
-    flags = way_in()
     log = os.open(state.logs / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(

@@ -18,7 +18,7 @@ from muslin.semantics.snapshot import Snapshot
 from runtime.cni.attach import Attacher
 from runtime.cni.endpoints import Attachment
 from runtime.cni.server import Server
-from runtime.dataplane.links import add_host_route, find_link
+from runtime.dataplane.links import find_link
 from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
 from runtime.pod_addresses import PodAddresses
 from runtime.pod_links import PodLinks
@@ -38,7 +38,7 @@ async def policy_ready(attachment: Attachment) -> None:
         link = find_link(host, attachment.interface)
         assert link is not None
         for address in attachment.addresses:
-            add_host_route(host, link, address)
+            route_to(host, link.index, address)
     finally:
         host.close()
 
