@@ -15,8 +15,17 @@ from muslin.errors import Failed, Problem
 from muslin.resources.keys import Key
 
 __all__ = [
-    "AlreadyExists", "Bookmark", "Change", "Compacted", "Conflict", "Datastore", "Entry", "Json", "Listing",
-    "NotFound", "Revision",
+    "AlreadyExists",
+    "Bookmark",
+    "Change",
+    "Compacted",
+    "Conflict",
+    "Datastore",
+    "Entry",
+    "Json",
+    "Listing",
+    "NotFound",
+    "Revision",
 ]
 
 Json = Mapping[str, Any]
