@@ -1,6 +1,6 @@
 """Composition root of a node: mirror, loop, speaker, pods, report. Everything it uses is handed in or made here once.
 
-Start: register the node, wait for the first full snapshot, only then touch the kernel. Stop, in whatever way: the
+Start: register the node, wait for the first full snapshot, only then converge the kernel. Stop, in whatever way: the
 kernel stays as it is, and the next start finds it by its marks.
 """
 
@@ -61,6 +61,11 @@ Log = Callable[..., None]
 
 class Speaker(ConvergenceSpeaker, Protocol):
     """The speaker's side, with what the node reports of it."""
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a speaker is there."""
+        ...
 
     def peer_of(self, prefix: Prefix) -> Address | None:
         """Who said that it has this prefix."""
@@ -252,6 +257,7 @@ class Agent:
             sorted(routes, key=lambda route: (route.prefix.version, route.prefix)),
             applied.state.revision,
             f"{self._now():%FT%TZ}",
+            speaking=self._parts.speaker.speaking,
         )
         await report(self._parts.datastore, value)
 

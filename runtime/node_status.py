@@ -19,6 +19,9 @@ APPLIED_REVISION = "muslin/applied-revision"
 """Annotation: the datastore revision whose meaning the node's kernel has."""
 
 
+_MESH = "NodeMesh"
+
+
 @dataclass(frozen=True, slots=True)
 class ReportedSession:
     """A session as a person reads it: `kind` NodeMesh, NodePeer or GlobalPeer, `since` in RFC 3339."""
@@ -40,10 +43,17 @@ class ReportedRoute:
 
 
 def node_status_object(
-    node: str, sessions: Sequence[ReportedSession], routes: Sequence[ReportedRoute], applied: str, now: str
+    node: str,
+    sessions: Sequence[ReportedSession],
+    routes: Sequence[ReportedRoute],
+    applied: str,
+    now: str,
+    *,
+    speaking: bool = True,
 ) -> dict[str, Any]:
-    """The CalicoNodeStatus of this node. Pure; `now` is RFC 3339."""
+    """The CalicoNodeStatus of this node. Pure; `now` is RFC 3339, `speaking` whether its speaker answers."""
     bgp: dict[str, Any] = {}
+    kinds = {session.peer_address: session.kind for session in sessions}
     for version, suffix in ((4, "V4"), (6, "V6")):
         family = [session for session in sessions if session.peer_address.version == version]
         up = sum(session.state == "Established" for session in family)
@@ -60,22 +70,21 @@ def node_status_object(
         "spec": {"node": node, "classes": ["Agent", "BGP", "Routes"], "updatePeriodSeconds": 10},
         "status": {
             "lastUpdated": now,
-            "agent": {"birdV4": {"state": "Ready", "version": "muslin"}},
+            "agent": {"birdV4": {"state": "Ready" if speaking else "NotReady", "version": "muslin"}},
             "bgp": bgp,
             "routes": {
-                f"routes{suffix}": [_route(route) for route in routes if route.prefix.version == version]
+                f"routes{suffix}": [_route(route, kinds) for route in routes if route.prefix.version == version]
                 for version, suffix in ((4, "V4"), (6, "V6"))
             },
         },
     }
 
 
-def _route(route: ReportedRoute) -> dict[str, Any]:
-    learnt: dict[str, Any] = (
-        {"sourceType": "Kernel"}
-        if route.learnt_from is None
-        else {"sourceType": "NodeMesh", "peerIP": str(route.learnt_from)}
-    )
+def _route(route: ReportedRoute, kinds: Mapping[Address, str]) -> dict[str, Any]:
+    learnt: dict[str, Any] = {"sourceType": "Kernel"}
+    if route.learnt_from is not None:
+        mesh = kinds.get(route.learnt_from, _MESH) == _MESH
+        learnt = {"sourceType": _MESH if mesh else "BGPPeer", "peerIP": str(route.learnt_from)}
     value: dict[str, Any] = {"type": "FIB", "destination": str(route.prefix), "learnedFrom": learnt}
     if route.next_hop is not None:
         value["gateway"] = str(route.next_hop)

@@ -48,6 +48,11 @@ class SpeakerSide:
         """Whether a route that is not in `routes` may be taken out of the kernel."""
         return self._client.view.in_sync
 
+    @property
+    def speaking(self) -> bool:
+        """Whether a speaker is there."""
+        return self._client.view.connected
+
     def peer_of(self, prefix: Prefix) -> Address | None:
         """Who said that it has this prefix."""
         route = self._client.view.routes.get(prefix)

@@ -51,6 +51,10 @@ def agent(node: str, datastore: str, run_dir: Path, address: str | None, labels:
         raise BadInput(Problem(str(error), "--address", "for example 192.0.2.1/24")) from error
     if address is not None and "/" not in address:
         raise BadInput(Problem(f"{address!r} has no length", "--address", "for example 192.0.2.1/24"))
+    if parsed is not None and parsed.version != 4:
+        raise BadInput(
+            Problem(f"{address!r} is an IPv6 address", "--address", "give an IPv4 one: the agent routes IPv4 pods only")
+        )
     wanted = _labels(labels)
     check_datastore(datastore)
     from runtime.main import Settings, main  # noqa: PLC0415

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="""\
 Speak BGP for the agent of this node: peers and local prefixes come from the
 agent over a unix socket, learnt routes go back to it. Never touches the
-kernel's routes. Logs one JSON object a line to standard error.""",
+kernel's routes. Logs one plain line an event to standard error.""",
         epilog="""\
 example:
   muslin speaker --socket /run/calico/speaker.sock

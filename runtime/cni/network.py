@@ -100,6 +100,9 @@ def parse_network(value: Mapping[str, Any]) -> Network:
     if not isinstance(forwarding, bool):
         fix = "container_settings: {allow_ip_forwarding: false}"
         problems.append(Problem("container_settings has a wrong form", _at("container_settings"), fix))
+    elif forwarding:
+        what = "a pod that forwards packets is not supported by this plugin"
+        unsupported.append(Problem(what, _at("container_settings.allow_ip_forwarding"), "set it to false"))
     pod: Pod | None = None
     if "pod" in value:
         pod, wrong = parse_pod(value["pod"])

@@ -1,8 +1,8 @@
 """A pod's link: each step of wiring it, one function a step, so that who calls them can undo them.
 
-The order for ADD: `create_veth`, `configure_host_side`, `configure_pod_side`, (policy in force), `add_host_route`;
-for DEL: `delete_link`. No packet passes before policy knows the interface: its name begins with the workload prefix,
-and the packet filter drops for such an interface whatever it doesn't know.
+The order for ADD: `create_veth`, `configure_host_side`, `configure_pod_side`; for DEL: `delete_link`. The route
+to the pod belongs to the routes driver. No packet passes before policy knows the interface: its name begins with the
+workload prefix, and the packet filter drops for such an interface whatever it doesn't know.
 Sysctls are written below /proc/sys of the namespace the calling thread is in: the host's.
 """
 
@@ -25,8 +25,7 @@ from runtime.dataplane.netlink.wire import Message
 from runtime.dataplane.ownership import HOST_MAC, LINK_LOCAL_GATEWAY
 
 __all__ = [
-    "add_host_route", "configure_host_side", "configure_pod_side", "create_veth", "delete_host_route", "delete_link",
-    "find_link", "write_sysctl",
+    "configure_host_side", "configure_pod_side", "create_veth", "delete_link", "find_link", "write_sysctl",
 ]  # fmt: skip
 
 _PROC: Final = Path("/proc/sys/net")
@@ -130,30 +129,6 @@ def _gateway(pod: NetlinkSocket, link: Link, gateway: Address) -> None:
         _do(pod, "route add", f"{gateway}/32", routes.add_route(direct, replace=True))
     default = KernelRoute(every, link.index, ip_address(str(gateway)), protocol=boot)
     _do(pod, "route add", f"{every} via {gateway}", routes.add_route(default, replace=True))
-
-
-def add_host_route(host: NetlinkSocket, link: Link, address: Address) -> None:
-    """Route the address to the link, with our protocol number; there already is success, another's is not."""
-    route = _host_route(link, address)
-    reply = host.request(routes.add_route(route))
-    if reply.errno == errno.EEXIST:
-        metric = routes.normal_metric(address.version, 0)
-        bodies = host.dump(routes.dump_routes(address.version, route.table, route.protocol))
-        found = [routes.parse_route(body) for body in bodies]
-        if any((had.prefix, had.interface, had.metric) == (route.prefix, link.index, metric) for had in found):
-            return
-    if reply.errno:
-        raise KernelRefused("route add", f"{route.prefix} dev {link.name}", reply.errno, reply.extack)
-
-
-def delete_host_route(host: NetlinkSocket, link: Link, address: Address) -> None:
-    """Undo `add_host_route`; absent is success."""
-    route = _host_route(link, address)
-    _do(host, "route delete", f"{route.prefix} dev {link.name}", routes.delete_route(route), absent=errno.ESRCH)
-
-
-def _host_route(link: Link, address: Address) -> KernelRoute:
-    return KernelRoute(ip_network(address), link.index)
 
 
 def delete_link(host: NetlinkSocket, name: str) -> None:

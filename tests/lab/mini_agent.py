@@ -22,6 +22,7 @@ from runtime.dataplane.links import find_link
 from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
 from runtime.pod_addresses import PodAddresses
 from runtime.pod_links import PodLinks
+from tests.support.pod_wiring import route_to
 
 _POOL = {
     "apiVersion": "projectcalico.org/v3",

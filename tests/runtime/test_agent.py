@@ -38,6 +38,7 @@ class _Speaker:
 
     routes: Mapping[Prefix, Address] = {}
     in_sync = True
+    speaking = True
 
     def desire(self, state: NodeState) -> None:
         """It has nobody to talk to."""
