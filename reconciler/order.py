@@ -32,7 +32,8 @@ class Stage(IntEnum):
     STAGED = 10
     ALLOWING = 11
     DENYING = 12
-    ENDPOINTS = 13
+    CLOSING = 13
+    ENDPOINTS = 14
 
 
 _STAGE_OF_KIND: Final[Mapping[str, Stage]] = {
@@ -66,37 +67,39 @@ WAITS_FOR: Final[Mapping[Stage, frozenset[Stage]]] = {
     Stage.ALLOWING: frozenset({Stage.TIERS, Stage.SELECTED}),
     Stage.DENYING: frozenset({Stage.TIERS, Stage.SELECTED, Stage.ALLOWING}),
     Stage.STAGED: frozenset({Stage.TIERS}),
-    Stage.ENDPOINTS: frozenset({Stage.ALLOWING, Stage.DENYING}),
+    Stage.CLOSING: frozenset({Stage.TIERS, Stage.SELECTED, Stage.ALLOWING, Stage.DENYING}),
+    Stage.ENDPOINTS: frozenset({Stage.ALLOWING, Stage.DENYING, Stage.CLOSING}),
 }
 """Which stages must have gone through before a stage may: a failure there holds the later object back."""
 
+_POLICIES: Final = frozenset({Stage.ALLOWING, Stage.DENYING, Stage.CLOSING})
 _DELETE_WAITS_FOR_WRITES: Final[Mapping[Stage, frozenset[Stage]]] = {
     Stage.POOLS: frozenset({Stage.POOLS}),
     Stage.PEERS: frozenset({Stage.NODES, Stage.PEERS, Stage.MESH}),
     Stage.FILTERS: frozenset({Stage.PEERS}),
     Stage.NODES: frozenset({Stage.PEERS}),
-    Stage.TIERS: frozenset({Stage.ALLOWING, Stage.DENYING, Stage.STAGED}),
-    Stage.SELECTED: frozenset({Stage.ALLOWING, Stage.DENYING}),
-    Stage.ALLOWING: frozenset({Stage.ALLOWING, Stage.DENYING}),
-    Stage.DENYING: frozenset({Stage.ALLOWING, Stage.DENYING}),
+    Stage.TIERS: frozenset({*_POLICIES, Stage.STAGED}),
+    Stage.SELECTED: _POLICIES,
+    Stage.ALLOWING: _POLICIES,
+    Stage.DENYING: _POLICIES,
+    Stage.CLOSING: _POLICIES,
 }
 """A removal waits until what replaces the object, or stops pointing to it, has been written."""
 
 
-_STAGES_WITH_POLICIES: Final = frozenset({Stage.STAGED, Stage.ALLOWING, Stage.DENYING})
+_STAGES_WITH_POLICIES: Final = _POLICIES | {Stage.STAGED}
 
 
 def stage(key: Key, value: Mapping[str, Any]) -> Stage:
-    """When this object is written. `value` is the object as JSON: a policy that denies is later than one that allows.
+    """When this object is written. `value` is the object as JSON.
 
-    Turning the node-to-node mesh off comes after the peers that replace it.
+    A policy that denies is later than one that allows, and one that closes is the last. Turning the node-to-node mesh
+    off comes after the peers that replace it.
     """
     found = _STAGE_OF_KIND.get(key.kind, Stage.CONFIGURATION)
     if found is Stage.MESH and _spec(value).get("nodeToNodeMeshEnabled") is False:
         return Stage.MESH_OFF
-    if found is Stage.ALLOWING and _denies(key, _spec(value)):
-        return Stage.DENYING
-    return found
+    return _policy_stage(_spec(value)) if found is Stage.ALLOWING else found
 
 
 def position(key: Key, value: Mapping[str, Any], *, delete: bool = False) -> tuple[Any, ...]:
@@ -136,7 +139,8 @@ def stages() -> tuple[str, ...]:
     for kind, when in _STAGE_OF_KIND.items():
         kinds[when].append(kind)
     kinds[Stage.MESH_OFF].append("BGPConfiguration with nodeToNodeMeshEnabled: false")
-    kinds[Stage.DENYING] += ["NetworkPolicy that denies", "GlobalNetworkPolicy that denies"]
+    for when, what in ((Stage.DENYING, "with a Deny rule"), (Stage.CLOSING, "that denies by selecting")):
+        kinds[when] += [f"NetworkPolicy {what}", f"GlobalNetworkPolicy {what}"]
     forward = [f"write {each.name}: {', '.join(kinds[each])}" for each in Stage]
     backward = [f"delete {each.name}: {', '.join(kinds[each])}" for each in reversed(Stage)]
     return (*forward, *backward)
@@ -151,12 +155,15 @@ def _tier(value: Mapping[str, Any]) -> str:
     return str(_spec(value).get("tier") or "default")
 
 
-def _denies(key: Key, spec: Mapping[str, Any]) -> bool:
-    """Whether the policy takes traffic away: by a rule, by having no rule that allows, or by selecting everything.
+def _policy_stage(spec: Mapping[str, Any]) -> Stage:
+    """How a policy takes traffic away: not, by a Deny rule, or by selecting alone.
 
-    The last: whatever selects every endpoint denies what it does not allow, so narrower policies go first.
+    What an endpoint's last tier does not allow is denied as soon as one policy selects the endpoint. So a policy that
+    selects everything, or that allows nothing, closes; it goes after narrower ones that deny this and allow that.
     """
     rules = [rule for side in ("ingress", "egress") for rule in spec.get(side) or () if isinstance(rule, Mapping)]
     actions = {str(rule.get("action")) for rule in rules}
-    everything = key.kind == "GlobalNetworkPolicy" and str(spec.get("selector") or "all()").strip() == "all()"
-    return everything or "Deny" in actions or not actions & {"Allow", "Pass"}
+    if "Deny" in actions:
+        return Stage.DENYING
+    everything = str(spec.get("selector") or "all()").strip() == "all()"
+    return Stage.CLOSING if everything or not actions & {"Allow", "Pass"} else Stage.ALLOWING

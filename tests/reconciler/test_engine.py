@@ -32,7 +32,7 @@ def test_the_order_in_words() -> None:
     assert [line.split(":")[0] for line in written] == [
         "write CONFIGURATION", "write POOLS", "write MESH", "write FILTERS", "write NODES", "write PEERS",
         "write MESH_OFF", "write TIERS", "write SELECTED", "write STAGED", "write ALLOWING", "write DENYING",
-        "write ENDPOINTS",
+        "write CLOSING", "write ENDPOINTS",
     ]  # fmt: skip
     assert [line.split(" ")[1] for line in stages()[len(written) :]] == [
         line.split(" ")[1] for line in reversed(stages()[: len(written)])
@@ -57,9 +57,21 @@ def test_what_allows_is_written_before_what_denies() -> None:
     )
 
     walk = sorted([deny, empty, late, everything, early, last], key=lambda each: position(*each))
-    assert [key.name for key, _ in walk] == ["early", "late", "last", "default-deny", "deny", "empty"]
+    assert [key.name for key, _ in walk] == ["early", "late", "last", "deny", "default-deny", "empty"]
     back = sorted(walk, key=lambda each: position(*each, delete=True))
-    assert [key.name for key, _ in back] == ["empty", "deny", "default-deny", "last", "late", "early"]
+    assert [key.name for key, _ in back] == ["empty", "default-deny", "deny", "last", "late", "early"]
+
+
+def test_what_closes_by_selecting_everything_is_written_last() -> None:
+    """A policy that denies one client and allows others is there before a default deny, of a namespace or of all."""
+    mixed = _policy("zz-mixed", ["Deny", "Allow"])
+    namespaced = (Key("NetworkPolicy", "a", "shop"), {"spec": {"egress": [{"action": "Allow", "protocol": "UDP"}]}})
+    everywhere = (Key("GlobalNetworkPolicy", "a"), {"spec": {"selector": "all()", "order": 2000}})
+
+    for closing in (namespaced, everywhere):
+        assert stage(*closing) is Stage.CLOSING
+        assert position(*mixed) < position(*closing)
+        assert position(*closing, delete=True) < position(*mixed, delete=True)
 
 
 def test_the_mesh_goes_off_after_its_peers_are_there() -> None:
