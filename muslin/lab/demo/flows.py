@@ -10,6 +10,7 @@ from typing import Any
 
 from muslin.errors import Failed, Problem
 from muslin.lab import verbs
+from muslin.lab.demo.appended import Appended
 from muslin.lab.processes import probe
 
 __all__ = ["Flow", "Idle", "Seen", "start_flow", "start_idle"]
@@ -114,12 +115,16 @@ def _lines(log: Path) -> list[dict[str, Any]]:
 
 
 async def _told(log: Path, wanted: Any, what: str, limit_s: float) -> float:
-    """Wait until a line of the log is the wanted one. A log file has no events, so it is read every 20 ms."""
-    deadline = asyncio.get_running_loop().time() + limit_s
-    while True:
-        for each in _lines(log):
-            if wanted(each):
-                return float(each["at"])
-        if asyncio.get_running_loop().time() > deadline:
-            raise Failed(Problem(f"{what}: not within {limit_s:g} s", str(log), "see this log"))
-        await asyncio.sleep(0.02)
+    """Wait until a line of the log is the wanted one; gives the time that it tells. Raises Failed."""
+    appended = Appended(log)
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                for each in _lines(log):
+                    if wanted(each):
+                        return float(each["at"])
+                await appended.wait()
+    except TimeoutError:
+        raise Failed(Problem(f"{what}: not within {limit_s:g} s", str(log), "see this log")) from None
+    finally:
+        appended.close()
