@@ -13,8 +13,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from muslin import resources
 from muslin.datastore.protocol import Entry, Json, Revision
-from muslin.errors import Problem
+from muslin.errors import BadInput, Problem
 from muslin.net import Prefix, parse_prefix
 from muslin.resources.keys import Key
 from reconciler.compare import SHARED_KINDS, FieldChange, differences, merged, ours, stripped
@@ -61,6 +62,7 @@ class Why(StrEnum):
     OWNED_BY_ANOTHER_SET = "OwnedByAnotherSet"
     POOL_IN_USE = "PoolInUse"
     TIER_IN_USE = "TierInUse"
+    IMMUTABLE = "Immutable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,11 +337,15 @@ class _Planning:
         return None
 
     def _unless_pool_moves(self, step: Step) -> None:
-        """Take the step unless it removes or moves a pool that addresses in use come from."""
+        """Take the step unless it removes or moves a pool that addresses in use come from, or changes what can't be."""
         moves = step.action is Action.DELETE or any(each.path == "spec.cidr" for each in step.fields)
         block = self._block_in(step.key) if step.key.kind == "IPPool" and moves else None
         if block is None:
-            self._steps.append(step)
+            forbidden = () if step.action is Action.DELETE else _forbidden(self._live[step.key].value, step)
+            for problem in forbidden:
+                self.block(step.key, Why.IMMUTABLE, f"{step.key}: {problem.what}", problem.fix)
+            if not forbidden:
+                self._steps.append(step)
             return
         what = f"{step.key} is in use: block {block} lies in it"
         self.block(step.key, Why.POOL_IN_USE, what, "set disabled: true, and remove it when no pod has its addresses")
@@ -354,6 +360,14 @@ class _Planning:
             return None
         inside = (block for block in self._blocks if block.version == prefix.version and block.overlaps(prefix))
         return next(inside, None)
+
+
+def _forbidden(live: Json, step: Step) -> tuple[Problem, ...]:
+    """Which rules about changes the step breaks; a live object that can't be read may become anything."""
+    try:
+        return resources.refused_changes(resources.load(live), resources.load(step.value))
+    except BadInput:
+        return ()
 
 
 _IDENTITY: Final = frozenset({"apiVersion", "kind", "metadata.name", "metadata.namespace"})

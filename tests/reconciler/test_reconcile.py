@@ -262,6 +262,26 @@ def test_a_pool_with_addresses_in_use_stays() -> None:
     asyncio.run(scenario())
 
 
+def test_what_cannot_be_changed_is_blocked_and_the_rest_goes_on() -> None:
+    """A pool's block size is fixed once the pool is there: the change is told, and other files are applied."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push({"p.yaml": pool("p", "10.48.0.0/16")})
+        await world.look()
+        changed = pool("p", "10.48.0.0/16").replace("blockSize: 26", "blockSize: 28")
+        world.source.push({"p.yaml": changed} | commit_of("a"))
+
+        status = await world.look()
+
+        assert [(key, why) for key, why, _ in status.blocked] == [(Key("IPPool", "p"), Why.IMMUTABLE)]
+        stored = await world.store.get(Key("IPPool", "p"))
+        assert stored.value["spec"]["blockSize"] == 26
+        assert policy_key("a") in await world.objects()
+
+    asyncio.run(scenario())
+
+
 def test_two_sets_do_not_take_objects_from_each_other() -> None:
     """What another set's ledger claims is blocked, and said."""
 
