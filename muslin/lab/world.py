@@ -10,6 +10,7 @@ import contextlib
 import enum
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ _SETTINGS = (
     "user/max_user_namespaces",
     "user/max_net_namespaces",
 )
+_PROGRAMS = {"unshare": "util-linux", "nsenter": "util-linux", "ip": "iproute2"}
 _NOTED = 'echo $$ >"$1" && shift && exec "$@"'
 """A shell script that leaves its process id in a file before it becomes the program: no moment is without it."""
 _TRY = "mount -t tmpfs muslin /run && echo 1 >/proc/sys/net/ipv4/ip_forward"
@@ -40,7 +42,6 @@ _TRY = "mount -t tmpfs muslin /run && echo 1 >/proc/sys/net/ipv4/ip_forward"
 class Refusal(enum.Enum):
     """What this machine does not let us do."""
 
-    NO_UNSHARE = "the program unshare is missing"
     NO_USER_NAMESPACE = "user namespaces are forbidden"
     NO_PROC = "a new /proc can't be mounted in a user namespace"
     NO_SYSCTL = "network settings can't be written in a user namespace"
@@ -63,19 +64,20 @@ def way_in() -> tuple[str, ...]:
     Raises:
         Failed: with the reason, and what to do.
     """
-    try:
-        if _works((*_USER, *_NAMESPACES), _TRY):
-            return (*_USER, *_NAMESPACES)
-        if os.geteuid() == 0 and _works(_NAMESPACES, _TRY):
-            return _NAMESPACES
-        if not _works(_USER, "true"):
-            refusal = Refusal.NO_USER_NAMESPACE
-        elif not _works((*_USER, *_NAMESPACES), "true"):
-            refusal = Refusal.NO_PROC
-        else:
-            refusal = Refusal.NO_SYSCTL
-    except FileNotFoundError:
-        refusal = Refusal.NO_UNSHARE
+    for program, package in _PROGRAMS.items():
+        if shutil.which(program, path=environment()["PATH"]) is None:
+            what = f"the lab can't live here: the program {program} is missing"
+            raise Failed(Problem(what, "PATH", f"as root: apt-get install {package}"))
+    if _works((*_USER, *_NAMESPACES), _TRY):
+        return (*_USER, *_NAMESPACES)
+    if os.geteuid() == 0 and _works(_NAMESPACES, _TRY):
+        return _NAMESPACES
+    if not _works(_USER, "true"):
+        refusal = Refusal.NO_USER_NAMESPACE
+    elif not _works((*_USER, *_NAMESPACES), "true"):
+        refusal = Refusal.NO_PROC
+    else:
+        refusal = Refusal.NO_SYSCTL
     raise Failed(problem_of(refusal, _settings()))
 
 
@@ -100,8 +102,6 @@ def problem_of(refusal: Refusal, settings: Mapping[str, str]) -> Problem:
     elif settings.get("kernel/apparmor_restrict_unprivileged_userns") == "1":
         where = "kernel.apparmor_restrict_unprivileged_userns = 1"
         fix = "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
-    elif refusal is Refusal.NO_UNSHARE:
-        where, fix = "PATH", "apt-get install util-linux"
     elif refusal is Refusal.NO_USER_NAMESPACE:
         fix = "a container: start it with --privileged or another seccomp profile, or run on the host"
     elif refusal is Refusal.NO_PROC:
@@ -230,7 +230,10 @@ def _kill(pid: int) -> None:
 
 
 def enter(pid: int, namespace: str, argv: Sequence[str]) -> list[str]:
-    """A command line that runs `argv` in a network namespace of the lab whose first process is `pid`."""
+    """A command line that runs `argv` in a network namespace of the lab whose first process is `pid`.
+
+    The root directory is that process's: a mount namespace alone would give the machine's, where we were in a chroot.
+    """
     ours, theirs = (Path("/proc", each, "ns/user").stat().st_ino for each in ("self", str(pid)))
     user = [] if ours == theirs else ["--user", "--preserve-credentials"]
-    return ["nsenter", f"--target={pid}", *user, "--mount", "--pid", "--", *inside(namespace, argv)]
+    return ["nsenter", f"--target={pid}", *user, "--mount", "--root", "--pid", "--", *inside(namespace, argv)]
