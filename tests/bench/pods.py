@@ -19,7 +19,7 @@ def measure() -> list[Line]:
 
 async def _measure() -> list[Line]:
     async with lab() as up:
-        return [*await _figures(up, 1, 40), *await _figures(up, 16, 7)]
+        return [*await _figures(up, 1, 25), *await _figures(up, 16, 5)]
 
 
 async def _figures(up: Lab, at_once: int, rounds: int) -> list[Line]:

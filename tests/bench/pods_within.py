@@ -27,6 +27,7 @@ _COMMANDS = {
     "python": [sys.executable, "-IS", str(_ROOT / "runtime" / "cni" / "shim.py")],
 }
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_REST_S = 0.15
 _IP = """\
 ip link add {host} mtu 1500 type veth peer name eth0 netns {pod}
 ip link set {host} up
@@ -67,14 +68,12 @@ def _together(
 
 
 class _Pods:
-    """A set of pods, each with its namespace."""
+    """A set of pods. Their namespaces stay from one round to the next, as removing one keeps the kernel busy for long."""
 
     def __init__(self, node: str, folder: Path, count: int, side: str, turn: int) -> None:
         self.side = side
-        self.names = [f"bench-{side}-{turn}-{number}" for number in range(count)]
+        self.names = [f"bench-{number}" for number in range(count)]
         self._stdins, self._environments = [], []
-        batch = "".join(f"netns add {name}\n" for name in self.names)
-        subprocess.run(["ip", "-batch", "-"], input=batch.encode(), check=True)
         for name in self.names:
             network = {
                 "cniVersion": "1.0.0", "name": CNI_NETWORK, "type": "muslin", "ipam": {"type": "calico-ipam"},
@@ -85,15 +84,11 @@ class _Pods:
             self._stdins.append(stdin)
             self._environments.append(
                 {
-                    "PATH": _PATH,
-                    "CNI_CONTAINERID": name,
-                    "CNI_NETNS": f"/run/netns/{name}",
-                    "CNI_IFNAME": "eth0",
-                    "CNI_PATH": "/opt/cni/bin",
-                    "CNI_ARGS": "",
+                    "PATH": _PATH, "CNI_CONTAINERID": f"{name}-{side}-{turn}", "CNI_NETNS": f"/run/netns/{name}",
+                    "CNI_IFNAME": "eth0", "CNI_PATH": "/opt/cni/bin", "CNI_ARGS": "",
                     "MUSLIN_CNI_SOCKET": str(cni_socket(node)),
                 }
-            )
+            )  # fmt: skip
 
     def add(self) -> list[float]:
         """Attach all at once."""
@@ -106,11 +101,12 @@ class _Pods:
         return _together(scripts, self._environments, self._stdins)
 
     def remove(self) -> list[float]:
-        """Detach all at once, and remove the namespaces."""
+        """Detach all at once, and let the kernel and the agents come to rest."""
+        if self.side == "ip":
+            batch = "".join(f"link del b{number}\n" for number in range(len(self.names)))
+            subprocess.run(["ip", "-batch", "-"], input=batch.encode(), check=True)
         found = [] if self.side == "ip" else self._cni("DEL", _COMMANDS["ours"])
-        batch = "".join(f"link del b{number}\n" for number in range(len(self.names))) if self.side == "ip" else ""
-        batch += "".join(f"netns del {name}\n" for name in self.names)
-        subprocess.run(["ip", "-batch", "-"], input=batch.encode(), check=True)
+        time.sleep(_REST_S)
         return found
 
     def _cni(self, command: str, executable: Sequence[str]) -> list[float]:
@@ -118,10 +114,16 @@ class _Pods:
         return _together([executable] * len(self.names), environments, self._stdins)
 
 
+def _batch(what: str, names: Sequence[str]) -> None:
+    subprocess.run(["ip", "-batch", "-"], input="".join(f"{what} {name}\n" for name in names).encode(), check=True)
+
+
 def main() -> None:
     """Measure all sides in turns, the order of sides turned round each time; the first round does not count."""
     node, rounds, at_once, *sides = sys.argv[1:]
     found: dict[str, list[float]] = {side: [] for side in (*sides, "all", "delete")}
+    spaces = [f"bench-{number}" for number in range(int(at_once))]
+    _batch("netns add", spaces)
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(int(rounds) + 1):
             for side in sides if turn % 2 else reversed(sides):
@@ -132,6 +134,7 @@ def main() -> None:
                     found[side] += took
                     found["all"] += [max(took)] * (side == "ours")
                     found["delete"] += gone
+    _batch("netns del", spaces)
     print(json.dumps(found))
 
 
