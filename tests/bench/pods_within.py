@@ -68,7 +68,7 @@ def _together(
 
 
 class _Pods:
-    """A set of pods. Their namespaces stay from one round to the next, as removing one keeps the kernel busy for long."""
+    """A set of pods. Their namespaces stay from one round to the next: removing one keeps the kernel busy."""
 
     def __init__(self, node: str, folder: Path, count: int, side: str, turn: int) -> None:
         self.side = side
