@@ -42,12 +42,13 @@ LINK_LOCAL_GATEWAY: Final = "169.254.1.1"
 
 
 class FixedChain(enum.StrEnum):
-    """Chains that are always there; all but the last are base chains."""
+    """Base chains: always there."""
 
     SOURCE_CHECK = "source-check"
     FROM_WORKLOAD = "from-workload"
     TO_WORKLOAD = "to-workload"
     TO_HOST = "to-host"
+    FROM_HOST = "from-host"
     MASQUERADE = "masquerade"
 
 

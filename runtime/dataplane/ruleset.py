@@ -122,11 +122,12 @@ def _made_base_chains(to_host: Action) -> Iterator[Chain]:
         ),
         Rule((_DROP,)),
     )
+    # Else conntrack takes the answer in a flow that policy ended for the beginning of one the other way round.
+    no_beginning = (_TCP, _state(NEW), _NOT_ONLY_SYN, _DROP)
     sent_by_workload = (
         established,
         Rule((_FROM_WORKLOAD, _state(INVALID), _DROP)),
-        # Else conntrack takes the answer in a flow that policy ended for the beginning of one from the workload.
-        Rule((_FROM_WORKLOAD, _TCP, _state(NEW), _NOT_ONLY_SYN, _DROP)),
+        Rule((_FROM_WORKLOAD, *no_beginning)),
         Rule((_FROM_WORKLOAD, _IPIP, _DROP)),
         Rule((_FROM_WORKLOAD, _UDP, _VXLAN, _DROP)),
     )
@@ -138,6 +139,7 @@ def _made_base_chains(to_host: Action) -> Iterator[Chain]:
         Hook("filter", 2, 1),
         established,
         Rule((_TO_WORKLOAD, _state(INVALID), _DROP)),
+        Rule((_TO_WORKLOAD, *no_beginning)),
         Rule((VmapLookup((Field.OUTPUT_INTERFACE,), FixedSet.TO_DISPATCH.value),)),
         Rule((_TO_WORKLOAD, _DROP)),
     )
@@ -151,6 +153,7 @@ def _made_base_chains(to_host: Action) -> Iterator[Chain]:
         *ask_policy,
         drop_unknown,
     )
+    yield _base(FixedChain.FROM_HOST, Hook("filter", 3, 0), Rule((_TO_WORKLOAD, *no_beginning)))
     pools = (
         (_V4, Field.SOURCE_4, Field.DESTINATION_4, FixedSet.NAT_POOLS_4, FixedSet.ALL_POOLS_4),
         (_V6, Field.SOURCE_6, Field.DESTINATION_6, FixedSet.NAT_POOLS_6, FixedSet.ALL_POOLS_6),

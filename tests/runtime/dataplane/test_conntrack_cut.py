@@ -27,7 +27,7 @@ from runtime.dataplane.netlink.wire import Message
 from runtime.dataplane.nftables import Nftables
 from runtime.dataplane.ruleset import compile_ruleset
 from tests.support.netns import entered, isolated, run
-from tests.support.node_states import OUTSIDE, PODS
+from tests.support.node_states import HOST, OUTSIDE, PODS
 from tests.support.pod_wiring import Wiring, wire_node
 
 _POLICY = PolicyId("NetworkPolicy", "p", "ns")
@@ -44,6 +44,13 @@ def _state(*ports: int) -> NodeState:
     return NodeState("n", "1", endpoints=endpoints, policies={_POLICY: rules})
 
 
+def _sending(*ports: int) -> NodeState:
+    """Both pods may be reached; they send to these TCP ports only."""
+    open_ = _state(*ports)
+    rules = open_.policies[_POLICY]
+    return replace(open_, policies={_POLICY: PolicyRules(rules.egress, rules.ingress)})
+
+
 def _allowed(state: NodeState, flow: Flow) -> bool:
     judge = Judge(state)
     ports = (flow.source_port, flow.destination_port)
@@ -51,10 +58,14 @@ def _allowed(state: NodeState, flow: Flow) -> bool:
     return judge.judge(judge.located(packet)).allowed
 
 
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
 def _connection(
     wiring: Wiring, source: str | None, target: str, address: Address, port: int
 ) -> tuple[socket.socket, socket.socket]:
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    family = _family(address)
     with entered(wiring.pods[target]):
         listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -122,6 +133,53 @@ def test_tightened_policy_ends_denied_flows_only(filtered: bool, monkeypatch: py
         with pytest.raises(TimeoutError):
             server.recv(100)
     assert conntrack.cut(_ADDRESSES, lambda flow: _allowed(tight, flow)) == 0
+
+
+@isolated
+def test_a_server_elsewhere_does_not_revive_what_egress_policy_ended() -> None:
+    """Its next segment, of a flow that is no longer tracked, begins none towards the pod, though ingress is open."""
+    wiring = wire_node()
+    driver, conntrack = Nftables(), Conntrack()
+    driver.converge(compile_ruleset(_sending(80, 81)))
+    for address in OUTSIDE:
+        with entered(wiring.outside):
+            listener = socket.create_server((str(address), 81), family=_family(address))
+        with entered(wiring.pods["cali1"]):
+            client = socket.create_connection((str(address), 81), timeout=5)
+        server, _ = listener.accept()
+        tight = _sending(80)
+        driver.converge(compile_ruleset(tight))
+
+        assert conntrack.cut(_ADDRESSES, lambda flow: _allowed(tight, flow)) == 1
+
+        _carries_nothing(client, server)
+        driver.converge(compile_ruleset(_sending(80, 81)))
+
+
+@isolated
+def test_the_node_does_not_revive_what_a_pod_may_no_longer_have_with_it() -> None:
+    """A pod's flow to the node itself, ended because the setting is Drop now, is not begun anew by the node's answer."""
+    wiring = wire_node()
+    driver, conntrack = Nftables(), Conntrack()
+    closed = _sending(80, 81)
+    driver.converge(compile_ruleset(replace(closed, endpoint_to_host=Action.ALLOW)))
+    listener = socket.create_server((str(HOST[0]), 81))
+    with entered(wiring.pods["cali1"]):
+        client = socket.create_connection((str(HOST[0]), 81), timeout=5)
+    server, _ = listener.accept()
+    driver.converge(compile_ruleset(closed))
+
+    assert conntrack.cut(_ADDRESSES, lambda _flow: False) == 1
+
+    _carries_nothing(client, server)
+
+
+def _carries_nothing(client: socket.socket, server: socket.socket) -> None:
+    for one, other in ((server, client), (client, server)):
+        other.settimeout(0.3)
+        one.sendall(b"should not come")
+        with pytest.raises(TimeoutError):
+            other.recv(100)
 
 
 @isolated

@@ -241,5 +241,6 @@ def test_nft_reads_what_we_meant() -> None:
         "from-workload": ("forward", 0),
         "to-workload": ("forward", 1),
         "to-host": ("input", 0),
+        "from-host": ("output", 0),
         "masquerade": ("postrouting", 110),
     }
