@@ -159,7 +159,9 @@ class Controller:
         head = await self._source.head()
         try:
             if self._ledger is None:
-                self._ledger = await Ledger.load(self._datastore, self._settings.set_name)
+                ledger = await Ledger.load(self._datastore, self._settings.set_name)
+                await self._live.refresh(key for key, mine in ledger.owned.items() if mine.intent is not None)
+                self._ledger = ledger
             await self._reconcile(head, self._ledger)
         except MuslinError:
             self._ledger = None

@@ -7,11 +7,21 @@ object is computed once a revision.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from random import Random
 from types import MappingProxyType
 
-from muslin.datastore.protocol import Bookmark, Change, Compacted, Conflict, Datastore, Entry, Json, Revision
+from muslin.datastore.protocol import (
+    Bookmark,
+    Change,
+    Compacted,
+    Conflict,
+    Datastore,
+    Entry,
+    Json,
+    NotFound,
+    Revision,
+)
 from muslin.errors import Unavailable
 from muslin.resources.keys import Key
 from reconciler.compare import canonical
@@ -95,6 +105,25 @@ class Live:
             return
         self._awaited[key] = entry.revision if entry is not None else None
         self._put(key, entry)
+
+    async def refresh(self, keys: Iterable[Key]) -> None:
+        """Ask for these objects themselves, where the watch may be behind what a process before us wrote.
+
+        Raises `Unavailable`.
+        """
+        self.about_to_write()
+        for key in keys:
+            known = self._revision_of(key)
+            try:
+                entry: Entry | None = await self._datastore.get(key)
+            except NotFound:
+                entry = None
+            if (entry.revision if entry is not None else None) != known:
+                self.wrote(key, entry)
+
+    def _revision_of(self, key: Key) -> Revision | None:
+        entry = self._entries.get(key)
+        return None if entry is None else entry.revision
 
     async def _follow(self) -> None:
         """List, then watch until the watch ends. One that had come into sync ends without blame: list again at once."""

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from muslin.datastore.memory import Call, Fault
+from muslin.datastore.memory import Call, Fault, Operation
 from muslin.errors import MuslinError
-from tests.reconciler.cases import World, commit_of
+from tests.reconciler.cases import World, commit_of, policy_key
 from tests.support.virtual_time import run_virtual
 
 _NAMES = ("a", "b", "c", "d", "e")
@@ -75,3 +75,38 @@ def test_after_any_life_it_ends_at_the_last_commit(seed: int) -> None:
     if seed == 0:
         assert run_virtual(_life(seed))[0] == trace
         assert any("Retry" in line for line in trace)
+
+
+async def _forgotten() -> object:
+    """A write whose answer is lost, told late by the watch; meanwhile a commit takes the object back."""
+    world = World()
+    lost = True
+
+    def faults(call: Call) -> Fault:
+        nonlocal lost
+        if call.key != policy_key("gone"):
+            return Fault()
+        if call.operation is Operation.DELIVER:
+            return Fault(delay_s=5.0)
+        answer_lost, lost = lost and call.operation is Operation.CREATE, lost and call.operation is not Operation.CREATE
+        return Fault(answer_lost=answer_lost)
+
+    controller = world.controller(world.store.client(faults))
+    running = asyncio.ensure_future(controller.run())
+    world.source.push(commit_of("kept"))
+    await asyncio.sleep(1)
+    world.source.push(commit_of("kept", "gone"))
+    controller.wake()
+    while lost:
+        await asyncio.sleep(0)
+    world.source.push(commit_of("kept"))
+    controller.wake()
+    await asyncio.sleep(120)
+    controller.stop()
+    await asyncio.wait_for(running, 60)
+    return set(await world.objects())
+
+
+def test_a_write_that_the_watch_tells_late_is_not_forgotten() -> None:
+    """What was written although its answer was lost is removed by the commit that no longer declares it."""
+    assert run_virtual(_forgotten()) == {policy_key("kept")}
