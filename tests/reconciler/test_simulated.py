@@ -97,7 +97,7 @@ async def _forgotten() -> object:
     await asyncio.sleep(1)
     world.source.push(commit_of("kept", "gone"))
     controller.wake()
-    while lost:
+    while lost:  # noqa: ASYNC110 - until the write is made
         await asyncio.sleep(0)
     world.source.push(commit_of("kept"))
     controller.wake()
