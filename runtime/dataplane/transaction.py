@@ -21,6 +21,8 @@ __all__ = ["Step", "plan_table", "split"]
 _OPENING = frozenset({FixedSet.FROM_DISPATCH.value, FixedSet.TO_DISPATCH.value, FixedSet.SOURCES_4.value,
                       FixedSet.SOURCES_6.value})  # fmt: skip
 """Sets whose elements open the way for a workload; empty, they keep it closed."""
+_CLOSING = frozenset({FixedSet.FROM_DISPATCH.value, FixedSet.TO_DISPATCH.value})
+"""Sets without whose elements no new flow begins; without its source address a workload would lose the others too."""
 
 _RULES_AT_ONCE = 20
 """Longer chains may be cut; a base chain never is."""
@@ -39,14 +41,24 @@ def plan_table(desired: WireTable, actual: WireTable | None, flags: int = 0) -> 
 
     `flags` are NFT_TABLE_F_* for a table that must be made.
     """
-    create = Step("add table", (nft.add_table(TABLE, flags),))
+    create = nft.add_table(TABLE, flags)
     if actual is desired:
         return ()
     if actual is None:
-        return (create, *_steps(desired, WireTable()))
+        return (Step("add table", (create,)), *_steps(desired, WireTable()))
     if _must_rebuild(desired, actual):
-        return (Step("delete table", (nft.delete_table(TABLE),)), create, *_steps(desired, WireTable()))
+        closed, rest = _closed_baseline(desired)
+        # One step: without its base chains the table lets everything through.
+        baseline = tuple(message for step in _steps(closed, WireTable()) for message in step.messages)
+        return (Step("delete table and add it closed", (nft.delete_table(TABLE), create, *baseline)), *rest)
     return tuple(_steps(desired, actual))
+
+
+def _closed_baseline(desired: WireTable) -> tuple[WireTable, Iterator[Step]]:
+    """The table with nothing but base chains and empty fixed sets, and the steps from there."""
+    sets = {name: WireSet(found.shape) for name, found in desired.sets.items() if name in _fixed()}
+    closed = WireTable(sets, {name: chain for name, chain in desired.chains.items() if chain.hook is not None})
+    return closed, _steps(desired, closed)
 
 
 def closing_steps(actual: WireTable | None) -> tuple[Step, ...]:
@@ -56,7 +68,7 @@ def closing_steps(actual: WireTable | None) -> tuple[Step, ...]:
     return tuple(
         Step(f"empty {name}", (message,))
         for name, found in sorted(actual.sets.items())
-        if name in _OPENING
+        if name in _CLOSING
         for message in nft.delete_elements(TABLE, name, found.shape, found.elements)
     )
 

@@ -150,7 +150,7 @@ def test_a_server_elsewhere_does_not_revive_what_egress_policy_ended() -> None:
         tight = _sending(80)
         driver.converge(compile_ruleset(tight))
 
-        assert conntrack.cut(_ADDRESSES, lambda flow: _allowed(tight, flow)) == 1
+        assert conntrack.cut(_ADDRESSES, lambda flow, tight=tight: _allowed(tight, flow)) == 1  # type: ignore[misc]
 
         _carries_nothing(client, server)
         driver.converge(compile_ruleset(_sending(80, 81)))
@@ -158,7 +158,7 @@ def test_a_server_elsewhere_does_not_revive_what_egress_policy_ended() -> None:
 
 @isolated
 def test_the_node_does_not_revive_what_a_pod_may_no_longer_have_with_it() -> None:
-    """A pod's flow to the node itself, ended because the setting is Drop now, is not begun anew by the node's answer."""
+    """A pod's flow to the node itself, ended as the setting is Drop now, is not begun anew by the node's answer."""
     wiring = wire_node()
     driver, conntrack = Nftables(), Conntrack()
     closed = _sending(80, 81)

@@ -217,6 +217,34 @@ def test_transaction_too_large_for_the_buffer_goes_in_closed_steps() -> None:
 
 
 @isolated
+def test_no_workload_is_open_while_a_table_of_another_shape_is_replaced_in_steps() -> None:
+    """A foreign chain on our name needs a new table: after no commit is it there without its base chains."""
+    driver = Nftables(exclusive=False)
+    ruleset = compile_ruleset(random_state(Random(9)))
+    driver.converge(ruleset)
+    run("nft", "-f", "-", stdin="flush chain inet calico to-workload; delete chain inet calico to-workload\n")
+    chain = "chain to-workload { type filter hook postrouting priority 5; policy accept; };"
+    run("nft", "-f", "-", stdin=f"table inet calico {{ {chain} }}\n")
+    commit = driver._commit
+    closed: list[bool] = []
+
+    def watched(part: list[Message], generation: int, plan: TablePlan) -> None:
+        commit(part, generation, plan)
+        listed = run("nft", "list", "tables")
+        closed.append("calico" in listed and "drop" in run("nft", "list", "chain", "inet", "calico", "from-workload"))
+
+    steps = driver.plan(ruleset, driver.read()).steps
+    sizes = [sum((len(message.body) + 19) & ~3 for message in step.messages) for step in steps]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NetlinkSocket, "send_limit", max(sizes) + 200)
+        patch.setattr(driver, "_commit", watched)
+        driver.converge(ruleset)
+
+    assert len(closed) > 1
+    assert all(closed)
+
+
+@isolated
 def test_nft_reads_what_we_meant() -> None:
     """The independent reader shows sets, intervals and dispatch as intended."""
     state = replace(

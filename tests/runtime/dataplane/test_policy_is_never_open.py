@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from dataclasses import replace
 from ipaddress import ip_address
 from random import Random
+
+import pytest
 
 from runtime.calc.state import (
     Action,
@@ -19,9 +22,11 @@ from runtime.calc.state import (
     TierPolicies,
 )
 from runtime.calc.verdict import Packet, Path
-from runtime.dataplane.nftables import Nftables
+from runtime.dataplane.netlink.socket import NetlinkSocket
+from runtime.dataplane.netlink.wire import Message
+from runtime.dataplane.nftables import Nftables, TablePlan
 from runtime.dataplane.ruleset import compile_ruleset
-from tests.support.netns import ip, isolated
+from tests.support.netns import entered, ip, isolated
 from tests.support.node_states import HOST, OUTSIDE, PODS
 from tests.support.pod_wiring import Probes, wire_node
 
@@ -88,6 +93,38 @@ def test_workload_may_not_speak_vxlan() -> None:
         to_node = Packet(pod, HOST[0], 17, 40000, port, None, "cali1", None, Path.INPUT)
 
         assert [probes.arrives(packet) is not None for packet in (outward, to_node)] == [arrives, arrives]
+
+
+@isolated
+def test_flows_that_are_there_go_on_while_a_large_change_is_loaded_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed for new flows only: after each commit the old connection still carries, whoever dies just then."""
+    wiring = wire_node()
+    driver = Nftables(exclusive=False)
+    driver.converge(compile_ruleset(_open_state("cali1", "cali2")))
+    with entered(wiring.outside):
+        listener = socket.create_server((str(OUTSIDE[0]), 80))
+    with entered(wiring.pods["cali1"]):
+        client = socket.create_connection((str(OUTSIDE[0]), 80), timeout=5)
+    server, _ = listener.accept()
+    server.settimeout(2)
+    ports = [Rule(Action.ALLOW, RuleMatch(protocol=17, not_protocol=6, destination_ports=(PortRange(p, p),)))
+             for p in range(1000, 1100)]  # fmt: skip
+    rules = [replace(rule, action=(Action.ALLOW, Action.DENY)[i % 2]) for i, rule in enumerate(ports)]
+    large = replace(_open_state("cali1", "cali2"), policies={_PROFILE: PolicyRules(tuple(rules), tuple(rules))})
+    commit = driver._commit
+    carried: list[bytes] = []
+
+    def watched(part: list[Message], generation: int, plan: TablePlan) -> None:
+        commit(part, generation, plan)
+        client.sendall(b"on")
+        carried.append(server.recv(100))
+
+    monkeypatch.setattr(NetlinkSocket, "send_limit", 12000)
+    monkeypatch.setattr(driver, "_commit", watched)
+    driver.converge(compile_ruleset(large))
+
+    assert len(carried) > 3
+    assert set(carried) == {b"on"}
 
 
 @isolated
