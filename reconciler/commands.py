@@ -203,6 +203,10 @@ class Git:
         """The id that the mirror holds; exit status 1 where there is none yet."""
         return self._git("rev-parse", "--quiet", "--verify", "--end-of-options", TRACKED)
 
+    def sound(self) -> tuple[str, ...]:
+        """Exit status 0 when commits and folders of what the mirror holds can all be read."""
+        return self._git("rev-list", "--quiet", "--objects", "--end-of-options", TRACKED)
+
     def is_ancestor(self, older: str, newer: str) -> tuple[str, ...]:
         """Exit status 0 when the branch moved forward, 1 when it was rewritten. Ids only."""
         return self._git("merge-base", "--is-ancestor", "--end-of-options", older, newer)

@@ -14,6 +14,7 @@ import fcntl
 import math
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -34,6 +35,8 @@ __all__ = ["WAKE_FIFO", "Fetcher", "main"]
 
 WAKE_FIFO: Final = "muslin-wake"
 _LOCK_FILE: Final = "muslin-fetch.lock"
+_OF_GIT: Final = ("objects", "refs", "logs", "packed-refs", "HEAD", "config", "info", "branches", "hooks", "shallow")
+"""What `git init` and `git fetch` make in the mirror; the rest is ours."""
 _KEPT_OUTPUT: Final = 16 * 1024
 _MEMORY: Final = 4 << 30
 
@@ -156,6 +159,9 @@ class Fetcher:
         rewritten = before.rewritten_from
         if held is None or seen.output.split()[:1] != [held]:
             fetched = await self._run(self._git.fetch())
+            if fetched.status != 0 and await self._renewed():
+                held = None
+                fetched = await self._run(self._git.fetch())
             if fetched.status != 0:
                 self._stand(before, Standing.REFUSED, held, _last_line(fetched) or "git fetch failed")
                 raise Unavailable(self._problem("could not be fetched"))
@@ -165,6 +171,21 @@ class Fetcher:
         self._stand(replace(before, rewritten_from=rewritten), Standing.CURRENT, held, "", told=before)
         if held != before.commit:
             await self._run(self._git.tidy())
+
+    async def _renewed(self) -> bool:
+        """Whether the mirror was damaged and is begun anew: it is a copy, and everything in it can be had again."""
+        there = await self._run(self._git.tracked())
+        if there.status == 1 or (there.status == 0 and (await self._run(self._git.sound())).status != 128):
+            return False
+        self._say("the mirror is damaged and is fetched anew")
+        for name in _OF_GIT:
+            left = self._mirror / name
+            if left.is_dir() and not left.is_symlink():
+                await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+        await self._must(self._git.init(), "make the mirror")
+        return True
 
     def _stand(
         self, before: FetchState, standing: Standing, commit: str | None, message: str, told: FetchState | None = None

@@ -110,6 +110,37 @@ def test_a_forced_push_is_followed_and_said(tmp_path: Path) -> None:
     assert (_state(mirror).commit, _state(mirror).rewritten_from) == (newer, None)
 
 
+def _damage(mirror: Path, how: str) -> None:
+    if how == "broken packs":
+        git(mirror, "repack", "-adq")
+    for path in [each for each in (mirror / "objects").rglob("*") if each.is_file()]:
+        path.chmod(0o600)
+        path.write_bytes(b"no longer git's")
+    if how == "no objects":
+        shutil.rmtree(mirror / "objects")
+
+
+@pytest.mark.parametrize("how", ["no objects", "broken packs", "broken objects"])
+def test_a_damaged_mirror_is_fetched_anew(how: str, tmp_path: Path) -> None:
+    """The mirror is a copy: whatever happened to it under a running fetcher, the next push heals it, and it is said."""
+    remote, mirror = bare(tmp_path / "r"), tmp_path / "m"
+    push(tmp_path / "w", remote, {"a.yaml": policy("a")})
+    made: list[str] = []
+
+    async def deed(fetcher: Fetcher) -> None:
+        await fetcher.fetch_once()
+        _damage(mirror, how)
+        made.append(push(tmp_path / "w", remote, {"b.yaml": policy("b")}))
+        await fetcher.fetch_once()
+
+    said = _fetch(mirror, remote, deed)
+
+    assert (_state(mirror).standing, _state(mirror).commit) == (Standing.CURRENT, made[0])
+    assert ("the mirror is damaged and is fetched anew" in said) is (how == "no objects")
+    assert git(mirror, "ls-tree", "-r", "--name-only", made[0]).split() == ["b.yaml"]
+    assert git(mirror, "cat-file", "blob", f"{made[0]}:b.yaml")
+
+
 @pytest.mark.parametrize(
     "line", [("100644", "..", "x"), ("100644", ".git", "x"), ("100644", "a/b", "x"), ("40000", "d", "0" * 40)]
 )
