@@ -92,12 +92,18 @@ def _demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _failed(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What did not hold, with its figures."""
+    return [line for line in done.stdout.splitlines() if "FAIL" in line or "wanted:" in line]
+
+
 def test_the_command_holds_all_and_leaves_nothing(folder: Path) -> None:
     """Exit status 0, eight steps and the table in under a minute, no control codes in a pipe; then nothing is left."""
     before, began = machine(), time.monotonic()
     done = _demo(folder)
     took = time.monotonic() - began
 
+    assert _failed(done) == []
     assert (done.returncode, done.stderr) == (0, "")
     assert took < 60
     assert "\x1b" not in done.stdout
@@ -138,6 +144,7 @@ def test_keep_leaves_it_up_and_says_what_to_try(folder: Path) -> None:
         timeout=60,
     )
 
+    assert _failed(done) == []
     assert done.returncode == 0
     assert (tried.returncode, tried.stdout.splitlines()[-1]) == (0, "lab kept is down"), tried.stdout + tried.stderr
     assert len(tries) >= 8
@@ -161,6 +168,7 @@ def test_a_terminal_shows_everything(folder: Path) -> None:
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", done.stdout)]
     shown = [line.rstrip() for line in lines if not re.match(r"^[\u2800-\u28ff] ", line)]
 
+    assert _failed(done) == []
     assert done.returncode == 0
     assert len(lines) - len(shown) > 10
     assert [line for line in shown if len(line) > 80] == []
@@ -197,5 +205,6 @@ def test_an_ordinary_user_sees_the_same(folder: Path) -> None:
         timeout=90,
     )
 
+    assert _failed(done) == []
     assert (done.returncode, done.stderr) == (0, "")
     assert left(folder) == _NOTHING
