@@ -65,7 +65,7 @@ class Links(Protocol):
     """Links between pods and the host."""
 
     async def connect(self, link: Link, namespace: PodNamespace) -> Mac:
-        """Make both sides so; a stale link of this name goes first. Gives the pod's MAC. The node's loop writes the route."""
+        """Make both sides so; a stale link of this name goes first. Gives the pod's MAC. Routes come later."""
         ...
 
     async def disconnect(self, interface: str) -> None:
