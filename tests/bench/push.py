@@ -142,7 +142,9 @@ async def _flip(flow: Flow, state: str, do: Callable[[], Awaitable[Any]]) -> tup
 async def _pushed(up: Lab, flow: Flow, port: int, state: str, written: dict[Key, float], times: _Times) -> None:
     files = {_FILE: _SERVER % port}
     push, at = await _flip(flow, state, lambda: asyncio.to_thread(up.clone.push, state, files))
-    stored, fetched = written[Key("NetworkPolicy", "server", "demo")], _fetched(StateFolder.of(up.name).mirror)
+    while (stored := written[Key("NetworkPolicy", "server", "demo")]) < push.began:  # noqa: ASYNC110  it comes soon
+        await asyncio.sleep(0.02)  # our own watch is behind
+    fetched = _fetched(StateFolder.of(up.name).mirror)
     times.from_end.append(at - push.ended)
     times.from_begin.append(at - push.began)
     times.push.append(push.ended - push.began)
