@@ -49,15 +49,24 @@ def ignored() -> Iterator[None]:
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
     """`asyncio.run`, where each of the three cancels the work; its `finally` runs. Raises KeyboardInterrupt then."""
+    interrupted = False
 
     async def cancelled_by_signals() -> _T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            task.cancel()
+
         for each in _heeded():
-            loop.add_signal_handler(each, task.cancel)
+            loop.add_signal_handler(each, interrupt)
         return await work
 
     try:
         return asyncio.run(cancelled_by_signals())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    except (asyncio.CancelledError, Exception) as error:
+        if interrupted:  # whatever broke while everything was being ended, this is why
+            raise KeyboardInterrupt from error
+        raise
