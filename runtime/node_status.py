@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, NotFound
@@ -17,6 +18,9 @@ __all__ = ["APPLIED_REVISION", "ReportedRoute", "ReportedSession", "node_status_
 
 APPLIED_REVISION = "muslin/applied-revision"
 """Annotation: the datastore revision whose meaning the node's kernel has."""
+_MOST_ROUTES = 1000
+"""Of one IP version in a report, the first by prefix. A peer may announce more than an object of the datastore can hold,
+and must not keep the applied revision from being told by that."""
 
 
 _MESH = "NodeMesh"
@@ -73,7 +77,10 @@ def node_status_object(
             "agent": {"birdV4": {"state": "Ready" if speaking else "NotReady", "version": "muslin"}},
             "bgp": bgp,
             "routes": {
-                f"routes{suffix}": [_route(route, kinds) for route in routes if route.prefix.version == version]
+                f"routes{suffix}": [
+                    _route(route, kinds)
+                    for route in islice((each for each in routes if each.prefix.version == version), _MOST_ROUTES)
+                ]
                 for version, suffix in ((4, "V4"), (6, "V6"))
             },
         },

@@ -44,29 +44,33 @@ class SpeakerView:
         self._in_sync = False
         self._complete = False
         self._connected = False
+        self._view: View | None = None
 
     @property
     def view(self) -> View:
-        """The present view; it does not change afterwards."""
-        return View(
-            MappingProxyType({**self._kept, **self._told}),
-            self._in_sync and self._complete,
-            MappingProxyType(dict(self._sessions)),
-            self._connected,
-        )
+        """The present view; it does not change afterwards. The same object until something is said."""
+        if self._view is None:
+            self._view = View(
+                MappingProxyType({**self._kept, **self._told}),
+                self._in_sync and self._complete,
+                MappingProxyType(dict(self._sessions)),
+                self._connected,
+            )
+        return self._view
 
     def connected(self) -> None:
         """A speaker is there; it will tell all it knows."""
         self._keep()
-        self._connected = True
+        self._connected, self._view = True, None
 
     def disconnected(self) -> None:
         """The speaker is gone; keep what it said."""
         self._keep()
-        self._connected = False
+        self._connected, self._view = False, None
 
     def apply(self, message: Routes | Sessions) -> None:
         """Take in what the speaker says."""
+        self._view = None
         if isinstance(message, Sessions):
             if message.reset:
                 self._sessions.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from random import Random
 from typing import Any
 
@@ -54,7 +54,7 @@ class _World:
     """A node, its datastore and its log."""
 
     def __init__(self) -> None:
-        self.store, self.kernel = MemoryDatastore(), FakeKernel()
+        self.store, self.kernel, self.speaker = MemoryDatastore(), FakeKernel(), _Speaker()
         self.log: list[tuple[str, dict[str, Any]]] = []
         for name in ("cali1", "cali2"):
             self.kernel.routes.add_link(name)
@@ -63,7 +63,7 @@ class _World:
         kernel = Kernel(self.kernel.nftables, self.kernel.routes, self.kernel.conntrack, list)
         return Agent(
             NodeIdentity("node-a", ip_interface("192.0.2.1/24")),
-            Parts(self.store.client(), kernel, _Speaker()),
+            Parts(self.store.client(), kernel, self.speaker),
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             random=Random(1),
             log=lambda event, **fields: self.log.append((event, fields)),
@@ -156,6 +156,21 @@ def test_the_applied_revision_is_reported_after_the_kernel_has_it() -> None:
             if await world.reported() >= revision:
                 break
         assert not world.passes(80)
+
+    _run(body)
+
+
+def test_more_routes_than_a_report_can_hold_keep_nothing_else_from_being_told() -> None:
+    """20,000 prefixes of a peer, as many as it may announce: the applied revision is reported all the same."""
+    routes = {ip_network((0x0A300000 + index, 32)): ip_address("192.0.2.9") for index in range(20_000)}
+
+    async def body(world: _World) -> None:
+        world.speaker.routes = routes
+        revision = await world.put(_allow("dns", 53))
+        await asyncio.sleep(2)
+        status = (await world.store.get(Key("CalicoNodeStatus", "node-a"))).value
+        assert await world.reported() >= revision
+        assert 0 < len(status["status"]["routes"]["routesV4"]) < len(routes)
 
     _run(body)
 

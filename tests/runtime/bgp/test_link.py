@@ -116,6 +116,25 @@ def test_routes_outlive_the_speaker_until_the_next_is_in_sync() -> None:
     assert set(before.routes.values()) == {one, two, three}
 
 
+def test_asking_again_costs_nothing() -> None:
+    """A report asks for each route's peer, and a peer may announce thousands: the view is made once a message."""
+    view = SpeakerView()
+    view.connected()
+    view.apply(Routes(RouteReport((ROUTE,), (), in_sync=True)))
+    before = view.view
+
+    assert view.view is before
+    for change in (
+        lambda: view.apply(Routes(RouteReport((), (ROUTE.prefix,), in_sync=True))),
+        lambda: view.apply(Sessions((), reset=True)),
+        view.disconnected,
+        view.connected,
+    ):
+        change()
+        assert view.view is not before
+        before = view.view
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_in_sync_the_view_is_what_the_live_speaker_has(seed: int) -> None:
     """Whatever speakers said and whenever they died, in sync means exactly the last one's routes."""
