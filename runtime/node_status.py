@@ -19,7 +19,7 @@ __all__ = ["APPLIED_REVISION", "ReportedRoute", "ReportedSession", "node_status_
 APPLIED_REVISION = "muslin/applied-revision"
 """Annotation: the datastore revision whose meaning the node's kernel has."""
 _MOST_ROUTES = 1000
-"""Of one IP version in a report, the first by prefix. A peer may announce more than an object of the datastore can hold,
+"""Of one IP version in a report, the first by prefix. A peer may announce more than an object of a datastore can hold,
 and must not keep the applied revision from being told by that."""
 
 
