@@ -16,6 +16,9 @@ from runtime.cni.pod import Pod
 __all__ = ["Attachment", "Endpoints", "key_of"]
 
 _RETRIES = 5
+_IDENTITY = ("pcns.", "pcsa.", "projectcalico.org/namespace", "projectcalico.org/serviceaccount")
+"""Labels that say which namespace and service account a pod is in, and theirs: not the pod's own to say, for an
+endpoint's own labels win over those that it inherits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def _contended(key: Key) -> Unavailable:
 
 def _object(key: Key, node: str, pod: Pod, ifname: str, container_id: str, **link: Any) -> dict[str, Any]:
     labels = {
-        **pod.labels,
+        **{label: value for label, value in pod.labels.items() if not label.startswith(_IDENTITY)},
         "projectcalico.org/namespace": pod.namespace,
         "projectcalico.org/orchestrator": "k8s",
     }

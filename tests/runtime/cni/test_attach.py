@@ -136,6 +136,25 @@ def test_add_answers_what_it_made() -> None:
     asyncio.run(run())
 
 
+def test_a_pods_own_labels_do_not_make_it_another_namespaces_or_accounts() -> None:
+    """Policies select by what namespace and account say; a pod's author writes its labels, and own ones would win."""
+    labels = {
+        "app": "web", "pcns.team": "admins", "pcsa.role": "root", "projectcalico.org/serviceaccount": "root",
+        "projectcalico.org/namespace": "kube-system",
+    }  # fmt: skip
+    network = {**NETWORK, "pod": {"namespace": "demo", "name": "web-0", "labels": labels}}
+
+    async def main() -> None:
+        async with _attacher(_World()) as (attacher, store, namespace):
+            await attacher.handle(decode(payload(network)), namespace)
+            endpoint = (await store.get(_ENDPOINT)).value
+        assert endpoint["metadata"]["labels"] == {
+            "app": "web", "projectcalico.org/namespace": "demo", "projectcalico.org/orchestrator": "k8s",
+        }  # fmt: skip
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "half-way"])
 @pytest.mark.parametrize("step", ["assign", "connect", "policy"])
 def test_a_failed_add_leaves_nothing(step: str, after: bool) -> None:
