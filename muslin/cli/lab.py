@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
@@ -169,11 +170,11 @@ def _what_next(name: str) -> None:
     somewhere = next((each for each in pods if each.startswith("demo.")), "node1")
     click.echo(f"""
 Try next:
-  export MUSLIN_DATASTORE={state.datastore}
+  export MUSLIN_DATASTORE={shlex.quote(str(state.datastore))}
   muslin get ippools -o wide          muslin get wep -A          muslin status
   muslin node status --node node1
   muslin lab exec{option} node1 -- ip route
   muslin lab exec{option} node1 -- nft list table inet calico
   muslin lab shell{option} {somewhere}
-  git clone {state.repository} network    # change a policy, push, and look again
+  git clone {shlex.quote(str(state.repository))} network    # change a policy, push, and look again
   muslin lab down{option}""")

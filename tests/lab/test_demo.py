@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_keep_leaves_it_up_and_says_what_to_try(folder: Path) -> None:
     )
     wrapper = folder / "bin"
     wrapper.mkdir()
-    (wrapper / "muslin").write_text(f'#!/bin/sh\nexec {sys.executable} -m muslin.cli.main "$@"\n')
+    (wrapper / "muslin").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m muslin.cli.main "$@"\n')
     (wrapper / "muslin").chmod(0o755)
     tried = subprocess.run(
         ["sh", "-c", script],
@@ -155,7 +156,7 @@ def test_a_terminal_shows_everything(folder: Path) -> None:
     """On a real terminal of 80 columns progress moves, no line is wider, and nothing is cut off."""
     if shutil.which("script") is None:
         pytest.skip("script is missing: apt-get install bsdutils")
-    command = f"stty cols 80 rows 40; exec {sys.executable} -m muslin.cli.main lab demo"
+    command = f"stty cols 80 rows 40; exec {shlex.quote(sys.executable)} -m muslin.cli.main lab demo"
     done = subprocess.run(
         ["script", "--quiet", "--return", "--echo", "never", "--command", command, str(folder / "typescript")],
         env={**environment(folder), "TERM": "xterm-256color", "COLUMNS": "", "LINES": ""},
@@ -190,13 +191,13 @@ def test_an_ordinary_user_sees_the_same(folder: Path) -> None:
         os.chown(path, _NOBODY, _NOBODY)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for python in (sys.executable, f"/usr/bin/python{version}"):
-        trial = [*become, "sh", "-c", f"exec {python} -c 'import muslin.lab.verbs'"]
+        trial = [*become, "sh", "-c", f"exec {shlex.quote(python)} -c 'import muslin.lab.verbs'"]
         if subprocess.run(trial, cwd="/", env=variables, capture_output=True, check=False).returncode == 0:
             break
     else:
         pytest.skip(f"an ordinary user can start neither {sys.executable} nor /usr/bin/python{version}")
     done = subprocess.run(
-        [*become, "sh", "-c", f"exec {python} -m muslin.cli.main lab demo"],
+        [*become, "sh", "-c", f"exec {shlex.quote(python)} -m muslin.cli.main lab demo"],
         cwd="/",
         env=variables,
         capture_output=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def _command(user: str, folder: Path, environment: dict[str, str]) -> list[str]:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for python in (sys.executable, f"/usr/bin/python{version}"):
         # A shell in between: setpriv itself still may search root's folders.
-        trial = [*become, "sh", "-c", f"exec {python} -c 'import muslin.lab.verbs'"]
+        trial = [*become, "sh", "-c", f"exec {shlex.quote(python)} -c 'import muslin.lab.verbs'"]
         if subprocess.run(trial, cwd=_ROOT, env=environment, capture_output=True, check=False).returncode == 0:
             return [*become, python, "-m", "tests.lab.scenario", str(folder)]
     pytest.skip(f"an ordinary user can start neither {sys.executable} nor /usr/bin/python{version}")
