@@ -100,7 +100,7 @@ class Agent:
         self, identity: NodeIdentity, parts: Parts, *, now: Callable[[], datetime], random: Random, log: Log
     ) -> None:
         self._identity, self._parts, self._now, self._random, self._log = identity, parts, now, random, log
-        self.mirror = Mirror(parts.datastore, MIRRORED)
+        self.mirror = Mirror(parts.datastore, MIRRORED, on_failure=self._on_failure)
         self.convergence = Convergence(
             identity.name,
             kernel=parts.kernel,
@@ -161,7 +161,7 @@ class Agent:
         while True:
             try:
                 self._registered = (await register(self._parts.datastore, self._identity)).revision
-            except Unavailable as error:
+            except MuslinError as error:
                 failures += 1
                 delay = backoff.delay(failures, self._random)
                 self._on_failure(error, delay)

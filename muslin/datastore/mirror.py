@@ -86,11 +86,19 @@ class Mirror:
         kinds: which kinds, such as `IPPool`.
         decode: makes a resource from JSON; `muslin.resources.load` unless handed in.
         backoff: pauses while the datastore does not answer, on the running loop's clock.
+        on_failure: is told why the datastore cannot be read, and the pause before the next try.
     """
 
     def __init__(
-        self, datastore: Datastore, kinds: Collection[str], decode: Decode = _load, *, backoff: Backoff | None = None
+        self,
+        datastore: Datastore,
+        kinds: Collection[str],
+        decode: Decode = _load,
+        *,
+        backoff: Backoff | None = None,
+        on_failure: Callable[[MuslinError, float], None] | None = None,
     ) -> None:
+        self._on_failure = on_failure
         self._datastore, self._kinds = datastore, tuple(dict.fromkeys(kinds))
         self._backoff = backoff or Backoff()
         self._copy = _Copy(decode)
@@ -102,7 +110,7 @@ class Mirror:
         self._task: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._closed = False
-        self.unavailable: Unavailable | None = None
+        self.unavailable: MuslinError | None = None
         """Why the datastore does not answer now; None while it does."""
 
     def start(self) -> None:
@@ -197,9 +205,12 @@ class Mirror:
                 raise _ended(self._kinds)
             except Compacted:
                 position = None
-            except Unavailable as error:
+            except MuslinError as error:  # also a damaged or read-only store: somebody may put it right
                 failures, self.unavailable = failures + 1, error
-                await asyncio.sleep(self._backoff.pause_s(failures))
+                pause_s = self._backoff.pause_s(failures)
+                if self._on_failure is not None:
+                    self._on_failure(error, pause_s)
+                await asyncio.sleep(pause_s)
 
     async def _listed(self) -> tuple[_Copy, Revision]:
         """All objects, and a revision from which a watch makes them one instant."""

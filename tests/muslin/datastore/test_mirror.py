@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+from collections.abc import AsyncIterator, Collection
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +16,8 @@ import pytest
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
 from muslin.datastore.mirror import Mirror
-from muslin.datastore.protocol import Json
-from muslin.errors import BadInput, Failed, Problem
+from muslin.datastore.protocol import Bookmark, Change, Json, Revision
+from muslin.errors import BadInput, Failed, MuslinError, Problem
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from muslin.resources.metadata import ObjectMeta
@@ -259,3 +260,39 @@ def test_an_object_under_the_key_of_another_is_set_aside(tmp_path: Path) -> None
         await store.close()
 
     asyncio.run(story())
+
+
+class _Damaged(MemoryDatastore):
+    """A store whose file is damaged while `damaged` is set."""
+
+    damaged = False
+
+    async def watch(self, kinds: Collection[str], after: Revision) -> AsyncIterator[Change | Bookmark]:
+        async for event in super().watch(kinds, after):
+            if self.damaged:
+                raise Failed(Problem("the datastore's file is damaged", "store.db", "restore a copy"))
+            yield event
+
+
+def test_a_damaged_store_leaves_the_last_copy_until_it_is_put_right() -> None:
+    """Whatever the store says of itself, the mirror stands and tells; it goes on when somebody has repaired it."""
+
+    async def story() -> None:
+        told: list[MuslinError] = []
+        store = _Damaged()
+        await store.create(pool("a"), {"spec": {"n": 1}})
+        mirror = Mirror(store, ["IPPool"], decode, on_failure=lambda error, _: told.append(error))
+        mirror.start()
+        await mirror.in_sync()
+        store.damaged = True
+        await store.create(pool("b"), {"spec": {"n": 2}})
+        await asyncio.sleep(30)
+        assert numbers(mirror) == {"a": 1}
+        assert mirror.unavailable is told[-1]
+        store.damaged = False
+        await asyncio.sleep(30)
+        assert numbers(mirror) == {"a": 1, "b": 2}
+        assert mirror.unavailable is None
+        await mirror.close()
+
+    run_virtual(story())
