@@ -163,7 +163,8 @@ def test_a_machine_that_forbids_it_is_told(refuse: str, what: str, fix: str, fol
 def test_a_kernel_that_forbids_it_is_told(forbid: str, what: str, fix: str, folder: Path) -> None:
     """The kernel's own refusals, made in a user namespace: none may be nested, and /proc as containers have it."""
     # Without rights, as an ordinary user has none; with setfcap a process may map its own id of 0 (user_namespaces(7)).
-    script = f"{forbid} && exec setpriv --bounding-set=-all,+setfcap {shlex.quote(sys.executable)} -m muslin.cli.main lab demo"
+    demo = f"{shlex.quote(sys.executable)} -m muslin.cli.main lab demo"
+    script = f"{forbid} && exec setpriv --bounding-set=-all,+setfcap {demo}"
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script],
         env=environment(folder),
