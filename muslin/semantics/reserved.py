@@ -7,6 +7,7 @@ another one's addresses look reserved.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -52,15 +53,22 @@ class Reserved:
     subnets: frozenset[Prefix] = frozenset()
     nodes: Mapping[Address, str] = field(default_factory=dict)
     pools: frozenset[Prefix] = frozenset()
+    _in_order: Mapping[int, list[Address]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        in_order = {version: sorted(each for each in self.nodes if each.version == version) for version in (4, 6)}
+        object.__setattr__(self, "_in_order", in_order)
 
     def why(self, prefix: Prefix) -> str | None:
         """What forbids a route to a prefix, as the end of a sentence that begins with it; None if nothing does."""
         for range_ in _NO_HOSTS:
             if prefix.version == range_.version and prefix.overlaps(range_):
                 return f"overlaps {range_}, whose addresses are no host's"
-        for address, name in self.nodes.items():
-            if address in prefix:
-                return f"is or holds the address {address} of node {name}"
+        # Asked of every route, pod and block; there may be thousands of nodes.
+        in_order = self._in_order[prefix.version]
+        first = bisect_left(in_order, prefix.network_address)
+        if first < len(in_order) and in_order[first] in prefix:
+            return f"is or holds the address {in_order[first]} of node {self.nodes[in_order[first]]}"
         for subnet in self.subnets:
             if _holds(prefix, subnet):
                 return f"covers {subnet}, the network between the nodes"

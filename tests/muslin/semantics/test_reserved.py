@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
+from random import Random
 
 import pytest
 
 from muslin.resources.base import Resource
 from muslin.resources.workload_endpoint import WorkloadEndpoint
-from muslin.semantics.reserved import admitted, reserved
+from muslin.semantics.reserved import Reserved, admitted, reserved
 from muslin.semantics.snapshot import Snapshot
 from tests.support.clusters import node, pool, workload
 
@@ -91,3 +92,16 @@ def test_one_that_is_refused_keeps_nobody_out() -> None:
     wrong = born("2026-01-01T00:00:00Z", workload("aaa", ["10.48.0.1", "192.0.2.2"], interfaceName="cali1"))
     good = born("2026-02-02T00:00:00Z", workload("web", "10.48.0.1", interfaceName="cali1"))
     assert admitted([wrong, good], "node-a", reserved(Snapshot.of(CLUSTER), "node-a", HERE))[0] == (good,)
+
+
+def test_a_prefix_that_holds_any_node_is_found_among_many() -> None:
+    """As asking node by node would say, for prefixes of every length around and beside them."""
+    random = Random(4)
+    nodes = {ip_address(0xC0000200 + random.randrange(1 << 12)): f"node-{n}" for n in range(60)}
+    taken = Reserved(nodes=nodes)
+    for _ in range(2000):
+        length = random.randint(16, 32)
+        bits = 0xC0000200 + random.randrange(1 << 12)
+        prefix = ip_network((bits >> (32 - length) << (32 - length), length))
+
+        assert (taken.why(prefix) is not None) == any(address in prefix for address in nodes), prefix
