@@ -218,7 +218,10 @@ class Routes:
         if event.kind != links.NEW_LINK:
             self._actual = None
             return True
-        link = links.parse_link(event.body)
+        try:
+            link = links.parse_link(event.body)
+        except KeyError:
+            return False  # not about the link itself: a wireless driver's news come without a name
         known = self._links.get(link.index)
         self._links[link.index] = (link.name, link.up)
         if known == (link.name, link.up):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import select
+import struct
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from random import Random
@@ -12,6 +13,9 @@ import pytest
 
 from muslin.net import Mac
 from runtime.calc.state import Route, RouteClass, RouteKind
+from runtime.dataplane.netlink.links import NEW_LINK
+from runtime.dataplane.netlink.socket import Event, Events
+from runtime.dataplane.netlink.wire import attribute
 from runtime.dataplane.routes import DesiredRoutes, Routes, winners
 from tests.support.fake_fib import FakeRoutes, NextHop
 from tests.support.netns import ip, isolated
@@ -211,6 +215,29 @@ def test_nothing_is_read_again_while_nobody_else_writes() -> None:
         driver.drain()
         driver.converge(wish)
     assert "proto bird" in ip("route show 10.48.0.3")
+
+
+@isolated
+def test_news_about_a_link_without_its_name_hide_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wireless drivers send link messages that hold nothing but their own attribute (IFLA_WIRELESS, 11)."""
+    _links()
+    driver = Routes()
+    wish = DesiredRoutes((Route(_BLOCK, RouteClass.BGP, next_hop=ip_address("192.0.2.2")),))
+    driver.converge(wish)
+    events = driver._listener.events
+    odd = Event(NEW_LINK, 0, bytes(4) + struct.pack("=i", 2) + bytes(8) + attribute(11, b"\0" * 8))
+
+    def with_odd() -> Events:
+        told = events()
+        return Events((odd, *told.received), told.lost)
+
+    monkeypatch.setattr(driver._listener, "events", with_odd)
+    assert not driver.drain()
+    ip("route del 10.48.0.0/26")
+    assert select.select([driver], [], [], 5)[0]
+
+    assert driver.drain()
+    assert driver.converge(wish)
 
 
 @isolated
