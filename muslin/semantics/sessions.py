@@ -125,7 +125,7 @@ class _Cluster:
 
     def _as_of(self, node: Node) -> AsNumber:
         own = node.spec.bgp.as_number if node.spec.bgp is not None else None
-        return self._as_number if own is None else own
+        return own or self._as_number  # 0 is nobody's (RFC 7607): as good as unset, and no reason to lose a session
 
     def _port_of(self, node: Node) -> int:
         return listen_port(self._snapshot, node.metadata.name)

@@ -204,3 +204,10 @@ def test_a_node_listens_where_its_peers_dial() -> None:
     every = Snapshot.of([_configuration(listenPort=1790), _configuration("node.b", listenPort=1791)])
     assert (listen_port(every, "a"), listen_port(every, "b")) == (1790, 1791)
     assert listen_port(Snapshot(), "b") == 179
+
+
+def test_a_node_with_as_number_0_keeps_its_sessions() -> None:
+    """0 is nobody's AS number, so it means the cluster's, on both ends."""
+    nodes = (_NODES[0], node("b", "192.0.2.2/24", asNumber=0))
+    for name in ("a", "b"):
+        assert [(each.local_as, each.peer_as) for each in _of(name, *nodes)] == [(64512, 64512)]
