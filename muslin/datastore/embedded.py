@@ -40,12 +40,13 @@ from muslin.datastore.protocol import (
     Revision,
 )
 from muslin.datastore.wake import Bell
-from muslin.errors import Failed, Problem
+from muslin.errors import Failed, MuslinError, Problem
 from muslin.resources.keys import Key
 
 __all__ = ["EmbeddedDatastore"]
 
 _T = TypeVar("_T")
+_Outcomes = list[Any]  # `list` is a method in the class below
 
 _SLICE = 64
 """Rows read and decoded before the loop gets its turn: about a millisecond."""
@@ -53,6 +54,8 @@ _POLL_S = 1.0
 """How often a watching process looks by itself, for writers that were killed between commit and wake."""
 _COMPACT_EVERY = 256
 _WAIT_FOR_LOCK_S = 5.0
+_TOGETHER = 64
+"""Most writes of one transaction: some milliseconds of statements."""
 _LONGEST_PAUSE_S = 0.002
 """Between two looks at a lock: locks are held for less than a millisecond, so a longer pause only loses turns."""
 
@@ -109,8 +112,9 @@ class EmbeddedDatastore:
         self._reader, self._writer = database.connect(path), database.connect(path)
         self._bell = Bell(database.watch_directory(path), f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="datastore-commit")
-        self._writing = asyncio.Lock()
-        self._writes: set[asyncio.Task[Any]] = set()
+        self._waiting: list[tuple[Callable[[int], Any], asyncio.Future[Any]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._written = 0
         self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads waiting writers, decides nothing
         self._rung = asyncio.Event()
         self._poll: asyncio.TimerHandle | None = None
@@ -225,8 +229,8 @@ class EmbeddedDatastore:
         if self._poll is not None:
             self._poll.cancel()
         self._ring_here()
-        while self._writes:
-            await asyncio.gather(*self._writes, return_exceptions=True)
+        if self._writing is not None:
+            await self._writing
         self._committer.shutdown()
         self._bell.close()
         self._reader.close()
@@ -286,39 +290,66 @@ class EmbeddedDatastore:
             }  # fmt: skip
             return self._reader.execute(_LIST, named).fetchall(), at
 
-    # Writing: statements on the loop, COMMIT in the thread.
+    # Writing: statements on the loop, COMMIT in the thread. Writes that wait while one is committed share the next.
 
     async def _write(self, change: Callable[[int], _T]) -> _T:
         """Run `change(new revision)` in a transaction. Its result is given out only after the commit."""
         self._check_open()
-        task = asyncio.ensure_future(self._transaction(change))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        return await asyncio.shield(task)  # cancelled from outside, a transaction still ends
+        answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((change, answer))
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(self._work_off())
+        return await asyncio.shield(answer)  # cancelled from outside, a transaction still ends
 
-    async def _transaction(self, change: Callable[[int], _T]) -> _T:
-        async with self._writing:
+    async def _work_off(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+            outcomes: Sequence[Any] = await self._transaction([change for change, _ in batch])
+            for (_, answer), outcome in zip(batch, outcomes, strict=True):
+                if answer.cancelled():
+                    continue
+                if isinstance(outcome, BaseException):
+                    answer.set_exception(outcome)
+                    answer.exception()  # whoever asked may be gone
+                else:
+                    answer.set_result(outcome)
+        self._writing = None
+
+    async def _transaction(self, changes: Sequence[Callable[[int], Any]]) -> Sequence[Any]:
+        """What each change gave, or the exception it raised: one that refuses has written nothing. All or none."""
+        try:
             await self._when_free(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             try:
                 compacted, head = self._writer.execute(_HEAD).fetchone()
-                result = change(head + 1)
-                if (head + 1) % _COMPACT_EVERY == 0:
-                    self._compact(max(compacted, head + 1 - self._history))
+                first = self._written = head
+                outcomes: _Outcomes = []
+                for change in changes:
+                    try:
+                        outcomes.append(change(head + 1))
+                    except MuslinError as refusal:
+                        outcomes.append(refusal)
+                    head = self._written
+                if head // _COMPACT_EVERY > first // _COMPACT_EVERY:
+                    self._compact(max(compacted, head - self._history))
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._writer.commit)
-            except BaseException as error:
+            except BaseException:
                 with suppress(sqlite3.Error):
                     self._writer.rollback()
-                if isinstance(error, sqlite3.Error):
-                    raise database.problem_of(error, self._path) from error
                 raise
-        self._ring_here()
-        self._bell.ring()
-        return result
+        except sqlite3.Error as error:
+            return [_caused(database.problem_of(error, self._path), error) for _ in changes]
+        except Exception as error:  # noqa: BLE001 - told to whoever asked
+            return [error for _ in changes]
+        if head > first:
+            self._ring_here()
+            self._bell.ring()
+        return outcomes
 
     def _put(self, key: Key, text: str | None, revision: int, former: tuple[int, str] | None) -> None:
         name = (key.kind, key.namespace or "", key.name)
         former_revision, former_text = former or (None, None)
         self._writer.execute(_APPEND, (revision, *name, text, former_revision, former_text))
+        self._written = revision
         if text is None:
             self._writer.execute("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", name)
         else:
@@ -369,6 +400,11 @@ class EmbeddedDatastore:
         if version != self._data_version or version == -1:
             self._data_version = version
             self._ring_here()
+
+
+def _caused(problem: MuslinError, cause: BaseException) -> MuslinError:
+    problem.__cause__ = cause
+    return problem
 
 
 class _Reading:
