@@ -83,12 +83,26 @@ def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None)
         nat_pools=frozenset(pool.spec.cidr for pool in pools if pool.spec.nat_outgoing),
         all_pools=pool_prefixes(snapshot),
         sessions=sessions(snapshot, node),
-        originated=tuple(block for block in blocks if is_announced(snapshot, block)),
+        originated=tuple(
+            prefix
+            for prefix in (*blocks, *_borrowed(snapshot, endpoints.values(), blocks))
+            if is_announced(snapshot, prefix)
+        ),
         importable=importable_prefixes(snapshot, node),
         endpoint_to_host=_endpoint_to_host(snapshot, node),
         listen_port=listen_port(snapshot, node),
         problems=(*_misplaced(snapshot, node), *wrong, *wrong_blocks.values(), *unsupported(snapshot, node, policies)),
     )
+
+
+def _borrowed(snapshot: Snapshot, endpoints: Iterable[Endpoint], blocks: Iterable[Prefix]) -> tuple[Prefix, ...]:
+    """Local workloads' addresses of pools that are in no own block: only as themselves do others find them here.
+
+    The node whose block holds such an address has a blackhole there, and the longer prefix wins over it.
+    """
+    local = {address for endpoint in endpoints for address in endpoint.addresses}
+    lent = (ip_network(address) for address in local if not any(address in block for block in blocks))
+    return tuple(sorted((each for each in lent if pool_of(snapshot, each) is not None), key=str))
 
 
 def _ready(snapshot: Snapshot) -> bool:

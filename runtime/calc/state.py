@@ -192,7 +192,7 @@ class NodeState:
         nat_pools: pools whose addresses are masqueraded when they leave `all_pools`.
         all_pools: every pool's prefix.
         sessions: BGP sessions of this node.
-        originated: prefixes this node announces (its own blocks, exportable).
+        originated: prefixes this node announces (own blocks, and local addresses of other nodes' blocks; exportable).
         importable: prefixes within which learnt routes are accepted into the kernel.
         endpoint_to_host: what happens to packets from a workload to the node itself, after egress policy.
         listen_port: where its speaker waits for peers.

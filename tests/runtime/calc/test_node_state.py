@@ -167,6 +167,24 @@ def test_routes_are_local_workloads_and_the_rest_of_own_blocks() -> None:
     assert {str(each) for each in state.all_pools} == {"10.48.0.0/16", "10.49.0.0/16", "10.50.0.0/24"}
 
 
+def test_a_borrowed_address_is_announced_by_itself() -> None:
+    """Out of another node's block, whose blackhole would have it; addresses of own blocks and of no pool are not."""
+    state = _state(
+        node("node-a", "192.0.2.1/24"),
+        pool("p", "10.48.0.0/16"),
+        pool("q", "10.49.0.0/16", disableBGPExport=True),
+        affinity("node-a", "10.48.0.0/26"),
+        affinity("node-b", "10.48.0.64/26"),
+        block("10.48.0.64/26", "node-b"),
+        workload("own", ["10.48.0.1"]),
+        workload("lent", ["10.48.0.65"]),
+        workload("quiet", ["10.49.0.1"]),
+        workload("stray", ["203.0.113.7"]),
+    )
+
+    assert [str(prefix) for prefix in state.originated] == ["10.48.0.0/26", "10.48.0.65/32"]
+
+
 def test_one_address_has_one_route() -> None:
     """Of two workloads with one address, or one interface, the first by namespace and name has it."""
     state = _state(
