@@ -20,7 +20,7 @@ from muslin.lab import namespaces
 from muslin.lab.children import Children
 from muslin.lab.processes import HOSTS, cni_socket
 
-__all__ = ["CNI_NETWORK", "Pod", "Runtime", "find_executable"]
+__all__ = ["CNI_NETWORK", "Pod", "Runtime", "find_executable", "must_be_names"]
 
 CNI_NETWORK = "k8s-pod-network"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -89,7 +89,7 @@ class Runtime:
             BadInput: the pod is there already, or its name can't be one.
             Failed: the plugin refused; its error is told, DEL was executed and the namespace is gone.
         """
-        _must_be_names(pod)
+        must_be_names(pod)
         async with self._lock.setdefault(pod.netns, asyncio.Lock()):
             if pod.netns in self._sandboxes:
                 problem = Problem("the pod is there already", f"pod {pod.namespace}/{pod.name}", "remove it first")
@@ -180,7 +180,7 @@ class Runtime:
         raise Failed(Problem(what, where, details))
 
 
-def _must_be_names(pod: Pod) -> None:
+def must_be_names(pod: Pod) -> None:
     """Names as Kubernetes has them, without dots; they become part of a path. Raises BadInput."""
     fix = "lower-case letters, digits and '-', 63 at most; for example demo.client"
     problems = [

@@ -22,10 +22,11 @@ from typing import Any
 from muslin.errors import BadInput, Failed, MuslinError, Problem
 from muslin.lab import control, namespaces
 from muslin.lab.children import Children
-from muslin.lab.pods import Pod, Runtime, find_executable
+from muslin.lab.pods import Pod, Runtime, find_executable, must_be_names
 from muslin.lab.processes import Process, commands, run_folder
+from muslin.lab.seed import seed
 from muslin.lab.state import StateFolder
-from muslin.lab.topology import Topology
+from muslin.lab.topology import POD_NAMESPACES, Topology
 
 __all__ = ["Supervisor", "main"]
 
@@ -168,8 +169,9 @@ def _signal(pid: int, number: int) -> None:
 class _Lab:
     """What the control socket can ask for."""
 
-    def __init__(self, topology: Topology, supervisor: Supervisor, runtime: Runtime, children: Children) -> None:
-        self._topology, self._supervisor, self._runtime, self._children = topology, supervisor, runtime, children
+    def __init__(self, topology: Topology, supervisor: Supervisor, runtime: Runtime, datastore: Path) -> None:
+        self._topology, self._supervisor, self._runtime, self._datastore = topology, supervisor, runtime, datastore
+        self._seeded = set(POD_NAMESPACES)
         self.over = asyncio.Event()
 
     async def handle(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -186,6 +188,7 @@ class _Lab:
                 node, namespace, name = (str(request[key]) for key in ("node", "namespace", "name"))
                 self._must_be_node(node)
                 pod = Pod(node, namespace, name, labels, request.get("service_account"))
+                await self._seed(pod)
                 return {"result": await self._runtime.add(pod), "netns": pod.netns}
             case "check-pod":
                 await self._runtime.check(str(request["namespace"]), str(request["name"]))
@@ -216,6 +219,13 @@ class _Lab:
                 return {}
         raise BadInput(Problem(f"{request['op']!r} is not an operation", "control socket", "see muslin.lab.supervisor"))
 
+    async def _seed(self, pod: Pod) -> None:
+        """Write the Profile that Kubernetes would give the pod's namespace; without one the pod could do nothing."""
+        if pod.namespace not in self._seeded:
+            must_be_names(pod)
+            await seed(self._datastore, [pod.namespace])
+            self._seeded.add(pod.namespace)
+
     def _must_be_node(self, name: str) -> None:
         names = [node.name for node in self._topology.nodes]
         if name not in names:
@@ -235,7 +245,7 @@ async def _run(state: StateFolder) -> None:
     topology = Topology.from_json(state.topology.read_text())
     children = Children()
     supervisor = Supervisor(children, state.logs)
-    lab = _Lab(topology, supervisor, Runtime(children, find_executable()), children)
+    lab = _Lab(topology, supervisor, Runtime(children, find_executable()), state.datastore)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, lab.over.set)
     await _private_run(children)

@@ -5,6 +5,7 @@ Usage: python -m tests.lab.scenario FOLDER; XDG_STATE_HOME names where the lab's
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,11 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.errors import MuslinError
 from muslin.lab import control, verbs
 from muslin.lab.processes import probe
 from muslin.lab.state import StateFolder
 from muslin.lab.topology import Topology
+from muslin.resources.keys import Key
 
 LAB = "scenario"
 
@@ -98,6 +101,15 @@ def _restarts(folder: Path) -> dict[str, Any]:
     }
 
 
+async def _profile(namespace: str) -> dict[str, Any]:
+    datastore = EmbeddedDatastore.open(StateFolder.of(LAB).datastore)
+    try:
+        found = await datastore.get(Key("Profile", f"kns.{namespace}"))
+    finally:
+        await datastore.close()
+    return dict(found.value["spec"]["labelsToApply"])
+
+
 def _pods() -> dict[str, Any]:
     """Two pods of one node, attached by the CNI executable; what passes between them."""
     verbs.start(LAB, "mini", "node1", [sys.executable, "-m", "tests.lab.mini_agent", "node1"], restart=True)
@@ -130,6 +142,9 @@ def _pods() -> dict[str, Any]:
         verbs.add_pod(LAB, "node1", "demo", "client")
     except MuslinError as error:
         found["twice"] = error.problems[0].what
+    verbs.add_pod(LAB, "node1", "fresh", "pod")
+    found["profile"] = asyncio.run(_profile("fresh"))
+    verbs.remove_pod(LAB, "fresh", "pod")
     for pod in ("server", "client"):
         verbs.remove_pod(LAB, "demo", pod)
     verbs.remove_pod(LAB, "kube-system", "dns")

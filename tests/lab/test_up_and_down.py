@@ -92,6 +92,7 @@ def test_a_lab_lives_and_leaves_nothing(user: str, folder: Path) -> None:
         "sent": True,
         "dns": True,
         "twice": "the pod is there already",
+        "profile": {"pcns.projectcalico.org/name": "fresh"},
         "links": "0",
         "namespaces": ["node1", "node2", "node3", "outside", "router", "switch"],
     }
