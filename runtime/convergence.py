@@ -14,7 +14,7 @@ from random import Random
 from typing import Protocol
 
 from muslin.errors import Failed, MuslinError, Problem, Unavailable
-from muslin.net import Address, InterfaceAddress, Prefix
+from muslin.net import Address, InterfaceAddress, Mac, Prefix
 from muslin.semantics.reserved import Reserved, reserved
 from muslin.semantics.snapshot import Snapshot
 from reconciler.loop import Backoff, Loop
@@ -136,12 +136,18 @@ class Convergence:
         """The kernel or the speaker may be different from what we left."""
         self._loop.wake()
 
-    async def enforced(self, interface: str, addresses: Sequence[Address]) -> None:
-        """Wait until the kernel judges what this workload sends and gets."""
+    async def enforced(self, interface: str, addresses: Sequence[Address], mac: Mac | None = None) -> None:
+        """Wait until the kernel judges what this workload sends and gets.
+
+        Args:
+            interface: on the host.
+            addresses: of the workload.
+            mac: of the workload's end; tells it from an earlier one with the same interface and addresses.
+        """
         while True:
             moved = self._moved
             endpoint = None if self._applied is None else self._applied.state.endpoints.get(interface)
-            if endpoint is not None and set(endpoint.addresses) == set(addresses):
+            if endpoint is not None and set(endpoint.addresses) == set(addresses) and mac in (None, endpoint.mac):
                 return
             await moved.wait()
 

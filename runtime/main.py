@@ -103,7 +103,7 @@ async def _run(settings: Settings) -> None:
     )
 
     async def policy_ready(attachment: Attachment) -> None:
-        await agent.convergence.enforced(attachment.interface, attachment.addresses)
+        await agent.convergence.enforced(attachment.interface, attachment.addresses, attachment.mac)
 
     links = PodLinks()
     attacher = Attacher(

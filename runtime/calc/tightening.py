@@ -22,7 +22,8 @@ class Suspects:
 
     Attributes:
         changed: still here, with a policy that may forbid more than before: judge their connections.
-        gone: no longer here: every connection of theirs is over, and must not serve who gets the address next.
+        gone: no longer here, or another workload's: every connection of theirs is over, and must not serve who has the
+            address next. Another one has another MAC, if interface and address are the same.
     """
 
     changed: frozenset[Address] = frozenset()
@@ -53,7 +54,7 @@ def suspects(old: NodeState | None, new: NodeState) -> Suspects:
     moved = {
         address
         for interface, endpoint in new.endpoints.items()
-        if interface not in old.endpoints
+        if (former := old.endpoints.get(interface)) is None or former.mac != endpoint.mac
         for address in endpoint.addresses
         if address in before
     }

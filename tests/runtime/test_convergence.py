@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from muslin.net import Address, Prefix
+from muslin.net import Address, Mac, Prefix
 from muslin.resources.cluster_information import ClusterInformation
 from muslin.semantics.snapshot import Snapshot
 from runtime.calc.state import NodeState
@@ -264,6 +264,26 @@ def test_a_pod_waits_until_its_policy_is_in_the_kernel() -> None:
     node = _run(body)
 
     assert node.kernel.verdict(_packet())
+
+
+def test_a_pods_next_sandbox_waits_for_its_own_policy() -> None:
+    """Same name, so the same interface, and by chance the same address: the MAC tells that it is another one."""
+    old, new = Mac("02:00:00:00:00:01"), Mac("02:00:00:00:00:02")
+
+    def with_pod(mac: Mac) -> Snapshot:
+        return _cluster(workload("web", "10.48.0.3", on=_HERE, interfaceName="cali3", mac=str(mac)))
+
+    async def body(node: _Node) -> None:
+        node.kernel.routes.add_link("cali3")
+        node.loop.take(with_pod(old))
+        await asyncio.wait_for(node.loop.enforced("cali3", [ip_address("10.48.0.3")], old), 1)
+        waiting = asyncio.ensure_future(node.loop.enforced("cali3", [ip_address("10.48.0.3")], new))
+        await _settled()
+        assert not waiting.done()
+        node.loop.take(with_pod(new))
+        await asyncio.wait_for(waiting, 1)
+
+    _run(body)
 
 
 def test_no_learnt_route_leads_the_nodes_own_traffic_away() -> None:

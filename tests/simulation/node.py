@@ -172,7 +172,7 @@ class Node:
         )
 
         async def policy_ready(attachment: Attachment) -> None:
-            await agent.convergence.enforced(attachment.interface, attachment.addresses)
+            await agent.convergence.enforced(attachment.interface, attachment.addresses, attachment.mac)
 
         async def speaker_moves() -> None:
             async for _ in client.changes():

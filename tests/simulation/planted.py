@@ -12,7 +12,7 @@ import pytest
 from muslin.datastore import mirror
 from muslin.datastore.protocol import Bookmark, Change
 from muslin.ipam.blocks import Attribute, Block
-from muslin.net import Address
+from muslin.net import Address, Mac
 from reconciler import controller, ledger
 from reconciler.manifests import Reading
 from reconciler.plan import Cause
@@ -92,7 +92,9 @@ def _forget_what_is_ours(patch: pytest.MonkeyPatch) -> None:
 
 
 def _answer_before_policy(patch: pytest.MonkeyPatch) -> None:
-    async def enforced(self: convergence.Convergence, interface: str, addresses: Collection[Address]) -> None:
+    async def enforced(
+        self: convergence.Convergence, interface: str, addresses: Collection[Address], mac: Mac | None = None
+    ) -> None:
         return
 
     patch.setattr(convergence.Convergence, "enforced", enforced)

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from muslin.net import Mac
 from runtime.calc.state import (
     Action,
     Endpoint,
@@ -99,6 +100,15 @@ def test_an_address_that_another_pod_got_at_once_starts_afresh() -> None:
     moved = replace(old, endpoints={"cali9": replace(old.endpoints["cali1"], interface="cali9")})
 
     assert suspects(old, moved).gone == {_ONE}
+
+
+def test_a_pods_next_sandbox_with_the_same_address_starts_afresh() -> None:
+    """Interface and address can be as before, if both came and went between two snapshots; the MAC is another."""
+    (name, endpoint), *_ = _state().endpoints.items()
+    old, new = (replace(_state(), endpoints={name: replace(endpoint, mac=Mac(f"02:00:00:00:00:0{n}"))}) for n in (1, 2))
+
+    assert suspects(old, new).gone == {_ONE}
+    assert not suspects(old, old)
 
 
 @pytest.mark.parametrize(
