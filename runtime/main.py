@@ -41,6 +41,7 @@ from runtime.speaker_side import SpeakerSide
 
 __all__ = ["Settings", "main"]
 
+_REPAIR_AFTER_S = 0.2
 _LOOK_AFTER_S = 0.005
 """Events of the kernel come in bursts (a new link tells five times); one look serves those of this time."""
 
@@ -160,9 +161,16 @@ def _watch(loop: asyncio.AbstractEventLoop, watched: Watched, agent: Agent) -> N
 
 
 def _watch_settings(loop: asyncio.AbstractEventLoop, settings: HostSettings) -> None:
+    pending: asyncio.TimerHandle | None = None
+
     def readable() -> None:
-        if not settings.drain():
-            return
+        nonlocal pending
+        if settings.drain() and pending is None:  # every pod that starts changes several: look once for all
+            pending = loop.call_later(_REPAIR_AFTER_S, repair)
+
+    def repair() -> None:
+        nonlocal pending
+        pending = None
         try:
             repaired = settings.repair()
         except KernelRefused as error:

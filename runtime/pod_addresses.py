@@ -7,17 +7,19 @@ holds a lock file for the same reason.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 from muslin.datastore.ipam import run
 from muslin.datastore.protocol import Datastore, NotFound
-from muslin.errors import Problem, Unavailable
+from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.ipam.assign import auto_assign
 from muslin.ipam.assignment import AssignmentRequest
 from muslin.ipam.blocks import Block
 from muslin.ipam.names import block_key, handle_key
 from muslin.ipam.release import release_by_handle
+from muslin.ipam.together import assign_together
 from muslin.net import Address, parse_prefix
 from muslin.resources.ip_pool import IPPool
 from muslin.resources.ipam import IPAMConfiguration, IPAMConfigurationSpec
@@ -31,6 +33,9 @@ from runtime.cni.pod import Pod
 __all__ = ["PodAddresses"]
 
 _NAMESPACE_LABEL = "pcns."
+
+
+_Asked: TypeAlias = tuple[Handle, Pod, tuple[str, ...], "asyncio.Future[tuple[Address, ...]]"]
 
 
 class PodAddresses:
@@ -48,20 +53,64 @@ class PodAddresses:
     ) -> None:
         self._node, self._datastore, self._snapshot, self._now = node, datastore, snapshot, now
         self._turn = asyncio.Lock()
+        self._asking: list[_Asked] = []
 
     async def assign(self, handle: Handle, pod: Pod, pools: tuple[str, ...]) -> tuple[Address, ...]:
         """One address for this handle; what it holds already is given again. Raises MuslinError."""
-        async with self._turn:
-            held = await self._find(handle)
-            if held:
-                return held
-            if held is not None:  # a predecessor died between counting and giving: its count would stay for ever
-                await run(self._datastore, release_by_handle(str(handle), self._now(), self._configuration()))
-            assignment = await run(self._datastore, auto_assign(self._request(handle, pod, pools)))
-        if not assignment.addresses:
-            where = f"pools for node {self._node}"
-            raise Unavailable(Problem(assignment.message, where, "add a pool, or make room in one"))
-        return tuple(each.ip for each in assignment.addresses)
+        asked: asyncio.Future[tuple[Address, ...]] = asyncio.get_running_loop().create_future()
+        self._asking.append((handle, pod, pools, asked))
+        try:
+            async with self._turn:  # whoever gets it answers all that have gathered meanwhile
+                gathered, self._asking = self._asking, []
+                await self._answer(gathered)
+            return await asked
+        except asyncio.CancelledError:
+            asked.cancel()  # nobody must be given an address that nobody waits for
+            raise
+
+    async def _answer(self, gathered: Sequence[_Asked]) -> None:
+        """Addresses for all who wait: together as far as that goes, then one by one."""
+        waiting = [each for each in gathered if not each[3].cancelled()]
+        try:
+            fresh = [each for each in waiting if not await self._had(each)]
+            requests = [self._request(handle, pod, pools) for handle, pod, pools, _ in fresh]
+            given = await run(self._datastore, assign_together(requests)) if len(fresh) > 1 else {}
+            for (handle, _, _, asked), request in zip(fresh, requests, strict=True):
+                address = given.get(str(handle))
+                if address is not None:
+                    _tell(asked, (address.ip,))
+                else:
+                    await self._one(request, asked)
+        except BaseException as error:
+            for *_, asked in waiting:
+                if not asked.done():
+                    asked.set_exception(error if isinstance(error, MuslinError) else _interrupted(error))
+                    asked.exception()  # whoever asked may be gone
+            if not isinstance(error, MuslinError):
+                raise
+
+    async def _had(self, each: _Asked) -> bool:
+        """Whether the handle holds something already; then that is the answer."""
+        handle, _, _, asked = each
+        held = await self._find(handle)
+        if held:
+            _tell(asked, held)
+        elif held is not None:  # a predecessor died between counting and giving: its count would stay for ever
+            await run(self._datastore, release_by_handle(str(handle), self._now(), self._configuration()))
+        return bool(held)
+
+    async def _one(self, request: AssignmentRequest, asked: asyncio.Future[tuple[Address, ...]]) -> None:
+        try:
+            assignment = await run(self._datastore, auto_assign(request))
+            if not assignment.addresses:
+                where = f"pools for node {self._node}"
+                raise Unavailable(Problem(assignment.message, where, "add a pool, or make room in one"))
+        except MuslinError as error:
+            if not asked.done():
+                asked.set_exception(error)
+                asked.exception()
+            return
+        _tell(asked, tuple(each.ip for each in assignment.addresses))
 
     async def held(self, handle: Handle) -> tuple[Address, ...]:
         """What the handle holds now."""
@@ -122,3 +171,14 @@ class PodAddresses:
         except (NotFound, ValueError):
             return []
         return [block.address(ordinal) for ordinal in block.held_by(handle)]
+
+
+def _tell(asked: asyncio.Future[tuple[Address, ...]], addresses: tuple[Address, ...]) -> None:
+    if not asked.done():
+        asked.set_result(addresses)
+
+
+def _interrupted(error: BaseException) -> Unavailable:
+    return Unavailable(
+        Problem(f"the assignment was broken off: {error!r}", "IPAM of this node", "the runtime will try again")
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import TypeVar
 
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound, Revision
 from muslin.ipam.requests import (
     Answer,
+    Answers,
     Create,
     Delete,
     Get,
@@ -16,6 +19,7 @@ from muslin.ipam.requests import (
     Refused,
     Request,
     Stored,
+    Together,
     Update,
 )
 
@@ -55,12 +59,23 @@ async def perform(datastore: Datastore, request: Request) -> Answer:
                 return _stored(await datastore.update(key, value, Revision(revision)))
             case Delete(key, revision):
                 return _stored(await datastore.delete(key, Revision(revision)))
+            case Together(creates):
+                return await _together(datastore, creates)
     except NotFound:
         return Refusal(Refused.NOT_FOUND)
     except AlreadyExists as error:
         return Refusal(Refused.EXISTS, _stored(error.current))
     except Conflict as error:
         return Refusal(Refused.CONFLICT, _stored(error.current))
+
+
+async def _together(datastore: Datastore, creates: Sequence[Create]) -> Answers:
+    """All of them under way at once; a datastore that fails one of them fails all, after the others have ended."""
+    found = await asyncio.gather(*(perform(datastore, each) for each in creates), return_exceptions=True)
+    for answer in found:
+        if isinstance(answer, BaseException):
+            raise answer
+    return Answers(tuple(answer for answer in found if isinstance(answer, Stored | Refusal)))
 
 
 def _stored(entry: Entry) -> Stored:

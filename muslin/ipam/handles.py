@@ -12,10 +12,10 @@ from typing import Any
 from muslin.errors import Problem, Unavailable
 from muslin.ipam.blocks import API_VERSION
 from muslin.ipam.names import handle_key, handle_name
-from muslin.ipam.requests import ATTEMPTS, Operation, Refused, Stored, create, delete, get, update
+from muslin.ipam.requests import ATTEMPTS, Create, Operation, Refused, Stored, create, delete, get, update
 from muslin.net import Prefix
 
-__all__ = ["blocks_of", "contended", "decrement", "forget_block", "increment"]
+__all__ = ["blocks_of", "contended", "decrement", "first_count", "forget_block", "increment"]
 
 
 def blocks_of(stored: Stored) -> dict[str, int]:
@@ -41,6 +41,11 @@ def increment(handle: str, prefix: Prefix, count: int) -> Operation[None]:
         counts[str(prefix)] = counts.get(str(prefix), 0) + count
         answer = yield from update(stored, _value(handle, counts))
     raise contended(handle)
+
+
+def first_count(handle: str, prefix: Prefix, count: int) -> Create:
+    """The request that makes a new handle with addresses of one block."""
+    return Create(handle_key(handle), _value(handle, {str(prefix): count}))
 
 
 def decrement(handle: str, prefix: Prefix, count: int) -> Operation[None]:

@@ -6,7 +6,7 @@ A datastore that does not answer is the driver's exception: it ends the operatio
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias, TypeVar
@@ -16,6 +16,7 @@ from muslin.resources.keys import Key
 __all__ = [
     "ATTEMPTS",
     "Answer",
+    "Answers",
     "Create",
     "Delete",
     "Get",
@@ -26,8 +27,10 @@ __all__ = [
     "Refused",
     "Request",
     "Stored",
+    "Together",
     "Update",
     "create",
+    "create_together",
     "delete",
     "get",
     "list_all",
@@ -79,7 +82,14 @@ class Delete:
     revision: str
 
 
-Request: TypeAlias = Get | List | Create | Update | Delete
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several objects to create that do not depend on each other. Answer: `Answers`, in the same order."""
+
+    creates: tuple[Create, ...]
+
+
+Request: TypeAlias = Get | List | Create | Update | Delete | Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +117,14 @@ class Refusal:
     current: Stored | None = None
 
 
-Answer: TypeAlias = Stored | Refusal | tuple[Stored, ...]
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came of each request of a `Together`."""
+
+    each: tuple[Stored | Refusal, ...]
+
+
+Answer: TypeAlias = Stored | Refusal | tuple[Stored, ...] | Answers
 
 _R = TypeVar("_R")
 Operation: TypeAlias = Generator[Request, Answer, _R]
@@ -140,14 +157,21 @@ def list_all(kind: str) -> Operation[tuple[Stored, ...]]:
 def create(key: Key, value: Json) -> Operation[Stored | Refusal]:
     """See `Create`."""
     answer = yield Create(key, value)
-    assert not isinstance(answer, tuple)
+    assert isinstance(answer, Stored | Refusal)
     return answer
+
+
+def create_together(creates: Sequence[Create]) -> Operation[tuple[Stored | Refusal, ...]]:
+    """See `Together`."""
+    answer = yield Together(tuple(creates))
+    assert isinstance(answer, Answers)
+    return answer.each
 
 
 def update(stored: Stored, value: Json) -> Operation[Stored | Refusal]:
     """Write over exactly this."""
     answer = yield Update(stored.key, value, stored.revision)
-    assert not isinstance(answer, tuple)
+    assert isinstance(answer, Stored | Refusal)
     return answer
 
 

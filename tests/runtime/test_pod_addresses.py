@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from muslin.datastore.memory import MemoryDatastore
-from muslin.datastore.protocol import Datastore
+from muslin.datastore.protocol import Datastore, Entry
 from muslin.resources import load
 from muslin.resources.keys import Key
 from muslin.semantics.snapshot import Snapshot
 from runtime.cni.names import Handle
 from runtime.cni.pod import Pod
 from runtime.pod_addresses import PodAddresses
+from tests.support.virtual_time import run_virtual
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _HANDLE = Handle("k8s-pod-network.c1")
@@ -81,3 +82,102 @@ def test_the_same_handle_gets_the_same_address() -> None:
     one, again, counts = asyncio.run(scenario())
 
     assert (one, [list(each.values()) for each in counts]) == (again, [[1]])
+
+
+class _World:
+    """A node's IPAM that sees the blocks it has, as an agent does."""
+
+    def __init__(self) -> None:
+        self.store = MemoryDatastore()
+        self.snapshot = Snapshot.of([load(_POOL), load(_NODE)])
+        self.addresses = PodAddresses("node1", self.store, snapshot=lambda: self.snapshot, now=lambda: _NOW)
+
+    async def look(self) -> None:
+        """Take in the blocks and affinities that there are now."""
+        listings = [await self.store.list(kind) for kind in ("IPAMBlock", "BlockAffinity")]
+        found = [load(entry.value) for listing in listings for entry in listing.entries]
+        self.snapshot = Snapshot.of([load(_POOL), load(_NODE), *found])
+
+    async def block(self) -> Entry:
+        """The one block."""
+        (entry,) = (await self.store.list("IPAMBlock")).entries
+        return entry
+
+    async def in_use(self) -> int:
+        """Addresses given out."""
+        return sum(index is not None for index in (await self.block()).value["spec"]["allocations"])
+
+
+def test_many_at_once_get_addresses_of_their_own_by_one_write_of_the_block() -> None:
+    """Sixteen pods that start together cost one write of the block, and no address is given twice."""
+
+    async def scenario() -> None:
+        world = _World()
+        await world.addresses.assign(Handle("first"), _POD, ())
+        await world.look()
+        sequence = int((await world.block()).value["spec"]["sequenceNumber"])
+
+        given = await asyncio.gather(*(world.addresses.assign(Handle(f"c{n}"), _POD, ()) for n in range(16)))
+
+        assert len({address for each in given for address in each}) == 16
+        # the first to come is answered alone, the others, who gathered meanwhile, together
+        assert int((await world.block()).value["spec"]["sequenceNumber"]) == sequence + 2
+        for number in range(16):
+            await world.addresses.release(Handle(f"c{number}"))
+        assert await world.in_use() == 1
+        assert len((await world.store.list("IPAMHandle")).entries) == 1
+
+    run_virtual(scenario())
+
+
+def test_when_somebody_writes_in_between_all_get_their_address_all_the_same() -> None:
+    """A conflict on the block takes the counts back, and each is served by itself."""
+
+    async def scenario() -> None:
+        world = _World()
+        await world.addresses.assign(Handle("first"), _POD, ())
+        await world.look()
+        meddling = True
+
+        class _Meddled:
+            """The store, with another node's agent that touches the block once before our write."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(world.store, name)
+
+            async def update(self, key: Key, value: Any, revision: Any) -> Any:
+                nonlocal meddling
+                if key.kind == "IPAMBlock" and meddling and len((await world.store.list("IPAMHandle")).entries) > 2:
+                    meddling = False
+                    current = await world.store.get(key)
+                    await world.store.update(key, current.value, current.revision)
+                return await world.store.update(key, value, revision)
+
+        store: Any = _Meddled()
+        addresses = PodAddresses("node1", store, snapshot=lambda: world.snapshot, now=lambda: _NOW)
+        given = await asyncio.gather(*(addresses.assign(Handle(f"c{n}"), _POD, ()) for n in range(8)))
+
+        assert not meddling
+        assert len({address for each in given for address in each}) == 8
+        assert await world.in_use() == 9
+        assert all(sum(counts.values()) == 1 for counts in await _counts(world.store))
+
+    run_virtual(scenario())
+
+
+def test_one_that_gives_up_waiting_is_given_nothing() -> None:
+    """A request that is cancelled while others are served holds no address afterwards."""
+
+    async def scenario() -> None:
+        world = _World()
+        await world.addresses.assign(Handle("first"), _POD, ())
+        await world.look()
+        asked = [asyncio.ensure_future(world.addresses.assign(Handle(f"c{n}"), _POD, ())) for n in range(4)]
+        await asyncio.sleep(0)
+        asked[3].cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        await world.addresses.release(Handle("c3"))
+
+        assert await world.in_use() == 4
+
+    run_virtual(scenario())

@@ -1,0 +1,95 @@
+"""Addresses for several holders at once, from a block that is ours: what a node does when many pods start together.
+
+One after the other each would read and write the block; together they write it once. Only the plain case is done
+here. Who gets nothing (no room, no block, a handle that is there already, somebody who wrote in between) asks
+`muslin.ipam.assign.auto_assign`, which knows all cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_interface
+
+from muslin.errors import BadInput
+from muslin.ipam.affinities import HeldBlock, read_block
+from muslin.ipam.assignment import AssignmentRequest, NoPool
+from muslin.ipam.blocks import Block
+from muslin.ipam.handles import decrement, first_count
+from muslin.ipam.pools import qualified
+from muslin.ipam.requests import Operation, Stored, create_together, update
+from muslin.net import InterfaceAddress, Prefix
+
+__all__ = ["assign_together"]
+
+
+def assign_together(requests: Sequence[AssignmentRequest]) -> Operation[Mapping[str, InterfaceAddress]]:
+    """One address for each request that has a handle of its own; `count` does not matter.
+
+    Returns:
+        Mapping[handle, its address]: of those that got one. The handles of the others hold nothing by this.
+    """
+    asking = [request for request in requests if request.handle is not None]
+    for prefix in asking[0].known_blocks if asking else ():
+        wanted = [request for request in asking if _allowed(request, prefix)]
+        held = yield from _readable(prefix)
+        if held is None or not wanted or held.block.affinity != str(wanted[0].owner):
+            continue
+        fitting = _given(held, prefix, wanted)[1]
+        if not fitting:
+            continue
+        counts = [first_count(handle, prefix, 1) for handle in fitting]
+        answers = yield from create_together(counts)
+        counted = {handle for handle, answer in zip(fitting, answers, strict=True) if isinstance(answer, Stored)}
+        block, given = _given(held, prefix, [request for request in wanted if request.handle in counted])
+        answer = yield from update(held.stored, block.touched().json())
+        if isinstance(answer, Stored):
+            return given
+        for handle in counted:
+            yield from decrement(handle, prefix, 1)
+        return {}
+    return {}
+
+
+def _given(
+    held: HeldBlock, prefix: Prefix, requests: Sequence[AssignmentRequest]
+) -> tuple[Block, dict[str, InterfaceAddress]]:
+    """The block after giving each of these an address, as far as it has any; and who got which."""
+    first = requests[0] if requests else None
+    block = (
+        held.block if first is None else held.block.collected(first.now, first.configuration.ip_cooldown_seconds or 0)
+    )
+    given: dict[str, InterfaceAddress] = {}
+    for request in requests:
+        assert request.handle is not None
+        after, addresses = block.assigned(1, request.attribute, request.reserved)
+        if addresses and request.handle not in given:
+            block = after
+            given[request.handle] = ip_interface(f"{addresses[0]}/{prefix.prefixlen}")
+    return block, given
+
+
+def _allowed(request: AssignmentRequest, prefix: Prefix) -> bool:
+    try:
+        pools = qualified(
+            request.pools,
+            version=request.version,
+            use=request.use,
+            node_labels=request.node_labels,
+            namespace_labels=request.namespace_labels,
+            requested=request.requested_pools,
+        )
+    except NoPool:
+        return False
+    return any(
+        pool.spec.cidr.version == prefix.version
+        and prefix.prefixlen >= pool.spec.cidr.prefixlen
+        and prefix.network_address in pool.spec.cidr
+        for pool in pools
+    )
+
+
+def _readable(prefix: Prefix) -> Operation[HeldBlock | None]:
+    try:
+        return (yield from read_block(prefix))
+    except BadInput:
+        return None
