@@ -17,7 +17,7 @@ flock -n 9 || { say "another set-up of this checkout is running; waiting for it"
 # count: an environment that works is not pulled away from under those who run in it.
 stamp=.venv/muslin-stamp
 wanted() {
-    { sed '/^\[tool\.ruff/,$d' pyproject.toml; cat requirements/dev.txt; pwd; .venv/bin/python -V; } 2>&1 | sha256sum
+    { sed '/^\[tool\.ruff/,$d' pyproject.toml; cat requirements/dev.txt; pwd; .venv/bin/python -V; } 2>/dev/null | sha256sum
 }
 current() { [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ]; }
 find_python() {
@@ -61,15 +61,18 @@ install_packages() (
         apt install --download-only "${missing[@]}" || true
     fi
     trap '' HUP INT TERM # from here on: a package that is half installed is worse than some seconds of patience
-    [ -e "$policy" ] || { printf '#!/bin/sh\n# muslin-setup\nexit 101\n' >"$policy" && chmod 755 "$policy"; }
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\n# muslin-setup: %s\nexit 101\n' "${missing[*]}" >"$policy"
+        chmod 755 "$policy"
+    fi
     dpkg --configure -a >&2 || true
     if [ ${#missing[@]} -gt 0 ] && ! apt install "${missing[@]}"; then
         for package in "${missing[@]}"; do
             apt install "$package" || say "could not be installed: $package (what needs it is skipped)"
         done
     fi
-    if [[ " ${missing[*]} " == *" bird2 "* ]] && command -v systemctl >/dev/null 2>&1; then
-        systemctl disable --now bird.service >/dev/null 2>&1 || true
+    if [[ " ${missing[*]} " == *" bird2 "* ]] || grep -qs 'muslin-setup:.* bird2' "$policy"; then
+        DPKG_MAINTSCRIPT_PACKAGE=bird2 deb-systemd-helper disable bird.service >&2 || true
     fi
     ! ours || rm -f "$policy"
 )

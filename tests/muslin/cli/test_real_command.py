@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def test_no_control_codes_in_a_pipe(cluster: Cluster) -> None:
 def test_reasons_can_be_read_at_80_columns(tmp_path: Path) -> None:
     """On a terminal of 80 columns every word of every reason is there, on lines that fit."""
     log = tmp_path / "log"
-    command = f"stty cols 80 && NO_COLOR=1 {sys.executable} -m muslin.cli.main explain {EXAMPLE}"
+    command = f"stty cols 80 && NO_COLOR=1 {shlex.quote(sys.executable)} -m muslin.cli.main explain {shlex.quote(str(EXAMPLE))}"
     ran = subprocess.run(
         ["script", "-qec", command, str(log)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
