@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -124,12 +125,13 @@ def test_asking_again_costs_nothing() -> None:
     before = view.view
 
     assert view.view is before
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: view.apply(Routes(RouteReport((), (ROUTE.prefix,), in_sync=True))),
         lambda: view.apply(Sessions((), reset=True)),
         view.disconnected,
         view.connected,
-    ):
+    )
+    for change in changes:
         change()
         assert view.view is not before
         before = view.view
