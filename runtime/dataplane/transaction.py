@@ -44,21 +44,20 @@ def plan_table(desired: WireTable, actual: WireTable | None, flags: int = 0) -> 
     create = nft.add_table(TABLE, flags)
     if actual is desired:
         return ()
-    if actual is None:
-        return (Step("add table", (create,)), *_steps(desired, WireTable()))
-    if _must_rebuild(desired, actual):
-        closed, rest = _closed_baseline(desired)
-        # One step: without its base chains the table lets everything through.
-        baseline = tuple(message for step in _steps(closed, WireTable()) for message in step.messages)
-        return (Step("delete table and add it closed", (nft.delete_table(TABLE), create, *baseline)), *rest)
-    return tuple(_steps(desired, actual))
+    if actual is not None and not _must_rebuild(desired, actual):
+        return tuple(_steps(desired, actual))
+    # One step: without its base chains a table lets everything through, and who finds it takes it for a closed one.
+    closed = _closed(desired)
+    baseline = tuple(message for step in _steps(closed, WireTable()) for message in step.messages)
+    delete = () if actual is None else (nft.delete_table(TABLE),)
+    what = "add table, closed" if actual is None else "delete table and add it closed"
+    return (Step(what, (*delete, create, *baseline)), *_steps(desired, closed))
 
 
-def _closed_baseline(desired: WireTable) -> tuple[WireTable, Iterator[Step]]:
-    """The table with nothing but base chains and empty fixed sets, and the steps from there."""
+def _closed(desired: WireTable) -> WireTable:
+    """The table with nothing but its base chains and empty sets for them."""
     sets = {name: WireSet(found.shape) for name, found in desired.sets.items() if name in _fixed()}
-    closed = WireTable(sets, {name: chain for name, chain in desired.chains.items() if chain.hook is not None})
-    return closed, _steps(desired, closed)
+    return WireTable(sets, {name: chain for name, chain in desired.chains.items() if chain.hook is not None})
 
 
 def closing_steps(actual: WireTable | None) -> tuple[Step, ...]:
@@ -105,7 +104,7 @@ def _must_rebuild(desired: WireTable, actual: WireTable) -> bool:
 
 def _steps(desired: WireTable, actual: WireTable) -> Iterator[Step]:
     new_sets = {name: found for name, found in desired.sets.items() if name not in actual.sets}
-    numbers = {name: number for number, name in enumerate(new_sets, 1)}
+    numbers = {name: number for number, name in enumerate(new_sets, 1 + len(actual.sets))}
     bases = {name: chain for name, chain in desired.chains.items() if chain.hook is not None}
     for name in sorted(new_sets, key=lambda name: (name not in _fixed(), name)):
         yield Step(f"add set {name}", (nft.add_set(TABLE, name, new_sets[name].shape, numbers[name]),))

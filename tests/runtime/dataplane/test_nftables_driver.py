@@ -12,7 +12,7 @@ import pytest
 
 from muslin.errors import KernelRefused
 from runtime.calc.state import NodeState
-from runtime.dataplane.ir import Chain, Rule, Verdict, VerdictKind
+from runtime.dataplane.ir import Chain, KeyType, NamedSet, Rule, Ruleset, Verdict, VerdictKind
 from runtime.dataplane.netlink.socket import NetlinkSocket
 from runtime.dataplane.netlink.wire import Message
 from runtime.dataplane.nftables import Nftables, StaleGeneration, TablePlan
@@ -216,15 +216,16 @@ def test_transaction_too_large_for_the_buffer_goes_in_closed_steps() -> None:
     assert commits.count(False) > 3
 
 
+@pytest.mark.parametrize("first", [True, False])
 @isolated
-def test_no_workload_is_open_while_a_table_of_another_shape_is_replaced_in_steps() -> None:
-    """A foreign chain on our name needs a new table: after no commit is it there without its base chains."""
+def test_no_table_is_there_without_its_base_chains_between_steps(first: bool) -> None:
+    """Made for the first time or anew, as a foreign chain on our name needs: it is closed after every commit."""
     driver = Nftables(exclusive=False)
     ruleset = compile_ruleset(random_state(Random(9)))
-    driver.converge(ruleset)
-    run("nft", "-f", "-", stdin="flush chain inet calico to-workload; delete chain inet calico to-workload\n")
-    chain = "chain to-workload { type filter hook postrouting priority 5; policy accept; };"
-    run("nft", "-f", "-", stdin=f"table inet calico {{ {chain} }}\n")
+    many = {name: NamedSet(name, (KeyType.PORT,)) for name in (f"ports-{number}" for number in range(200))}
+    ruleset = replace(ruleset, sets={**ruleset.sets, **many})
+    if not first:
+        _reshape(driver, ruleset)
     commit = driver._commit
     closed: list[bool] = []
 
@@ -242,6 +243,14 @@ def test_no_workload_is_open_while_a_table_of_another_shape_is_replaced_in_steps
 
     assert len(closed) > 1
     assert all(closed)
+
+
+def _reshape(driver: Nftables, ruleset: Ruleset) -> None:
+    """Load the table and put a foreign chain on one of its names."""
+    driver.converge(ruleset)
+    run("nft", "-f", "-", stdin="flush chain inet calico to-workload; delete chain inet calico to-workload\n")
+    chain = "chain to-workload { type filter hook postrouting priority 5; policy accept; };"
+    run("nft", "-f", "-", stdin=f"table inet calico {{ {chain} }}\n")
 
 
 @isolated
