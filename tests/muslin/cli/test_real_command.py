@@ -123,7 +123,8 @@ def test_no_control_codes_in_a_pipe(cluster: Cluster) -> None:
 def test_reasons_can_be_read_at_80_columns(tmp_path: Path) -> None:
     """On a terminal of 80 columns every word of every reason is there, on lines that fit."""
     log = tmp_path / "log"
-    command = f"stty cols 80 && NO_COLOR=1 {shlex.quote(sys.executable)} -m muslin.cli.main explain {shlex.quote(str(EXAMPLE))}"
+    explain = shlex.join([sys.executable, "-m", "muslin.cli.main", "explain", str(EXAMPLE)])
+    command = f"stty cols 80 && NO_COLOR=1 {explain}"
     ran = subprocess.run(
         ["script", "-qec", command, str(log)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
