@@ -279,14 +279,8 @@ class Controller:
     async def _show(self, status: Status, repairs: tuple[Repair, ...]) -> None:
         if self.last is None or self.last.fetch != status.fetch:
             words = [str(word) for word in status.fetch.values() if word]
-            self._tell(
-                Event(
-                    EventKind.FETCH,
-                    self._count,
-                    " ".join(words) or "no fetcher has run: start `muslin fetch` with the same --mirror",
-                    status.seen,
-                )
-            )
+            said = " ".join(words) or "no fetcher has run: start `muslin fetch` with the same --mirror"
+            self._tell(Event(EventKind.FETCH, self._count, said, status.seen))
         self.last = status
         await self._board.show(status, repairs, self._time())
 
