@@ -13,7 +13,20 @@ from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound
 from muslin.ipam.assignment import Assignment, AssignmentRequest
 from muslin.ipam.blocks import Block
 from muslin.ipam.handles import blocks_of
-from muslin.ipam.requests import Answer, Create, Delete, Get, List, Refusal, Refused, Request, Stored, Update
+from muslin.ipam.requests import (
+    Answer,
+    Answers,
+    Create,
+    Delete,
+    Get,
+    List,
+    Refusal,
+    Refused,
+    Request,
+    Stored,
+    Together,
+    Update,
+)
 from muslin.net import Address
 from muslin.resources.ip_pool import IPPool
 from muslin.resources.ipam import IPAMConfigurationSpec
@@ -40,6 +53,13 @@ def request(host: str = "node-1", count: int = 1, handle: str | None = "net.c1",
     return AssignmentRequest(host, count, handle, **more)
 
 
+def _created(history: History, asked: Create) -> Stored | Refusal:
+    try:
+        return _stored(history.create(asked.key, asked.value))
+    except AlreadyExists as error:
+        return Refusal(Refused.EXISTS, _stored(error.current))
+
+
 def answer(history: History, asked: Request) -> Answer:
     """What the store answers; the same translation as the driver's, without time."""
     try:
@@ -48,16 +68,16 @@ def answer(history: History, asked: Request) -> Answer:
                 return _stored(history.get(key))
             case List(kind):
                 return tuple(_stored(entry) for entry in history.list(kind).entries)
-            case Create(key, value):
-                return _stored(history.create(key, value))
+            case Create():
+                return _created(history, asked)
+            case Together(creates):
+                return Answers(tuple(_created(history, each) for each in creates))
             case Update(key, value, revision):
                 return _stored(history.update(key, value, revision))
             case Delete(key, revision):
                 return _stored(history.delete(key, revision))
     except NotFound:
         return Refusal(Refused.NOT_FOUND)
-    except AlreadyExists as error:
-        return Refusal(Refused.EXISTS, _stored(error.current))
     except Conflict as error:
         return Refusal(Refused.CONFLICT, _stored(error.current))
 
