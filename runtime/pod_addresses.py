@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -73,7 +74,8 @@ class PodAddresses:
         waiting = [each for each in gathered if not each[3].cancelled()]
         try:
             fresh = [each for each in waiting if not await self._had(each)]
-            requests = [self._request(handle, pod, pools) for handle, pod, pools, _ in fresh]
+            node = self._common()
+            requests = [self._request(node, handle, pod, pools) for handle, pod, pools, _ in fresh]
             given = await run(self._datastore, assign_together(requests)) if len(fresh) > 1 else {}
             for (handle, _, _, asked), request in zip(fresh, requests, strict=True):
                 address = given.get(str(handle))
@@ -137,32 +139,37 @@ class PodAddresses:
         found = self._snapshot().get(IPAMConfiguration, "default")
         return IPAMConfigurationSpec() if found is None else found.spec
 
-    def _request(self, handle: Handle, pod: Pod, pools: tuple[str, ...]) -> AssignmentRequest:
+    def _common(self) -> AssignmentRequest:
+        """What every request of this moment has in common."""
         snapshot, now = self._snapshot(), self._now()
         node = snapshot.get(Node, self._node)
-        profile = snapshot.get(Profile, f"kns.{pod.namespace}")
-        inherited = {} if profile is None else profile.spec.labels_to_apply or {}
         return AssignmentRequest(
             host=self._node,
             count=1,
-            handle=str(handle),
+            handle=None,
             now=now,
             pools=snapshot.all(IPPool),
-            attributes={
-                "namespace": pod.namespace,
-                "node": self._node,
-                "pod": pod.name,
-                "timestamp": f"{now:%Y-%m-%d %H:%M:%S.%f} +0000 UTC",
-            },
+            attributes={"node": self._node, "timestamp": f"{now:%Y-%m-%d %H:%M:%S.%f} +0000 UTC"},
             node_labels={} if node is None else dict(node.metadata.labels or {}),
+            configuration=self._configuration(),
+            known_blocks=own_blocks(snapshot, self._node),
+        )
+
+    def _request(
+        self, common: AssignmentRequest, handle: Handle, pod: Pod, pools: tuple[str, ...]
+    ) -> AssignmentRequest:
+        profile = self._snapshot().get(Profile, f"kns.{pod.namespace}")
+        inherited = {} if profile is None else profile.spec.labels_to_apply or {}
+        return replace(
+            common,
+            handle=str(handle),
+            attributes={**common.attributes, "namespace": pod.namespace, "pod": pod.name},
             namespace_labels={
                 key.removeprefix(_NAMESPACE_LABEL): value
                 for key, value in inherited.items()
                 if key.startswith(_NAMESPACE_LABEL)
             },
             requested_pools=pools,
-            configuration=self._configuration(),
-            known_blocks=own_blocks(snapshot, self._node),
         )
 
     async def _held_in(self, prefix: str, handle: str) -> list[Address]:
