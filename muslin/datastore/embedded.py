@@ -23,7 +23,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from muslin.datastore import database, paging
 from muslin.datastore.objects import entry, revision_number, text_of_new, text_of_update
@@ -46,6 +46,7 @@ from muslin.resources.keys import Key
 __all__ = ["EmbeddedDatastore"]
 
 _T = TypeVar("_T")
+_Write: TypeAlias = tuple[Callable[[int], Any], "asyncio.Future[Any]"]
 _Outcomes = list[Any]  # `list` is a method in the class below
 
 _SLICE = 64
@@ -53,6 +54,8 @@ _SLICE = 64
 _POLL_S = 1.0
 """How often a watching process looks by itself, for writers that were killed between commit and wake."""
 _COMPACT_EVERY = 256
+_LARGE = 256 << 20
+"""Octets of the file from which on a tenth of the history must do."""
 _WAIT_FOR_LOCK_S = 5.0
 _TOGETHER = 64
 """Most writes of one transaction: some milliseconds of statements."""
@@ -112,7 +115,7 @@ class EmbeddedDatastore:
         self._reader, self._writer = database.connect(path), database.connect(path)
         self._bell = Bell(database.watch_directory(path), f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="datastore-commit")
-        self._waiting: list[tuple[Callable[[int], Any], asyncio.Future[Any]]] = []
+        self._waiting: list[_Write] = []
         self._writing: asyncio.Task[None] | None = None
         self._written = 0
         self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads waiting writers, decides nothing
@@ -299,21 +302,36 @@ class EmbeddedDatastore:
         self._waiting.append((change, answer))
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._work_off())
+            self._writing.add_done_callback(self._not_begun)
         return await asyncio.shield(answer)  # cancelled from outside, a transaction still ends
 
     async def _work_off(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
-            outcomes: Sequence[Any] = await self._transaction([change for change, _ in batch])
-            for (_, answer), outcome in zip(batch, outcomes, strict=True):
-                if answer.cancelled():
-                    continue
-                if isinstance(outcome, BaseException):
-                    answer.set_exception(outcome)
-                    answer.exception()  # whoever asked may be gone
-                else:
-                    answer.set_result(outcome)
+        batch: Sequence[_Write] = ()
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+                outcomes: Sequence[Any] = await self._transaction([change for change, _ in batch])
+                for (_, answer), outcome in zip(batch, outcomes, strict=True):
+                    if answer.cancelled():
+                        continue
+                    if isinstance(outcome, BaseException):
+                        answer.set_exception(outcome)
+                        answer.exception()  # whoever asked may be gone
+                    else:
+                        answer.set_result(outcome)
+        finally:
+            self._give_up(batch)
+
+    def _give_up(self, batch: Sequence[_Write] = ()) -> None:
+        """No worker is there any more; where an ending loop cancelled it, nobody must wait for ever."""
         self._writing = None
+        left, self._waiting = (*batch, *self._waiting), []
+        for _, answer in left:
+            answer.cancel()
+
+    def _not_begun(self, worker: asyncio.Task[None]) -> None:
+        if self._writing is worker:  # cancelled before its first step
+            self._give_up()
 
     async def _transaction(self, changes: Sequence[Callable[[int], Any]]) -> Sequence[Any]:
         """What each change gave, or the exception it raised: one that refuses has written nothing. All or none."""
@@ -330,7 +348,7 @@ class EmbeddedDatastore:
                         outcomes.append(refusal)
                     head = self._written
                 if head // _COMPACT_EVERY > first // _COMPACT_EVERY:
-                    self._compact(max(compacted, head - self._history))
+                    self._compact(max(compacted, head - self._affordable()))
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._writer.commit)
             except BaseException:
                 with suppress(sqlite3.Error):
@@ -354,6 +372,14 @@ class EmbeddedDatastore:
             self._writer.execute("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", name)
         else:
             self._writer.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", (*name, revision, text))
+
+    def _affordable(self) -> int:
+        """How many changes to keep: fewer where the file is large, for one change may hold two objects of 1.5 MB."""
+        pages, free, octets = (
+            self._writer.execute(f"PRAGMA {what}").fetchone()[0]
+            for what in ("page_count", "freelist_count", "page_size")
+        )
+        return self._history if (pages - free) * octets < _LARGE else self._history // 10
 
     def _compact(self, up_to: int) -> None:
         self._writer.execute("DELETE FROM log WHERE revision <= ?", (up_to,))

@@ -233,3 +233,37 @@ def test_a_cancelled_write_is_whole_or_absent(tmp_path: Path) -> None:
         await store.close()
 
     asyncio.run(story())
+
+
+def test_a_file_of_large_objects_keeps_less_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history is counted in changes, and a node's status may be large: octets are bounded as well."""
+    monkeypatch.setattr("muslin.datastore.embedded._LARGE", 4 << 20)
+    path = tmp_path / "store.db"
+
+    async def story() -> None:
+        store = EmbeddedDatastore.open(path, history=10_000 // 20)
+        entry = await store.create(POOL, {"spec": {"x": "y" * 10_000}})
+        for n in range(1100):
+            entry = await store.update(POOL, {**entry.value, "spec": {"x": "y" * 10_000, "n": n}}, entry.revision)
+        await store.close()
+
+    asyncio.run(story())
+
+    assert path.stat().st_size < 9 << 20
+
+
+def test_a_write_whose_worker_was_cancelled_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """As an ending event loop does it: who wrote is cancelled as well, and a later write goes through."""
+
+    async def story() -> None:
+        store = EmbeddedDatastore.open(tmp_path / "store.db")
+        first = asyncio.ensure_future(store.create(POOL, {"spec": {}}))
+        await asyncio.sleep(0)
+        assert store._writing is not None
+        store._writing.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.wait([first])
+            await store.create(Key("IPPool", "b"), {"spec": {}})
+        await store.close()
+
+    asyncio.run(story())
