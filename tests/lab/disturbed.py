@@ -91,6 +91,7 @@ DIRECTED: Mapping[str, tuple[Kill, ...]] = {
         Kill("before 2", "speaker-node1"), Kill("write IPAMBlock 3", "speaker-node2"),
         Kill("before 4", "speaker-node3"), Kill("pushed 2", "speaker-node1"), Kill("before 9", "speaker-node3"),
     ),
+    "all-at-once": tuple(Kill("before 5", victim) for victim in VICTIMS),
 }  # fmt: skip
 """Schedules whose moments were chosen: where something is half done."""
 
