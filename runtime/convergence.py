@@ -21,8 +21,7 @@ from reconciler.loop import Backoff, Loop
 from runtime.calc.compute import compute
 from runtime.calc.state import NodeState, Route, RouteClass
 from runtime.calc.tightening import Suspects, suspects
-from runtime.calc.verdict import Judge, Packet, Path
-from runtime.dataplane.conntrack import Flow
+from runtime.cutting import LOOKS_S, Cutter
 from runtime.dataplane.ir import Ruleset
 from runtime.dataplane.protocol import ConntrackKernel, RouteKernel, RulesetKernel
 from runtime.dataplane.routes import DesiredRoutes
@@ -108,6 +107,7 @@ class Convergence:
         self._guard = _Guard()
         self._in_force: NodeState | None = None  # unknown at the start: a predecessor may have died before its cut
         self._suspects = Suspects()
+        self._cutter = Cutter(kernel.conntrack, kernel.host_addresses)
         self._applied: Applied | None = None
         self._moved = asyncio.Event()
         self._loop = Loop(
@@ -187,16 +187,15 @@ class Convergence:
         await asyncio.sleep(min(loop.time() - began, _BREATH_S))
 
     def _cut(self, state: NodeState) -> None:
-        judge, host = Judge(state), frozenset(self._kernel.host_addresses())
-        interfaces = {address: each.interface for each in state.endpoints.values() for address in each.addresses}
-        gone = self._suspects.gone
+        loop = asyncio.get_running_loop()
+        if self._cutter.cut(state, self._suspects, loop.time()):
+            for look_s in LOOKS_S:
+                loop.call_later(look_s, self._look_at_ended)
 
-        def keep(flow: Flow) -> bool:
-            if flow.source in gone or flow.destination in gone:
-                return False
-            return judge.judge(_first_packet(flow, interfaces, host)).allowed
-
-        self._kernel.conntrack.cut(self._suspects.changed | gone, keep)
+    def _look_at_ended(self) -> None:
+        if self._in_force is not None:
+            self._suspects |= self._cutter.ended(self._in_force)
+            self._loop.wake()
 
     def _compute(self, snapshot: Snapshot) -> tuple[NodeState, Ruleset]:
         """State and ruleset of a snapshot; computed once for each; most are as the one before."""
@@ -253,19 +252,3 @@ def _incomputable(snapshot: Snapshot, error: Exception) -> Problem:
 
 def _learnt_routes(learnt: Mapping[Prefix, Address]) -> tuple[Route, ...]:
     return tuple(Route(prefix, RouteClass.BGP, next_hop=next_hop) for prefix, next_hop in learnt.items())
-
-
-def _first_packet(flow: Flow, interfaces: Mapping[Address, str], host: Collection[Address]) -> Packet:
-    """The packet that would begin the flow again, as this node's policy sees it."""
-    path = Path.OUTPUT if flow.source in host else Path.INPUT if flow.destination in host else Path.FORWARD
-    return Packet(
-        source=flow.source,
-        destination=flow.destination,
-        protocol=flow.protocol,
-        source_port=flow.source_port or None,
-        destination_port=flow.destination_port or None,
-        icmp=flow.icmp,
-        in_interface=interfaces.get(flow.source),
-        out_interface=interfaces.get(flow.destination),
-        path=path,
-    )

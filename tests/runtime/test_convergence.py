@@ -182,6 +182,32 @@ def test_a_tightened_policy_ends_what_was_established_and_only_that() -> None:
     assert not node.kernel.verdict(_packet())
 
 
+def test_an_answer_on_its_way_does_not_revive_an_ended_flow() -> None:
+    """A server's datagram that arrives after the cut begins the flow from the other side: that is ended as well."""
+    seen: list[bool] = []
+    two = workload("two", str(_OTHER), on=_HERE, interfaceName="cali2", labels={"name": "two"})
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster(two))
+        await _settled()
+        assert node.kernel.verdict(_packet())
+        node.loop.take(_cluster(two, policy("deny", selector="name == 'two'", types=["Ingress"])))
+        await _settled()
+        late = FilterPacket(_OTHER, _POD, 17, 53, 4000, in_interface="cali2", out_interface="cali1")
+        assert node.kernel.verdict(late)
+        seen.append(node.kernel.verdict(_packet()))
+        await asyncio.sleep(0.1)
+        seen.append(node.kernel.verdict(_packet()))
+        own = FilterPacket(_OTHER, _POD, 17, 54, 4000, in_interface="cali2", out_interface="cali1")
+        assert node.kernel.verdict(own)
+        await asyncio.sleep(20)
+        assert node.kernel.conntrack.knows(own)
+
+    _run(body)
+
+    assert seen == [True, False]
+
+
 def test_a_restarted_agent_finishes_the_cut_of_its_predecessor() -> None:
     """A flow that slipped through between policy and cut is ended by the next agent's first look."""
     kernel = _machine()
