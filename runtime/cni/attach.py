@@ -30,6 +30,8 @@ from runtime.cni.turns import Turns
 __all__ = ["Addresses", "Attacher", "Link", "Links", "PolicyReady"]
 
 _POLICY_TIMEOUT_S = 10
+_FIRST_INTERFACE = "eth0"
+"""The name that every runtime gives a pod's first interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,10 @@ class Attacher:
         return Link(interface, request.ifname, addresses, mtu, forwarding)
 
     async def _add(self, request: Request, pod: Pod, namespace: PodNamespace) -> Answer:
+        if await self._is_further(request, pod):
+            what = f"pod {pod.namespace}/{pod.name} has an interface already, and this plugin gives a pod one"
+            fix = f"leave {request.ifname} to another network's plugin"
+            raise CniError(Code.BAD_ENVIRONMENT, Problem(what, f"CNI_IFNAME={request.ifname}", fix))
         attachment = await self._existing(request, pod, namespace)
         if attachment is not None:
             await self._wait_for_policy(request, attachment)
@@ -148,6 +154,13 @@ class Attacher:
             addresses=_interface_addresses(attachment.addresses),
             mac=attachment.mac,
         )
+
+    async def _is_further(self, request: Request, pod: Pod) -> bool:
+        """Whether a request is about another interface beside the one that this container has."""
+        if request.ifname == _FIRST_INTERFACE:
+            return False
+        found = await self._endpoints.get(pod, _FIRST_INTERFACE)
+        return found is not None and found.container_id == request.container_id
 
     async def _existing(self, request: Request, pod: Pod, namespace: PodNamespace) -> Attachment | None:
         """What an earlier ADD of the same container made, if all of it is still there."""
@@ -191,6 +204,8 @@ class Attacher:
     async def _delete(self, request: Request) -> None:
         pod, ifname = request.pod, request.ifname
         if pod is not None:
+            if await self._is_further(request, pod):
+                return  # it was refused; host interface and address are those of the pod's first
             found = await self._endpoints.get(pod, ifname)
             # An endpoint of a newer sandbox is left alone, and so is the interface, which has the same name.
             if found is None or found.container_id in {"", request.container_id}:

@@ -366,3 +366,22 @@ def test_different_containers_go_on_together_and_one_container_in_turn() -> None
         assert (world.most_busy, len(world.links), answers[0] == answers[-1]) == (16, 16, True)
 
     asyncio.run(run())
+
+
+def test_a_second_interface_is_refused_and_the_first_stays() -> None:
+    """ADD of eth1 beside eth0 is refused, and the DEL that a runtime sends after it takes nothing of eth0 away."""
+
+    async def run() -> None:
+        world = _World()
+        async with _attacher(world) as (attacher, store, namespace):
+            await attacher.handle(decode(payload()), namespace)
+            before = (dict(world.links), dict(world.held_by))
+            with pytest.raises(CniError, match="one") as refused:
+                await attacher.handle(decode(payload(ifname="eth1")), namespace)
+            await attacher.handle(decode(payload(command="DEL", ifname="eth1")), namespace)
+
+            assert refused.value.code is Code.BAD_ENVIRONMENT
+            assert (world.links, world.held_by) == before
+            assert len((await store.list("WorkloadEndpoint")).entries) == 1
+
+    asyncio.run(run())
