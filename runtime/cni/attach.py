@@ -44,7 +44,6 @@ class Link:
     """In the pod."""
     addresses: tuple[Address, ...]
     mtu: int
-    allow_ip_forwarding: bool = False
 
 
 class Addresses(Protocol):
@@ -132,8 +131,7 @@ class Attacher:
 
     def _link(self, request: Request, pod: Pod, addresses: tuple[Address, ...]) -> Link:
         interface = interface_of(pod.namespace, pod.name, self._prefixes)
-        mtu, forwarding = request.network.mtu or self._mtu(), request.network.allow_ip_forwarding
-        return Link(interface, request.ifname, addresses, mtu, forwarding)
+        return Link(interface, request.ifname, addresses, request.network.mtu or self._mtu())
 
     async def _add(self, request: Request, pod: Pod, namespace: PodNamespace) -> Answer:
         if await self._is_further(request, pod):

@@ -62,7 +62,6 @@ class Network:
         name: of the network; part of the IPAM handle.
         mtu: None leaves it to the agent (the node's).
         pools: names or prefixes of the pools to assign from, in order; empty leaves the choice to the pools.
-        allow_ip_forwarding: whether the pod itself may forward.
         policy_timeout_s: how long ADD waits for policy; None is the agent's default.
         pod: as declared, None where Kubernetes' arguments name it.
     """
@@ -71,7 +70,6 @@ class Network:
     name: str
     mtu: int | None = None
     pools: tuple[str, ...] = ()
-    allow_ip_forwarding: bool = False
     policy_timeout_s: int | None = None
     previous: Previous | None = None
     pod: Pod | None = None
@@ -112,7 +110,6 @@ def parse_network(value: Mapping[str, Any]) -> Network:
         name=str(name),
         mtu=_number(value, "mtu", 68, 65535, problems) or None,
         pools=pools,
-        allow_ip_forwarding=bool(forwarding),
         policy_timeout_s=_number(value, "policy_setup_timeout_seconds", 1, 300, problems) or None,
         previous=_previous(value["prevResult"], problems) if "prevResult" in value else None,
         pod=pod,

@@ -13,7 +13,7 @@ from muslin.net import Mac
 from runtime.dataplane.netlink import wire
 from runtime.dataplane.netlink.wire import Message
 
-__all__ = ["NEW_LINK", "Link", "create_veth", "delete_group", "delete_link", "get_link", "parse_link", "set_link"]
+__all__ = ["NEW_LINK", "Link", "create_veth", "delete_link", "get_link", "parse_link", "set_link"]
 
 NEW_LINK: Final = 16
 _NEW, _DELETE, _GET, _SET = NEW_LINK, 17, 18, 19
@@ -67,11 +67,6 @@ def set_link(index: int, *, up: bool | None = None, group: int | None = None, mt
 def delete_link(name: str) -> Message:
     """Delete one link by name; both ends of a veth go."""
     return Message(_DELETE, 0, _info() + wire.text(_NAME, name))
-
-
-def delete_group(group: int) -> Message:
-    """Delete all links of a group: 50 at once cost as much as two one by one, each waits for every CPU."""
-    return Message(_DELETE, 0, _info() + wire.u32(_GROUP, group))
 
 
 def get_link(name: str | None = None) -> Message:

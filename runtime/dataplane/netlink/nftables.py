@@ -123,12 +123,6 @@ def get_table(name: str) -> Message:
     return Message(_GET_TABLE, 0, _body(text(1, name)))
 
 
-def parse_table_flags(body: bytes) -> int:
-    """Flags of a table."""
-    found = wire.attributes(memoryview(body)[4:])
-    return int.from_bytes(found[2], "big") if 2 in found else 0
-
-
 def delete_table(name: str) -> Message:
     """Delete the table with all in it."""
     return Message(_DELETE_TABLE, 0, _body(text(1, name)))

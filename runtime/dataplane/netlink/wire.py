@@ -30,9 +30,6 @@ __all__ = [
     "pack",
     "parse_reply",
     "text",
-    "u8",
-    "u16",
-    "u16_be",
     "u32",
     "u32_be",
 ]
@@ -136,21 +133,6 @@ def nested(kind: int, payload: bytes) -> bytes:
 def text(kind: int, value: str) -> bytes:
     """One attribute that holds a C string."""
     return attribute(kind, value.encode() + b"\0")
-
-
-def u8(kind: int, value: int) -> bytes:
-    """One attribute that holds an octet."""
-    return attribute(kind, bytes((value,)))
-
-
-def u16(kind: int, value: int) -> bytes:
-    """One attribute that holds 16 bits."""
-    return attribute(kind, struct.pack("=H", value))
-
-
-def u16_be(kind: int, value: int) -> bytes:
-    """One attribute that holds 16 bits, big-endian."""
-    return attribute(kind, struct.pack("!H", value))
 
 
 def u32(kind: int, value: int) -> bytes:
