@@ -20,14 +20,14 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -q -n 2 -m "not netns and not interop and not slow"
+	$(PYTEST) -q -n 2 -m "not netns and not interop and not engines and not slow"
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 test: check
-	$(PYTEST) -v -m "netns or interop or slow" --durations=15
+	$(PYTEST) -v -m "netns or interop or engines or slow" --durations=15
 
 soak: setup
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --minutes $(MINUTES)

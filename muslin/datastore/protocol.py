@@ -22,6 +22,7 @@ __all__ = [
     "Conflict",
     "Datastore",
     "Entry",
+    "Forbidden",
     "Json",
     "Listing",
     "NotFound",
@@ -112,8 +113,15 @@ class Compacted(Failed):
         )
 
 
+class Forbidden(Failed):
+    """The store knows who asks, and does not let them."""
+
+    def __init__(self, what: str, where: str, fix: str = "ask for the right, or use another account") -> None:
+        super().__init__(Problem(what, where, fix))
+
+
 class Datastore(Protocol):
-    """One datastore. Every method may raise `muslin.errors.Unavailable`."""
+    """One datastore. Every method may raise `muslin.errors.Unavailable`, or `Forbidden` where a store has rights."""
 
     async def get(self, key: Key) -> Entry:
         """The object now. Raises `NotFound`."""

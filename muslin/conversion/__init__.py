@@ -1,0 +1,1 @@
+"""Kubernetes' objects as Calico's, and both forms in which a cluster keeps Calico's: pure."""
