@@ -1,28 +1,37 @@
-"""Kinds of Calico's API as values: read with `load`, printed with `dump`, listed in `KINDS`."""
+"""Kinds of Calico's API as values: read with `load`, printed with `dump`, listed in `KINDS`.
 
-from muslin.resources.base import API_VERSION, Resource
-from muslin.resources.bgp_configuration import BGPConfiguration
-from muslin.resources.bgp_peer import BGPPeer
-from muslin.resources.calico_node_status import CalicoNodeStatus
-from muslin.resources.cluster_information import ClusterInformation
-from muslin.resources.felix_configuration import FelixConfiguration
-from muslin.resources.global_network_policy import GlobalNetworkPolicy
-from muslin.resources.host_endpoint import HostEndpoint
-from muslin.resources.ip_pool import IPPool
-from muslin.resources.ipam import BlockAffinity, IPAMBlock, IPAMConfiguration, IPAMHandle
-from muslin.resources.keys import Key
-from muslin.resources.loading import dump, load, refused_changes
-from muslin.resources.metadata import ObjectMeta
-from muslin.resources.network_policy import NetworkPolicy
-from muslin.resources.network_sets import GlobalNetworkSet, NetworkSet
-from muslin.resources.node import Node
-from muslin.resources.part import Part, rules_of
-from muslin.resources.places import Places
-from muslin.resources.policy_rules import EntityRule, Rule, RuleAction
-from muslin.resources.profile import Profile
-from muslin.resources.registry import KINDS, KindInfo, kind_by_alias
-from muslin.resources.tier import Tier
-from muslin.resources.workload_endpoint import WorkloadEndpoint
+Models are made when somebody asks for them: whoever only needs `Key` (each datastore) does not wait for pydantic.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from muslin.resources.base import API_VERSION, Resource
+    from muslin.resources.bgp_configuration import BGPConfiguration
+    from muslin.resources.bgp_peer import BGPPeer
+    from muslin.resources.calico_node_status import CalicoNodeStatus
+    from muslin.resources.cluster_information import ClusterInformation
+    from muslin.resources.felix_configuration import FelixConfiguration
+    from muslin.resources.global_network_policy import GlobalNetworkPolicy
+    from muslin.resources.host_endpoint import HostEndpoint
+    from muslin.resources.ip_pool import IPPool
+    from muslin.resources.ipam import BlockAffinity, IPAMBlock, IPAMConfiguration, IPAMHandle
+    from muslin.resources.keys import Key
+    from muslin.resources.loading import dump, load, refused_changes
+    from muslin.resources.metadata import ObjectMeta
+    from muslin.resources.network_policy import NetworkPolicy
+    from muslin.resources.network_sets import GlobalNetworkSet, NetworkSet
+    from muslin.resources.node import Node
+    from muslin.resources.part import Part, rules_of
+    from muslin.resources.places import Places
+    from muslin.resources.policy_rules import EntityRule, Rule, RuleAction
+    from muslin.resources.profile import Profile
+    from muslin.resources.registry import KINDS, KindInfo, kind_by_alias
+    from muslin.resources.tier import Tier
+    from muslin.resources.workload_endpoint import WorkloadEndpoint
 
 __all__ = [
     "API_VERSION", "KINDS", "BGPConfiguration", "BGPPeer", "BlockAffinity", "CalicoNodeStatus", "ClusterInformation",
@@ -31,3 +40,40 @@ __all__ = [
     "Part", "Places", "Profile", "Resource", "Rule", "RuleAction", "Tier", "WorkloadEndpoint", "dump",
     "kind_by_alias", "load", "refused_changes", "rules_of",
 ]  # fmt: skip
+
+_MODULES = {
+    "base": "API_VERSION Resource",
+    "bgp_configuration": "BGPConfiguration",
+    "bgp_peer": "BGPPeer",
+    "calico_node_status": "CalicoNodeStatus",
+    "cluster_information": "ClusterInformation",
+    "felix_configuration": "FelixConfiguration",
+    "global_network_policy": "GlobalNetworkPolicy",
+    "host_endpoint": "HostEndpoint",
+    "ip_pool": "IPPool",
+    "ipam": "BlockAffinity IPAMBlock IPAMConfiguration IPAMHandle",
+    "keys": "Key",
+    "loading": "dump load refused_changes",
+    "metadata": "ObjectMeta",
+    "network_policy": "NetworkPolicy",
+    "network_sets": "GlobalNetworkSet NetworkSet",
+    "node": "Node",
+    "part": "Part rules_of",
+    "places": "Places",
+    "policy_rules": "EntityRule Rule RuleAction",
+    "profile": "Profile",
+    "registry": "KINDS KindInfo kind_by_alias",
+    "tier": "Tier",
+    "workload_endpoint": "WorkloadEndpoint",
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        module = _MODULE_OF.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        globals()[name] = value
+        return value
