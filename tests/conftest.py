@@ -9,6 +9,10 @@ import pytest
 
 from muslin.errors import Failed
 from muslin.lab import world
+from tests.support.engines import Missing, program
+from tests.support.kube_apiserver import kube_apiserver, namespace
+
+__all__ = ["kube_apiserver", "namespace"]
 
 _PACKAGES = {
     "ip": "iproute2",
@@ -41,6 +45,15 @@ def _no_namespaces() -> str | None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs namespaces where there can be none."""
+    """Skip what needs namespaces where there can be none, and what needs servers that are not here.
+
+    `engines("etcd")` needs etcd alone; without arguments it is etcd and kube-apiserver.
+    """
     if item.get_closest_marker("netns") and (reason := _no_namespaces()):
         pytest.skip(reason)
+    if marker := item.get_closest_marker("engines"):
+        try:
+            for name in marker.args or ("kube-apiserver", "etcd"):
+                program(name)
+        except Missing as missing:
+            pytest.skip(str(missing))

@@ -1,0 +1,1 @@
+"""The real servers that tests start, and our programs against them."""
