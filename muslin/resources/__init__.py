@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from muslin.resources.base import API_VERSION, Resource
     from muslin.resources.bgp_configuration import BGPConfiguration
+    from muslin.resources.bgp_filter import BGPFilter
     from muslin.resources.bgp_peer import BGPPeer
     from muslin.resources.calico_node_status import CalicoNodeStatus
     from muslin.resources.cluster_information import ClusterInformation
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from muslin.resources.global_network_policy import GlobalNetworkPolicy
     from muslin.resources.host_endpoint import HostEndpoint
     from muslin.resources.ip_pool import IPPool
+    from muslin.resources.ip_reservation import IPReservation
     from muslin.resources.ipam import BlockAffinity, IPAMBlock, IPAMConfiguration, IPAMHandle
     from muslin.resources.keys import Key
+    from muslin.resources.kube_controllers_configuration import KubeControllersConfiguration
+    from muslin.resources.live_migration import LiveMigration
     from muslin.resources.loading import dump, load, refused_changes
     from muslin.resources.metadata import ObjectMeta
     from muslin.resources.network_policy import NetworkPolicy
@@ -30,20 +34,25 @@ if TYPE_CHECKING:
     from muslin.resources.policy_rules import EntityRule, Rule, RuleAction
     from muslin.resources.profile import Profile
     from muslin.resources.registry import KINDS, KindInfo, kind_by_alias
+    from muslin.resources.staged_kubernetes_policy import StagedKubernetesNetworkPolicy
+    from muslin.resources.staged_policy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
     from muslin.resources.tier import Tier
     from muslin.resources.workload_endpoint import WorkloadEndpoint
 
 __all__ = [
-    "API_VERSION", "KINDS", "BGPConfiguration", "BGPPeer", "BlockAffinity", "CalicoNodeStatus", "ClusterInformation",
-    "EntityRule", "FelixConfiguration", "GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "IPAMBlock",
-    "IPAMConfiguration", "IPAMHandle", "IPPool", "Key", "KindInfo", "NetworkPolicy", "NetworkSet", "Node", "ObjectMeta",
-    "Part", "Places", "Profile", "Resource", "Rule", "RuleAction", "Tier", "WorkloadEndpoint", "dump",
-    "kind_by_alias", "load", "refused_changes", "rules_of",
+    "API_VERSION", "KINDS", "BGPConfiguration", "BGPFilter", "BGPPeer", "BlockAffinity", "CalicoNodeStatus",
+    "ClusterInformation", "EntityRule", "FelixConfiguration", "GlobalNetworkPolicy", "GlobalNetworkSet",
+    "HostEndpoint", "IPAMBlock", "IPAMConfiguration", "IPAMHandle", "IPPool", "IPReservation", "Key", "KindInfo",
+    "KubeControllersConfiguration", "LiveMigration", "NetworkPolicy", "NetworkSet", "Node", "ObjectMeta", "Part",
+    "Places", "Profile", "Resource", "Rule", "RuleAction", "StagedGlobalNetworkPolicy",
+    "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy", "Tier", "WorkloadEndpoint", "dump", "kind_by_alias",
+    "load", "refused_changes", "rules_of",
 ]  # fmt: skip
 
 _MODULES = {
     "base": "API_VERSION Resource",
     "bgp_configuration": "BGPConfiguration",
+    "bgp_filter": "BGPFilter",
     "bgp_peer": "BGPPeer",
     "calico_node_status": "CalicoNodeStatus",
     "cluster_information": "ClusterInformation",
@@ -51,8 +60,11 @@ _MODULES = {
     "global_network_policy": "GlobalNetworkPolicy",
     "host_endpoint": "HostEndpoint",
     "ip_pool": "IPPool",
+    "ip_reservation": "IPReservation",
     "ipam": "BlockAffinity IPAMBlock IPAMConfiguration IPAMHandle",
     "keys": "Key",
+    "kube_controllers_configuration": "KubeControllersConfiguration",
+    "live_migration": "LiveMigration",
     "loading": "dump load refused_changes",
     "metadata": "ObjectMeta",
     "network_policy": "NetworkPolicy",
@@ -63,6 +75,8 @@ _MODULES = {
     "policy_rules": "EntityRule Rule RuleAction",
     "profile": "Profile",
     "registry": "KINDS KindInfo kind_by_alias",
+    "staged_kubernetes_policy": "StagedKubernetesNetworkPolicy",
+    "staged_policy": "StagedGlobalNetworkPolicy StagedNetworkPolicy",
     "tier": "Tier",
     "workload_endpoint": "WorkloadEndpoint",
 }

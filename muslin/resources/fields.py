@@ -7,6 +7,7 @@ Whatever is not accepted raises ValueError with a sentence for people, or a pyda
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
@@ -52,6 +53,7 @@ __all__ = [
     "InterfaceAddressField",
     "InterfaceName",
     "InterfacePattern",
+    "ListType",
     "LooseNet",
     "LooseNetWithLength",
     "MacField",
@@ -61,8 +63,11 @@ __all__ = [
     "ProtocolField",
     "Regexp",
     "SelectorText",
+    "StrictV4Net",
+    "StrictV6Net",
     "StringMap",
     "Text",
+    "UniqueTuple",
     "V4Address",
     "V6Address",
     "any_case",
@@ -75,6 +80,24 @@ Bool: TypeAlias = StrictBool
 Int: TypeAlias = StrictInt
 Text: TypeAlias = StrictStr
 Number: TypeAlias = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+
+
+class ListType(enum.Enum):
+    """How a list is merged and what it may hold, as a generated CRD says it."""
+
+    SET = "set"
+
+
+def _unique(values: tuple[_T, ...]) -> tuple[_T, ...]:
+    if len(set(values)) != len(values):
+        repeated = next(value for index, value in enumerate(values) if value in values[:index])
+        shown = repeated.value if isinstance(repeated, enum.Enum) else repeated
+        raise ValueError(f"Duplicate value: {str(shown)!r}")
+    return values
+
+
+UniqueTuple: TypeAlias = Annotated[tuple[_T, ...], AfterValidator(_unique), ListType.SET]
+"""A list in which nothing stands twice."""
 
 
 def any_case(*allowed: str) -> AfterValidator:
@@ -135,6 +158,18 @@ def _one_family(version: int) -> Callable[[str], Address]:
     return convert
 
 
+def _net_of_family(version: int) -> Callable[[str], Prefix]:
+    def convert(value: str) -> Prefix:
+        if "/" not in value:
+            raise ValueError(f"{value!r} has no length; it must be of type cidr")
+        prefix = parse_prefix(value)
+        if prefix.version != version:
+            raise ValueError(f"{value!r} is not an IPv{version} prefix")
+        return prefix
+
+    return convert
+
+
 def _as_number(value: Any) -> AsNumber:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError(f"{value!r} is not an AS number such as 64512 or 1.10")  # noqa: TRY004
@@ -145,6 +180,10 @@ Net: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(parse_prefix, *_NET
 """A prefix without host bits; a bare address is a prefix of full length."""
 LooseNet: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(_loose, *_NETS))]
 """A prefix that may be written with host bits, which are cut off."""
+StrictV4Net: TypeAlias = Annotated[IPv4Network, PlainValidator(_from_text(_net_of_family(4), IPv4Network))]
+"""An IPv4 prefix with its length and without host bits."""
+StrictV6Net: TypeAlias = Annotated[IPv6Network, PlainValidator(_from_text(_net_of_family(6), IPv6Network))]
+"""An IPv6 prefix with its length and without host bits."""
 LooseNetWithLength: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(_with_length, *_NETS))]
 """The same, but a bare address is refused."""
 AddressField: TypeAlias = Annotated[Address, PlainValidator(_from_text(parse_address, *_ADDRESSES))]

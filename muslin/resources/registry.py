@@ -9,6 +9,7 @@ from typing import Final
 
 from muslin.resources.base import Resource
 from muslin.resources.bgp_configuration import BGPConfiguration
+from muslin.resources.bgp_filter import BGPFilter
 from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.calico_node_status import CalicoNodeStatus
 from muslin.resources.cluster_information import ClusterInformation
@@ -16,11 +17,16 @@ from muslin.resources.felix_configuration import FelixConfiguration
 from muslin.resources.global_network_policy import GlobalNetworkPolicy
 from muslin.resources.host_endpoint import HostEndpoint
 from muslin.resources.ip_pool import IPPool
+from muslin.resources.ip_reservation import IPReservation
 from muslin.resources.ipam import BlockAffinity, IPAMBlock, IPAMConfiguration, IPAMHandle
+from muslin.resources.kube_controllers_configuration import KubeControllersConfiguration
+from muslin.resources.live_migration import LiveMigration
 from muslin.resources.network_policy import NetworkPolicy
 from muslin.resources.network_sets import GlobalNetworkSet, NetworkSet
 from muslin.resources.node import Node
 from muslin.resources.profile import Profile
+from muslin.resources.staged_kubernetes_policy import StagedKubernetesNetworkPolicy
+from muslin.resources.staged_policy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
 from muslin.resources.tier import Tier
 from muslin.resources.workload_endpoint import WorkloadEndpoint
 
@@ -46,7 +52,8 @@ class KindInfo:
 
 _TABLE: tuple[tuple[type[Resource], str, str], ...] = (
     (BGPConfiguration, "bgpconfigurations", "bgpconfig bgpconfigs"),
-    (BGPPeer, "bgppeers", "bgpp bp"),
+    (BGPFilter, "bgpfilters", "bgpf bgpfs bf bfs"),
+    (BGPPeer, "bgppeers", "bgpp bgpps bp bps"),
     (BlockAffinity, "blockaffinities", "affinity affinities"),
     (CalicoNodeStatus, "caliconodestatuses", "nodestatus nodestatuses"),
     (ClusterInformation, "clusterinformations", "clusterinfo clusterinfos"),
@@ -58,10 +65,20 @@ _TABLE: tuple[tuple[type[Resource], str, str], ...] = (
     (IPAMConfiguration, "ipamconfigurations", "ipamconfig ipamconfigs"),
     (IPAMHandle, "ipamhandles", ""),
     (IPPool, "ippools", "ipp ipps pool pools"),
+    (IPReservation, "ipreservations", "reservation reservations"),
+    (
+        KubeControllersConfiguration,
+        "kubecontrollersconfigurations",
+        "kubecontrollersconfig kubecontrollersconfigs kcc kccs",
+    ),
+    (LiveMigration, "livemigrations", ""),
     (NetworkPolicy, "networkpolicies", "np nps cnp policy policies pol pols"),
     (NetworkSet, "networksets", "netset netsets"),
     (Node, "nodes", "no nos"),
     (Profile, "profiles", "pro pros"),
+    (StagedGlobalNetworkPolicy, "stagedglobalnetworkpolicies", "sgnp sgnps"),
+    (StagedKubernetesNetworkPolicy, "stagedkubernetesnetworkpolicies", "sknp sknps skpol skpols"),
+    (StagedNetworkPolicy, "stagednetworkpolicies", "snp snps scnp spol spols"),
     (Tier, "tiers", ""),
     (WorkloadEndpoint, "workloadendpoints", "wep weps"),
 )
