@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 from typing import Protocol
 
+from muslin.conversion.endpoint_name import interface_of
 from muslin.datastore.protocol import Datastore, NotFound
 from muslin.errors import Problem, Unavailable
 from muslin.net import Address, InterfaceAddress, Mac
 from muslin.resources.keys import Key
 from runtime.cni.answer import Answer, CniError, Code, added, done
 from runtime.cni.endpoints import Attachment, Endpoints
-from runtime.cni.names import Handle, handle_of, interface_of
+from runtime.cni.names import Handle, handle_of
 from runtime.cni.pod import Pod
 from runtime.cni.request import Command, Request
 from runtime.cni.server import PodNamespace

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from muslin.conversion.endpoint_name import EndpointName
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound, Revision
 from muslin.errors import Problem, Unavailable
 from muslin.net import Address, Mac, parse_prefix
 from muslin.resources.keys import Key
-from runtime.cni.names import EndpointName
 from runtime.cni.pod import Pod
 
 __all__ = ["Attachment", "Endpoints", "key_of"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from muslin.conversion.endpoint_name import interface_of
 from muslin.datastore.initialize import ensure_initialized
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
 from muslin.net import Address
@@ -15,7 +16,6 @@ from muslin.semantics.verdict import Flow
 from reconciler.controller import Controller, Settings
 from reconciler.plan import Budget
 from reconciler.status import Event
-from runtime.cni.names import interface_of
 from tests.runtime.cni.frames import NETWORK
 from tests.simulation.node import Node, PodName, Surroundings, address_in, wall_clock
 from tests.simulation.oracle import Oracle

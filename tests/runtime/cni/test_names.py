@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from runtime.cni.names import EndpointName, handle_of, interface_of
+from muslin.conversion.endpoint_name import EndpointName, interface_of
+from runtime.cni.names import handle_of
 
 _PARTS = ("node", "orchestrator", "pod", "endpoint", "container_id", "workload")
 
