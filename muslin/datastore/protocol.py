@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NewType, Protocol
 
-from muslin.errors import Failed, Problem
+from muslin.errors import Failed, Problem, Unavailable
 from muslin.resources.keys import Key
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Forbidden",
     "Json",
     "Listing",
+    "MaybeDone",
     "NotFound",
     "Revision",
 ]
@@ -118,6 +119,20 @@ class Forbidden(Failed):
 
     def __init__(self, what: str, where: str, fix: str = "ask for the right, or use another account") -> None:
         super().__init__(Problem(what, where, fix))
+
+
+class MaybeDone(Unavailable):
+    """The answer to a write was lost: it may have happened, and may still happen. Read before trying again."""
+
+    def __init__(self, key: Key, why: str) -> None:
+        self.key = key
+        super().__init__(
+            Problem(
+                f"the answer to a write was lost: {why}",
+                str(key),
+                "read it to see whether the write happened; repeat it only on the revision that is there then",
+            )
+        )
 
 
 class Datastore(Protocol):
