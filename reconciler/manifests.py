@@ -34,6 +34,7 @@ REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         "IPAMConfig": _IPAM,
         "WorkloadEndpoint": "it says that a pod runs, and only the CNI plugin knows",
         "CalicoNodeStatus": "it is what an agent saw",
+        "LiveMigration": "it is what an orchestrator of virtual machines reports",
         "ClusterInformation": "it is the datastore's own state",
         "ReconcilerLedger": "it is what the reconciler remembers",
         "ReconcilerStatus": "it is what the reconciler says",

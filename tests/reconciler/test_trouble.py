@@ -102,12 +102,16 @@ def test_a_datastore_that_is_away_is_waited_for() -> None:
     async def scenario() -> None:
         world = World()
         world.source.push(commit_of("a", "b"))
-        calls = 0
+        reads = writes = 0
 
         def faults(call: Call) -> Fault:
-            nonlocal calls
-            calls += call.operation is not Operation.DELIVER
-            return Fault(refused=calls in {1, 2, 10, 40, 45, 46}, answer_lost=calls in {30, 48, 50})
+            nonlocal reads, writes
+            writing = call.operation in {Operation.CREATE, Operation.UPDATE, Operation.DELETE}
+            writes += writing
+            reads += not writing and call.operation is not Operation.DELIVER
+            if writing:
+                return Fault(refused=writes in {1, 4}, answer_lost=writes in {2, 3})
+            return Fault(refused=reads in {1, 2, 10})
 
         controller = world.controller(world.store.client(faults))
         running = asyncio.ensure_future(controller.run())
