@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -40,6 +41,7 @@ from muslin.resources.durations import Duration, parse_duration
 from muslin.resources.frozen import FrozenDict, freeze
 from muslin.resources.ports import Port, parse_port
 from muslin.resources.protocols import Protocol, parse_protocol
+from muslin.resources.shape import Shape
 from muslin.selectors import SelectorError, parse
 
 __all__ = [
@@ -67,9 +69,11 @@ __all__ = [
     "StrictV6Net",
     "StringMap",
     "Text",
+    "TextForm",
     "UniqueTuple",
     "V4Address",
     "V6Address",
+    "Words",
     "any_case",
     "one_of",
 ]
@@ -100,7 +104,15 @@ UniqueTuple: TypeAlias = Annotated[tuple[_T, ...], AfterValidator(_unique), List
 """A list in which nothing stands twice."""
 
 
-def any_case(*allowed: str) -> AfterValidator:
+@dataclass(frozen=True, slots=True)
+class Words(AfterValidator):
+    """Accepts one of these words; with `any_case` in any case, or empty. A schema lists them."""
+
+    allowed: tuple[str, ...] = ()
+    any_case: bool = False
+
+
+def any_case(*allowed: str) -> Words:
     """Accepts one of these words in any case, or empty; kept as written."""
     folded = {word.casefold() for word in allowed}
 
@@ -109,10 +121,10 @@ def any_case(*allowed: str) -> AfterValidator:
             raise PydanticCustomError("word", "{given}", {"given": value, "allowed": allowed})
         return value
 
-    return AfterValidator(check)
+    return Words(check, allowed, any_case=True)
 
 
-def one_of(*allowed: str) -> AfterValidator:
+def one_of(*allowed: str) -> Words:
     """Accepts one of these words, exactly; kept as text where a class of its own would say no more."""
 
     def check(value: str) -> str:
@@ -120,7 +132,7 @@ def one_of(*allowed: str) -> AfterValidator:
             raise PydanticCustomError("word", "{given}", {"given": value, "allowed": allowed})
         return value
 
-    return AfterValidator(check)
+    return Words(check, allowed)
 
 
 def _from_text(parse_text: Callable[[str], _T], *types: type) -> Callable[[Any], _T]:
@@ -212,11 +224,18 @@ def _selector(value: str) -> str:
     return value
 
 
-SelectorText: TypeAlias = Annotated[StrictStr, AfterValidator(_selector)]
+SelectorText: TypeAlias = Annotated[StrictStr, AfterValidator(_selector), Shape({"maxLength": MAX_SELECTOR})]
 """A selector that parses; kept as written."""
 
 
-def _matching(pattern: str, what: str) -> AfterValidator:
+@dataclass(frozen=True, slots=True)
+class TextForm(AfterValidator):
+    """Accepts text that matches as a whole, or empty. A schema carries the pattern."""
+
+    pattern: str = ""
+
+
+def _matching(pattern: str, what: str) -> TextForm:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -224,7 +243,7 @@ def _matching(pattern: str, what: str) -> AfterValidator:
             raise ValueError(f"{value!r} is not {what}")
         return value
 
-    return AfterValidator(check)
+    return TextForm(check, pattern)
 
 
 InterfaceName: TypeAlias = Annotated[

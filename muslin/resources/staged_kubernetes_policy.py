@@ -10,6 +10,7 @@ from muslin.resources.base import Resource
 from muslin.resources.fields import Int, StringMap, Text, UniqueTuple
 from muslin.resources.frozen import FrozenDict
 from muslin.resources.part import Part
+from muslin.resources.shape import Shape
 from muslin.resources.staged_checks import STAGED_KUBERNETES_RULES
 from muslin.resources.staged_policy import StagedPart
 from muslin.resources.validation import ValidationRule
@@ -56,7 +57,11 @@ def _number_or_name(value: Any) -> Any:
     return value
 
 
-IntOrText: TypeAlias = Annotated[Any, AfterValidator(_number_or_name)]
+IntOrText: TypeAlias = Annotated[
+    Any,
+    AfterValidator(_number_or_name),
+    Shape({"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}, alone=True),
+]
 
 
 class KubernetesPort(Part):
