@@ -22,6 +22,7 @@ from muslin.conversion.reading import (
     as_texts,
     born,
     metadata_of,
+    network,
     parse_json,
     place,
 )
@@ -166,7 +167,7 @@ def _networks(pod: Json, annotations: Mapping[str, str], tell: Tell) -> Iterator
     path, texts = _addresses(pod, annotations)
     for text in texts:
         try:
-            yield _network(text)
+            yield network(text, bare=True)
         except ValueError as error:
             tell(str(error), path)
 
@@ -181,12 +182,6 @@ def _addresses(pod: Json, annotations: Mapping[str, str]) -> tuple[str, Sequence
         if text := annotations.get(name):
             return f"metadata.annotations[{name}]", [text] if name == POD_IP else text.split(",")
     return "", []
-
-
-def _network(text: str, *, bare: bool = True) -> str:
-    if "%" in text or not (bare or "/" in text):
-        raise ValueError(f"{text!r} is not a prefix such as 192.0.2.0/24")
-    return str(ip_interface(text).network)
 
 
 def _list_of_texts(annotations: Mapping[str, str], name: str, tell: Tell) -> list[str]:
@@ -224,7 +219,7 @@ def _spoofed(annotations: Mapping[str, str], tell: Tell) -> list[str]:
     found = []
     for text in _list_of_texts(annotations, _SPOOFED, tell):
         try:
-            found.append(_network(text, bare=False))
+            found.append(network(text))
         except ValueError as error:
             tell(str(error), f"metadata.annotations[{_SPOOFED}]")
     return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_interface
 from typing import Any, Final, NamedTuple, NoReturn
 
 from muslin.errors import Problem
 
 __all__ = [
     "API_VERSION", "Converted", "Json", "as_list", "as_mapping", "as_text", "as_texts", "born", "compact_json",
-    "metadata_of", "parse_json", "place",
+    "metadata_of", "network", "parse_json", "place",
 ]  # fmt: skip
 
 Json = Mapping[str, Any]
@@ -82,6 +83,17 @@ def parse_json(text: str) -> Any:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON: {error}") from None
+
+
+def network(text: Any, *, bare: bool = False) -> str:
+    """A prefix without host bits; with `bare` also a single address, as /32 or /128.
+
+    Raises:
+        ValueError: it is none, with a sentence for people.
+    """
+    if not isinstance(text, str) or "%" in text or not (bare or "/" in text):
+        raise ValueError(f"{text!r} is not a prefix such as 192.0.2.0/24")
+    return str(ip_interface(text).network)
 
 
 def _no_constant(name: str) -> NoReturn:
