@@ -14,6 +14,7 @@ from datetime import datetime
 from random import Random
 from typing import Protocol
 
+from muslin.conversion.endpoint_name import EndpointName
 from muslin.datastore.mirror import Mirror
 from muslin.datastore.protocol import Datastore, Revision
 from muslin.errors import MuslinError, Problem, Unavailable
@@ -46,10 +47,11 @@ _TELL_AGAIN_S = 60.0
 """A failure that lasts is told once in this time."""
 
 POLICY_KINDS = ("Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile")
-_URGENT_KINDS = tuple(kind for kind in MIRRORED if kind != "IPAMBlock")
-_BLOCKS_WITHIN_S = 0.01
-"""A block is written for every pod, and its endpoint a moment later; a block alone changes what is announced only when
-it is a new one, which may wait so long."""
+_ELSEWHERE = "WorkloadEndpoint elsewhere"
+_URGENT = tuple(kind for kind in MIRRORED if kind != "IPAMBlock")
+_UNHURRIED_S = 0.02
+"""Blocks, and endpoints of other nodes, wait so long for more of their sort, unless something urgent takes them along.
+They change for every pod of the cluster, mostly many at a time; and what this node's own pods wait for goes first."""
 _SETTLE_S, _SETTLE_AT_MOST_S = 0.02, 0.25
 """Policies come as one push and are written one by one. Two that allow different flows of one workload would, taken
 one at a time, cut each other's flows for a moment; so policy is taken once it has been quiet for the first of these
@@ -100,7 +102,7 @@ class Agent:
         self, identity: NodeIdentity, parts: Parts, *, now: Callable[[], datetime], random: Random, log: Log
     ) -> None:
         self._identity, self._parts, self._now, self._random, self._log = identity, parts, now, random, log
-        self.mirror = Mirror(parts.datastore, MIRRORED, on_failure=self._on_failure)
+        self.mirror = Mirror(parts.datastore, MIRRORED, on_failure=self._on_failure, group=_groups(identity.name))
         self.convergence = Convergence(
             identity.name,
             kernel=parts.kernel,
@@ -177,8 +179,8 @@ class Agent:
                 policy = await self._settled(policy)
             taken = policy
             self._tell_problems()
-            before, urgent = urgent, self.mirror.version(_URGENT_KINDS)
-            self.convergence.take(self.mirror.snapshot, within_s=0.0 if urgent != before else _BLOCKS_WITHIN_S)
+            before, urgent = urgent, self.mirror.version(_URGENT)
+            self.convergence.take(self.mirror.snapshot, within_s=0.0 if urgent != before else _UNHURRIED_S)
             if self._strayed():
                 self._registering.wake()
 
@@ -260,6 +262,17 @@ class Agent:
             speaking=self._parts.speaker.speaking,
         )
         await report(self._parts.datastore, value)
+
+
+def _groups(node: str) -> Callable[[Key], str]:
+    """Of a change: its kind, and whether it is about another node's endpoint."""
+    ours = EndpointName(node).text(prefix=True)
+
+    def group(key: Key) -> str:
+        elsewhere = key.kind == "WorkloadEndpoint" and not key.name.startswith(ours)
+        return _ELSEWHERE if elsewhere else key.kind
+
+    return group
 
 
 def _reported(route: Route, learnt_from: Address | None) -> ReportedRoute:

@@ -103,6 +103,7 @@ class Convergence:
         self._speaker = speaker
         self._on_applied = on_applied
         self._snapshot: Snapshot | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._computed: tuple[Snapshot, NodeState, Ruleset] | None = None
         self._guard = _Guard()
         self._in_force: NodeState | None = None  # unknown at the start: a predecessor may have died before its cut
@@ -129,8 +130,12 @@ class Convergence:
         self._snapshot = snapshot
         if within_s <= 0:
             self._loop.wake()
-        else:
-            asyncio.get_running_loop().call_later(within_s, self._loop.wake)
+        elif self._later is None:
+            self._later = asyncio.get_running_loop().call_later(within_s, self._in_time)
+
+    def _in_time(self) -> None:
+        self._later = None
+        self._loop.wake()
 
     def look_again(self) -> None:
         """The kernel or the speaker may be different from what we left."""

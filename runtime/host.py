@@ -58,7 +58,7 @@ class HostSettings:
         for setting, value in wanted:
             try:
                 if (self._sysctls / setting).read_text(encoding="ascii").strip() != value:
-                    links_of_pods.write_sysctl(self._sysctls / setting, value)
+                    links_of_pods.write_sysctl(str(self._sysctls / setting), value)
                     wrong.append(f"{setting} = {value}")
             except FileNotFoundError:
                 continue  # the interface went meanwhile

@@ -55,19 +55,25 @@ class PodAddresses:
         self._node, self._datastore, self._snapshot, self._now = node, datastore, snapshot, now
         self._turn = asyncio.Lock()
         self._asking: list[_Asked] = []
+        self._answering: asyncio.Task[None] | None = None
 
     async def assign(self, handle: Handle, pod: Pod, pools: tuple[str, ...]) -> tuple[Address, ...]:
         """One address for this handle; what it holds already is given again. Raises MuslinError."""
         asked: asyncio.Future[tuple[Address, ...]] = asyncio.get_running_loop().create_future()
         self._asking.append((handle, pod, pools, asked))
+        if self._answering is None:
+            self._answering = asyncio.create_task(self._work_off())
+        return await asked  # cancelled with the one who asks: nobody is given an address that nobody waits for
+
+    async def _work_off(self) -> None:
+        """Answer all who have gathered, together, until nobody asks; each goes on as soon as it has its answer."""
         try:
-            async with self._turn:  # whoever gets it answers all that have gathered meanwhile
-                gathered, self._asking = self._asking, []
-                await self._answer(gathered)
-            return await asked
-        except asyncio.CancelledError:
-            asked.cancel()  # nobody must be given an address that nobody waits for
-            raise
+            while self._asking:
+                async with self._turn:
+                    gathered, self._asking = self._asking, []
+                    await self._answer(gathered)
+        finally:
+            self._answering = None
 
     async def _answer(self, gathered: Sequence[_Asked]) -> None:
         """Addresses for all who wait: together as far as that goes, then one by one."""
@@ -88,7 +94,7 @@ class PodAddresses:
                 if not asked.done():
                     asked.set_exception(error if isinstance(error, MuslinError) else _interrupted(error))
                     asked.exception()  # whoever asked may be gone
-            if not isinstance(error, MuslinError):
+            if isinstance(error, asyncio.CancelledError):
                 raise
 
     async def _had(self, each: _Asked) -> bool:

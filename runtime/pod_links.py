@@ -7,6 +7,7 @@ under its lock, so that runs in a thread with a socket of its own.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -17,6 +18,7 @@ from runtime.cni.attach import Link
 from runtime.cni.server import PodNamespace
 from runtime.dataplane import links
 from runtime.dataplane.netlink import routes as codec
+from runtime.dataplane.netlink.links import Link as KernelLink
 from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
 from runtime.dataplane.ownership import LINK_LOCAL_GATEWAY, MAIN_TABLE, ROUTE_PROTOCOL
 
@@ -44,15 +46,22 @@ class PodLinks:
 
     async def connect(self, link: Link, namespace: PodNamespace) -> Mac:
         """Make both sides so; a stale link of this name goes first. The route to it is the node's loop's to write."""
-        if links.find_link(self._host, link.interface) is not None:
-            await self.disconnect(link.interface)
         mac = self._new_mac()
-        made = links.create_veth(
+        try:
+            made = self._create(link, namespace, mac)
+        except KernelRefused as error:
+            if error.errno != errno.EEXIST or links.find_link(self._host, link.interface) is None:
+                raise
+            await self.disconnect(link.interface)
+            made = self._create(link, namespace, mac)
+        links.configure_host_side(self._host, made)
+        links.configure_pod_side(_inside(namespace), made.peer, link.ifname, link.addresses)
+        return mac
+
+    def _create(self, link: Link, namespace: PodNamespace, mac: Mac) -> KernelLink:
+        return links.create_veth(
             self._host, link.interface, peer=link.ifname, namespace=namespace.netns, mtu=link.mtu, peer_mac=mac
         )
-        links.configure_host_side(self._host, made)
-        links.configure_pod_side(_inside(namespace), link.ifname, link.addresses)
-        return mac
 
     async def disconnect(self, interface: str) -> None:
         """Remove a host interface, its route and with it the pod's side. Absent is success."""

@@ -87,6 +87,7 @@ class Mirror:
         decode: makes a resource from JSON; `muslin.resources.load` unless handed in.
         backoff: pauses while the datastore does not answer, on the running loop's clock.
         on_failure: is told why the datastore cannot be read, and the pause before the next try.
+        group: says of a key which group of changes it belongs to (see `version`); its kind unless handed in.
     """
 
     def __init__(
@@ -97,14 +98,17 @@ class Mirror:
         *,
         backoff: Backoff | None = None,
         on_failure: Callable[[MuslinError, float], None] | None = None,
+        group: Callable[[Key], str] | None = None,
     ) -> None:
         self._on_failure = on_failure
+        self._group = group or _kind
         self._datastore, self._kinds = datastore, tuple(dict.fromkeys(kinds))
         self._backoff = backoff or Backoff()
         self._copy = _Copy(decode)
         self._revision = Revision("0")
         self._version = 0
         self._versions: dict[str, int] = {}
+        self._listed_at = 0
         self._shown: tuple[int, Snapshot] | None = None
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -145,9 +149,9 @@ class Mirror:
         self._shown = shown
         return shown[1]
 
-    def version(self, kinds: Collection[str]) -> int:
-        """A number that grows with every change of one of these kinds: tells what a new snapshot is about."""
-        return max((self._versions.get(kind, 0) for kind in kinds), default=0)
+    def version(self, groups: Collection[str]) -> int:
+        """A number that grows with every change in one of these groups: tells what a new snapshot is about."""
+        return max((self._versions.get(group, self._listed_at) for group in groups), default=0)
 
     @property
     def problems(self) -> Mapping[Key, tuple[Problem, ...]]:
@@ -235,7 +239,7 @@ class Mirror:
                 self._revision = event.revision
                 if changed:
                     self._version += 1
-                    self._versions[event.key.kind] = self._version
+                    self._versions[self._group(event.key)] = self._version
                     self._announce()
             return pending
         self._revision = event.revision
@@ -244,9 +248,13 @@ class Mirror:
             self._copy = pending
             if changed:
                 self._version += 1
-                self._versions = dict.fromkeys(self._kinds, self._version)
+                self._versions, self._listed_at = {}, self._version
                 self._announce()
         return None
+
+
+def _kind(key: Key) -> str:
+    return key.kind
 
 
 def _ended(kinds: Collection[str]) -> Unavailable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
@@ -21,6 +21,10 @@ class Snapshot:
 
     resources: Mapping[Key, Resource] = field(default_factory=dict)
     revision: str = "0"
+    _sorted: dict[type[Resource], tuple[Resource, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What `all` has found already: a function of `resources`, made once."""
 
     @classmethod
     def of(cls, resources: Iterable[Resource], revision: str = "0") -> Snapshot:
@@ -29,8 +33,12 @@ class Snapshot:
 
     def all(self, kind: type[_R]) -> tuple[_R, ...]:
         """Resources of one kind, ordered by namespace and name."""
-        found = [resource for resource in self.resources.values() if isinstance(resource, kind)]
-        return tuple(sorted(found, key=lambda resource: (resource.key.namespace or "", resource.key.name)))
+        found = self._sorted.get(kind)
+        if found is None:
+            named = ((key, it) for key, it in self.resources.items() if isinstance(it, kind))
+            ordered = sorted(named, key=lambda item: (item[0].namespace or "", item[0].name))
+            found = self._sorted[kind] = tuple(it for _, it in ordered)
+        return cast("tuple[_R, ...]", found)
 
     def get(self, kind: type[_R], name: str, namespace: str | None = None) -> _R | None:
         """One resource, None where there is none."""

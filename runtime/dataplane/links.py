@@ -9,10 +9,10 @@ Sysctls are written below /proc/sys of the namespace the calling thread is in: t
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
-from pathlib import Path
-from typing import Final
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
+from typing import Final, TypeAlias
 
 from muslin.errors import KernelRefused
 from muslin.net import Address, Mac
@@ -24,11 +24,17 @@ from runtime.dataplane.netlink.socket import NetlinkSocket
 from runtime.dataplane.netlink.wire import Message
 from runtime.dataplane.ownership import HOST_MAC, LINK_LOCAL_GATEWAY
 
+_Step: TypeAlias = tuple[str, str, Message]
+"""An operation in words, what it is done to, and the request."""
+
 __all__ = [
     "configure_host_side", "configure_pod_side", "create_veth", "delete_link", "find_link", "write_sysctl",
 ]  # fmt: skip
 
-_PROC: Final = Path("/proc/sys/net")
+_PROC: Final = "/proc/sys/net"
+_LOOPBACK: Final = 1
+"""Index of `lo` in every network namespace; the kernel makes sure of it."""
+_EVERY_4, _EVERY_6 = ip_network("0.0.0.0/0"), ip_network("::/0")
 _GATEWAY_4: Final = IPv4Address(LINK_LOCAL_GATEWAY)
 _GATEWAY_6: Final = IPv6Address("fe80::ecee:eeff:feee:eeee")
 """Link-local address that the host's end gets because of its MAC (EUI-64)."""
@@ -42,16 +48,13 @@ def create_veth(
     Raises:
         KernelRefused: EEXIST if either name is taken.
     """
-    _do(
-        host,
-        "veth create",
-        name,
-        codec.create_veth(name, Mac(HOST_MAC), mtu, peer=peer, peer_namespace=namespace, peer_mac=peer_mac),
-    )
-    found = find_link(host, name)
+    create = codec.create_veth(name, Mac(HOST_MAC), mtu, peer=peer, peer_namespace=namespace, peer_mac=peer_mac)
+    reply, found = host.change_then_get(create, codec.get_link(name))
+    if reply.errno:
+        raise KernelRefused("veth create", name, reply.errno, reply.extack)
     if found is None:
         raise KernelRefused("veth create", name, errno.ENODEV, "the link was gone at once")
-    return found
+    return codec.parse_link(found)
 
 
 def find_link(netlink: NetlinkSocket, name: str) -> Link | None:
@@ -64,79 +67,88 @@ def find_link(netlink: NetlinkSocket, name: str) -> Link | None:
         raise KernelRefused("link get", name, error.errno or errno.EIO, str(error)) from error
 
 
-def configure_host_side(host: NetlinkSocket, link: Link, *, proc: Path = _PROC) -> None:
+def configure_host_side(host: NetlinkSocket, link: Link, *, proc: str = _PROC) -> None:
     """Set the host end's sysctls, then bring it up. Undone by deleting the link.
 
     proxy_delay 0: else the first ARP answer waits up to 0.8 s. accept_ra 0: a pod must not become our router
     (CVE-2020-13597). rp_filter as the host's default: the packet filter checks sources itself.
     """
     name = link.name
-    default = (proc / "ipv4/conf/default/rp_filter").read_text(encoding="ascii").strip()
-    for path, value in (
+    with open(f"{proc}/ipv4/conf/default/rp_filter", encoding="ascii") as default:  # noqa: PTH123 - paths cost as much
+        rp_filter = default.read().strip()
+    settings = [
         (f"ipv4/conf/{name}/route_localnet", "1"),
         (f"ipv4/conf/{name}/proxy_arp", "1"),
         (f"ipv4/neigh/{name}/proxy_delay", "0"),
         (f"ipv4/conf/{name}/forwarding", "1"),
-        (f"ipv4/conf/{name}/rp_filter", default),
-        (f"ipv6/conf/{name}/disable_ipv6", "0"),
-        (f"ipv6/conf/{name}/accept_ra", "0"),
-        (f"ipv6/conf/{name}/accept_dad", "0"),
-        (f"ipv6/conf/{name}/proxy_ndp", "1"),
-        (f"ipv6/conf/{name}/forwarding", "1"),
-    ):
-        if path.startswith("ipv4/") or (proc / "ipv6").exists():
-            write_sysctl(proc / path, value)
-    _do(host, "link up", name, codec.set_link(link.index, up=True))
+        (f"ipv4/conf/{name}/rp_filter", rp_filter),
+    ]
+    if os.path.exists(f"{proc}/ipv6"):  # noqa: PTH110 - as above
+        settings += [
+            (f"ipv6/conf/{name}/disable_ipv6", "0"),
+            (f"ipv6/conf/{name}/accept_ra", "0"),
+            (f"ipv6/conf/{name}/accept_dad", "0"),
+            (f"ipv6/conf/{name}/proxy_ndp", "1"),
+            (f"ipv6/conf/{name}/forwarding", "1"),
+        ]
+    for path, value in settings:
+        write_sysctl(f"{proc}/{path}", value)
+    _do(host, (("link up", name, codec.set_link(link.index, up=True)),))
 
 
-def write_sysctl(path: Path, value: str) -> None:
+def write_sysctl(path: str, value: str) -> None:
     """Write one value below /proc/sys. Raises KernelRefused."""
     try:
-        path.write_text(value, encoding="ascii")
+        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(file, value.encode("ascii"))
+        finally:
+            os.close(file)
     except OSError as error:
         raise KernelRefused("sysctl write", f"{path} = {value}", error.errno or errno.EIO) from error
 
 
-def configure_pod_side(pod: NetlinkSocket, interface: str, addresses: Iterable[Address]) -> Link:
+def configure_pod_side(pod: NetlinkSocket, index: int, interface: str, addresses: Iterable[Address]) -> None:
     """Through a netlink socket of the pod's namespace: loopback and link up, addresses, default route by the host.
 
     The gateway's MAC is the host end's constant one, so it is written down and never asked for. Undone by deleting
     the link.
+
+    `index` is that of the pod's end, `interface` its name, for messages.
     """
-    loopback, link = find_link(pod, "lo"), find_link(pod, interface)
-    if link is None or loopback is None:
-        raise KernelRefused("pod configure", interface, errno.ENODEV, "no such link in the pod's namespace")
-    _do(pod, "link up", "lo", codec.set_link(loopback.index, up=True))
-    _do(pod, "link up", interface, codec.set_link(link.index, up=True))
-    listed = list(addresses)
-    for address in listed:
-        length = 32 if address.version == 4 else 128
-        what = ip_interface(f"{address}/{length}")
-        _do(pod, "address add", f"{what} on {interface}", routes.add_address(link.index, what))
-    for version, gateway in ((4, _GATEWAY_4), (6, _GATEWAY_6)):
-        if any(address.version == version for address in listed):
-            _gateway(pod, link, gateway)
-    return link
+    steps: list[_Step] = [
+        ("link up", "lo", codec.set_link(_LOOPBACK, up=True)),
+        ("link up", interface, codec.set_link(index, up=True)),
+    ]
+    versions = set()
+    for address in addresses:
+        versions.add(address.version)
+        what = ip_interface(address)
+        steps.append(("address add", f"{what} on {interface}", routes.add_address(index, what)))
+    for version in sorted(versions):
+        steps += _gateway(index, version)
+    _do(pod, steps)
 
 
-def _gateway(pod: NetlinkSocket, link: Link, gateway: Address) -> None:
+def _gateway(index: int, version: int) -> Iterator[_Step]:
     boot = 3  # RTPROT_BOOT: what CNI plugins use; these routes are the pod's, not a node's
-    every = ip_network("0.0.0.0/0" if gateway.version == 4 else "::/0")
-    neighbour = Neighbour(link.index, gateway, Mac(HOST_MAC))
-    _do(pod, "neighbour add", str(gateway), routes.add_neighbour(neighbour))
-    if gateway.version == 4:  # fe80::/64 is on the link already
-        direct = KernelRoute(ip_network(f"{gateway}/32"), link.index, protocol=boot)
-        _do(pod, "route add", f"{gateway}/32", routes.add_route(direct, replace=True))
-    default = KernelRoute(every, link.index, ip_address(str(gateway)), protocol=boot)
-    _do(pod, "route add", f"{every} via {gateway}", routes.add_route(default, replace=True))
+    every, gateway = (_EVERY_4, _GATEWAY_4) if version == 4 else (_EVERY_6, _GATEWAY_6)
+    yield "neighbour add", str(gateway), routes.add_neighbour(Neighbour(index, gateway, Mac(HOST_MAC)))
+    if version == 4:  # fe80::/64 is on the link already
+        direct = KernelRoute(ip_network(gateway), index, protocol=boot)
+        yield "route add", str(direct.prefix), routes.add_route(direct, replace=True)
+    default = KernelRoute(every, index, gateway, protocol=boot)
+    yield "route add", f"{every} via {gateway}", routes.add_route(default, replace=True)
 
 
 def delete_link(host: NetlinkSocket, name: str) -> None:
     """Delete a link, with it its peer and routes; absent is success. Takes about 20 ms: not for the request path."""
-    _do(host, "link delete", name, codec.delete_link(name), absent=errno.ENODEV)
+    _do(host, (("link delete", name, codec.delete_link(name)),), absent=errno.ENODEV)
 
 
-def _do(netlink: NetlinkSocket, operation: str, what: str, message: Message, *, absent: int = 0) -> None:
-    reply = netlink.request(message)
-    if reply.errno and reply.errno != absent:
-        raise KernelRefused(operation, what, reply.errno, reply.extack)
+def _do(netlink: NetlinkSocket, steps: Sequence[_Step], *, absent: int = 0) -> None:
+    """All steps in one send. Raises KernelRefused for the first that the kernel refused."""
+    for refusal in netlink.batch([message for _, _, message in steps]):
+        if refusal.errno != absent:
+            operation, what, _ = steps[refusal.place]
+            raise KernelRefused(operation, what, refusal.errno, refusal.extack)

@@ -219,17 +219,17 @@ class Routes:
             self._actual = None
             return True
         try:
-            link = links.parse_link(event.body)
+            index, name, up = links.parse_name(event.body)
         except KeyError:
             return False  # not about the link itself: a wireless driver's news come without a name
-        known = self._links.get(link.index)
-        self._links[link.index] = (link.name, link.up)
-        if known == (link.name, link.up):
+        known = self._links.get(index)
+        self._links[index] = (name, up)
+        if known == (name, up):
             return False
-        if known is not None and (known[0] != link.name or not link.up):
+        if known is not None and (known[0] != name or not up):
             self._actual = None
         if self._actual is not None:
-            self._actual = replace(self._actual, interfaces={**self._actual.interfaces, link.name: link.index})
+            self._actual = replace(self._actual, interfaces={**self._actual.interfaces, name: index})
         return True
 
     def read(self) -> ActualRoutes:

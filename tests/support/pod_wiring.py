@@ -49,7 +49,7 @@ def wire_pod(host: NetlinkSocket, interface: str, addresses: tuple[Address, ...]
     with entered(namespace):
         handed_in = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, ROUTE)
     inside = NetlinkSocket(ROUTE, adopted=handed_in)
-    links.configure_pod_side(inside, "eth0", addresses)
+    links.configure_pod_side(inside, link.peer, "eth0", addresses)
     inside.close()
     for address in addresses:
         route_to(host, link.index, address)

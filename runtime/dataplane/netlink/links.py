@@ -13,13 +13,13 @@ from muslin.net import Mac
 from runtime.dataplane.netlink import wire
 from runtime.dataplane.netlink.wire import Message
 
-__all__ = ["NEW_LINK", "Link", "create_veth", "delete_link", "get_link", "parse_link", "set_link"]
+__all__ = ["NEW_LINK", "Link", "create_veth", "delete_link", "get_link", "parse_link", "parse_name", "set_link"]
 
 NEW_LINK: Final = 16
 _NEW, _DELETE, _GET, _SET = NEW_LINK, 17, 18, 19
 _INFO = struct.Struct("=BBHiII")
 _UP: Final = 0x1
-_ADDRESS, _NAME, _MTU, _LINK_INFO, _GROUP, _NAMESPACE_FD = 1, 3, 4, 18, 27, 28
+_ADDRESS, _NAME, _MTU, _LINK, _LINK_INFO, _GROUP, _NAMESPACE_FD = 1, 3, 4, 5, 18, 27, 28
 _KIND, _DATA, _PEER = 1, 2, 1
 
 
@@ -34,6 +34,8 @@ class Link:
     up: bool
     kind: str
     group: int
+    peer: int = 0
+    """Of a veth: index of the other end, in the other end's namespace."""
 
 
 def _info(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
@@ -74,6 +76,13 @@ def get_link(name: str | None = None) -> Message:
     return Message(_GET, 0, _info() + (wire.text(_NAME, name) if name is not None else b""))
 
 
+def parse_name(body: bytes | memoryview) -> tuple[int, str, bool]:
+    """Index, name and whether it is up, of a link: all that most news about links are read for."""
+    view = memoryview(body)
+    index, flags = _INFO.unpack_from(view)[3:5]
+    return index, bytes(wire.attributes(view[_INFO.size :])[_NAME]).rstrip(b"\0").decode(), bool(flags & _UP)
+
+
 def parse_link(body: bytes | memoryview) -> Link:
     """A link from the body of RTM_NEWLINK."""
     view = memoryview(body)
@@ -89,4 +98,5 @@ def parse_link(body: bytes | memoryview) -> Link:
         up=bool(flags & _UP),
         kind=bytes(info.get(_KIND, b"")).rstrip(b"\0").decode(),
         group=struct.unpack("=I", found[_GROUP])[0] if _GROUP in found else 0,
+        peer=struct.unpack("=I", found[_LINK])[0] if _LINK in found else 0,
     )

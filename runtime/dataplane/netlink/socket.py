@@ -120,6 +120,23 @@ class NetlinkSocket:
             refused += [item._replace(place=item.place + start) for item in self._exchange(packed, last)]
         return refused
 
+    def change_then_get(self, change: Message, request: Message) -> tuple[Reply, bytes | None]:
+        """One change and, in the same breath, the one answer to a request about what it made.
+
+        Gives what became of the change, and the answer's body, None where the kernel refused the request.
+        """
+        first = self._sequence + 1
+        self._sequence += 2
+        changing = change._replace(flags=change.flags | wire.ACK)
+        self._socket.send(wire.pack(changing, first) + wire.pack(request, first + 1))
+        reply: Reply | None = None
+        while True:
+            for received in self._receive():
+                if received.sequence == first and received.kind == wire.ERROR:
+                    reply = wire.parse_reply(received)
+                elif received.sequence == first + 1 and reply is not None:
+                    return reply, None if received.kind == wire.ERROR else bytes(received.body)
+
     def transaction(self, begin: Message, operations: Sequence[Message], end: Message) -> list[Refusal]:
         """Do all operations or none (nfnetlink batch). An empty list: all were done.
 
