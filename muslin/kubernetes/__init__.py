@@ -1,1 +1,1 @@
-"""A Kubernetes API: our own thin asynchronous client."""
+"""The Kubernetes API's client: thin, asynchronous, objects as plain dictionaries; it knows nothing of Calico."""
