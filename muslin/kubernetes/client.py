@@ -153,7 +153,7 @@ class KubernetesClient:
         Args:
             path: of the collection.
             resource_version: of a list.
-            params: labelSelector, fieldSelector.
+            params: labelSelector, fieldSelector, timeoutSeconds of one connection.
             patience_s: how long to be without a connection before raising `NoAnswer`; None for ever.
 
         Raises Expired (list again), ApiError where the server refuses.

@@ -71,7 +71,7 @@ async def watch(
         path: of the collection.
         resource_version: of a list; `0` and nothing are refused: such a watch begins with objects in no order, and
             nobody could go on with it.
-        params: labelSelector, fieldSelector.
+        params: labelSelector, fieldSelector, timeoutSeconds where connections are to end at another time than ours.
         patience_s: how long to be without a connection before saying so; None for ever.
 
     Raises:
@@ -121,11 +121,11 @@ async def watch(
 def _target(path: str, seen: str, params: Mapping[str, str] | None, sender: Sender) -> str:
     least = sender.limits.watch_s
     query = {
+        "timeoutSeconds": str(max(1, round(sender.random.uniform(least, 2 * least)))),
         **(params or {}),
         "watch": "true",
         "allowWatchBookmarks": "true",
         "resourceVersion": seen,
-        "timeoutSeconds": str(max(1, round(sender.random.uniform(least, 2 * least)))),
     }
     return f"{path}?{urlencode(query)}"
 
