@@ -19,6 +19,7 @@ from muslin.resources.fields import (
     LooseNet,
     LooseNetWithLength,
     Text,
+    UniqueTuple,
     V4Address,
     V6Address,
     any_case,
@@ -87,16 +88,16 @@ class BGPConfigurationSpec(Part):
     node_to_node_mesh_enabled: Bool | None = None
     as_number: AsNumberField | None = None
     listen_port: Int | None = Field(default=None, ge=1, le=65535)
-    service_load_balancer_ips: tuple[ServicePrefix, ...] = ()
-    service_external_ips: tuple[ServicePrefix, ...] = ()
-    service_cluster_ips: tuple[ServicePrefix, ...] = ()
+    service_load_balancer_ips: UniqueTuple[ServicePrefix] = ()
+    service_external_ips: UniqueTuple[ServicePrefix] = ()
+    service_cluster_ips: UniqueTuple[ServicePrefix] = ()
     service_load_balancer_aggregation: ServiceAggregation | None = None
-    communities: tuple[Community, ...] = Field(default=(), max_length=500)
-    prefix_advertisements: tuple[PrefixAdvertisement, ...] = Field(default=(), max_length=500)
+    communities: UniqueTuple[Community] = Field(default=(), max_length=500)
+    prefix_advertisements: UniqueTuple[PrefixAdvertisement] = Field(default=(), max_length=500)
     node_mesh_password: PasswordSource | None = None
     node_mesh_max_restart_time: DurationField | None = None
     bind_mode: BindMode | None = None
-    ignored_interfaces: tuple[InterfacePattern, ...] = ()
+    ignored_interfaces: UniqueTuple[InterfacePattern] = ()
     local_workload_peering_ipv4: V4Address | None = Field(default=None, alias="localWorkloadPeeringIPV4")
     local_workload_peering_ipv6: V6Address | None = Field(default=None, alias="localWorkloadPeeringIPV6")
     program_cluster_routes: ClusterRoutes | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from muslin.resources.base import Resource
-from muslin.resources.fields import EMPTY_IS_UNSET, AddressField, Int, LooseNet, Text
+from muslin.resources.fields import EMPTY_IS_UNSET, AddressField, Int, LooseNet, Text, UniqueTuple
 from muslin.resources.part import Part
 
 __all__ = [
@@ -76,7 +76,7 @@ class CalicoNodeStatusSpec(Part):
     ALWAYS_WRITTEN = frozenset({"update_period_seconds"})
 
     node: Text | None = None
-    classes: tuple[NodeStatusClass, ...] = ()
+    classes: UniqueTuple[NodeStatusClass] = ()
     update_period_seconds: Int | None = Field(default=None, ge=0, le=86400)
 
 

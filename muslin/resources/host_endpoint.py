@@ -8,7 +8,7 @@ from pydantic import Field
 
 from muslin.resources.base import Resource
 from muslin.resources.endpoint_checks import HOST_RULES, PORT_RULES
-from muslin.resources.fields import AddressField, Int, ProtocolField, Text
+from muslin.resources.fields import AddressField, Int, ProtocolField, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.validation import ValidationRule
 
@@ -32,8 +32,8 @@ class HostEndpointSpec(Part):
 
     node: Annotated[Text, Field(max_length=253)] | None = None
     interface_name: Text | None = None
-    expected_ips: tuple[AddressField, ...] = ()
-    profiles: tuple[Text, ...] = ()
+    expected_ips: UniqueTuple[AddressField] = ()
+    profiles: UniqueTuple[Text] = ()
     ports: tuple[EndpointPort, ...] = ()
 
 

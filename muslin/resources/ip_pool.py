@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar, Literal
 
 from muslin.resources.base import Resource
-from muslin.resources.fields import Bool, Int, Net, SelectorText, Text
+from muslin.resources.fields import Bool, Int, Net, SelectorText, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.pool_checks import POOL_CHANGE_RULES, POOL_RULES
 from muslin.resources.validation import ChangeRule, ValidationRule
@@ -60,7 +60,7 @@ class IPPoolSpec(Part):
     disable_bgp_export: Bool = False
     node_selector: SelectorText | None = None
     namespace_selector: SelectorText | None = None
-    allowed_uses: tuple[AllowedUse, ...] = ()
+    allowed_uses: UniqueTuple[AllowedUse] = ()
     assignment_mode: AssignmentMode | None = None
 
     @property

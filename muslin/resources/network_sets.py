@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final, Literal
 
 from muslin.resources.base import Resource
-from muslin.resources.fields import LooseNet
+from muslin.resources.fields import LooseNet, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.validation import Breach, ValidationRule, go
 
@@ -19,7 +19,7 @@ _NAMESPACE_LABEL: Final = "projectcalico.org/namespace"
 class NetworkSetSpec(Part):
     """The prefixes; host bits that were written are cut off."""
 
-    nets: tuple[LooseNet, ...] = ()
+    nets: UniqueTuple[LooseNet] = ()
 
 
 def _reserved_label(resource: Resource) -> Iterator[Breach]:

@@ -236,7 +236,8 @@ def _as_set(schema: Schema) -> Schema:
     items = schema["items"]
     if items.get("type") == "object":
         items = {**items, "x-kubernetes-map-type": "atomic"}
-    return {**schema, "items": items, "x-kubernetes-list-type": "set"}
+    bound = {"maxItems": len(items["enum"])} if "enum" in items else {}
+    return {**schema, **bound, "items": items, "x-kubernetes-list-type": "set"}
 
 
 def _words(mark: Words) -> Schema:

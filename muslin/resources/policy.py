@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
-from muslin.resources.fields import Number, SelectorText, Text
+from muslin.resources.fields import Number, SelectorText, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.policy_direction_checks import POLICY_RULES
 from muslin.resources.policy_rules import Rule
@@ -40,10 +40,10 @@ class PolicySpec(Part):
     order: Number | None = None
     selector: SelectorText | None = None
     service_account_selector: SelectorText | None = None
-    types: tuple[PolicyType, ...] = Field(default=(), max_length=2)
+    types: UniqueTuple[PolicyType] = Field(default=(), max_length=2)
     ingress: tuple[Rule, ...] = Field(default=(), max_length=1024)
     egress: tuple[Rule, ...] = Field(default=(), max_length=1024)
-    performance_hints: tuple[PerformanceHint, ...] = ()
+    performance_hints: UniqueTuple[PerformanceHint] = ()
 
     @property
     def effective_tier(self) -> str:

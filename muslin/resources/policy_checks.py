@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from muslin.resources.ports import PortRange
+from muslin.resources.protocols import Protocol
 from muslin.resources.validation import Breach, ValidationRule, cel, go
 
 if TYPE_CHECKING:
@@ -135,10 +136,15 @@ def _is(rule: Rule, number: int) -> bool:
     return rule.protocol is not None and rule.protocol.number == number
 
 
+def _protocol_is(number: int) -> str:
+    """In CEL, where a protocol is a name, a number, or a number in a text."""
+    return f"self.protocol == '{Protocol(number)}' || self.protocol == {number} || self.protocol == '{number}'"
+
+
 RULE_RULES: Final[tuple[ValidationRule, ...]] = (
     cel(
         "http-over-tcp",
-        "!has(self.http) || !has(self.protocol) || self.protocol == 'TCP' || self.protocol == 6",
+        f"!has(self.http) || !has(self.protocol) || {_protocol_is(6)}",
         "rules with HTTP match must have protocol TCP or unset",
         lambda rule: rule.http is None or rule.protocol is None or _is(rule, 6),
         path=("protocol",),
@@ -164,7 +170,7 @@ RULE_RULES: Final[tuple[ValidationRule, ...]] = (
     ),
     cel(
         "icmp-fields-need-icmp",
-        "!(has(self.icmp) || has(self.notICMP)) || (has(self.protocol) && self.protocol in ['ICMP', 'ICMPv6', 1, 58])",
+        f"!(has(self.icmp) || has(self.notICMP)) || (has(self.protocol) && ({_protocol_is(1)} || {_protocol_is(58)}))",
         "ICMP fields require protocol to be ICMP or ICMPv6",
         lambda rule: (rule.icmp is None and rule.not_icmp is None) or _is(rule, 1) or _is(rule, 58),
         path=("protocol",),
@@ -172,7 +178,7 @@ RULE_RULES: Final[tuple[ValidationRule, ...]] = (
     ),
     cel(
         "icmp-is-version-4",
-        "!has(self.protocol) || self.protocol != 'ICMP' || !has(self.ipVersion) || self.ipVersion == 4",
+        f"!has(self.protocol) || !({_protocol_is(1)}) || !has(self.ipVersion) || self.ipVersion == 4",
         "protocol ICMP requires ipVersion 4",
         lambda rule: not _is(rule, 1) or rule.ip_version in (None, 4),
         path=("ipVersion",),
@@ -180,7 +186,7 @@ RULE_RULES: Final[tuple[ValidationRule, ...]] = (
     ),
     cel(
         "icmpv6-is-version-6",
-        "!has(self.protocol) || self.protocol != 'ICMPv6' || !has(self.ipVersion) || self.ipVersion == 6",
+        f"!has(self.protocol) || !({_protocol_is(58)}) || !has(self.ipVersion) || self.ipVersion == 6",
         "protocol ICMPv6 requires ipVersion 6",
         lambda rule: not _is(rule, 58) or rule.ip_version in (None, 6),
         path=("ipVersion",),

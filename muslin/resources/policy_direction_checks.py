@@ -32,12 +32,6 @@ def _http_on_ingress(spec: PolicySpec) -> Iterator[Breach]:
             yield Breach("http: not allowed in egress rules", ("egress", index, "http"))
 
 
-def _repeated(spec: PolicySpec) -> Iterator[Breach]:
-    for field, values in (("types", spec.types), ("performanceHints", spec.performance_hints)):
-        if len(set(values)) != len(values):
-            yield Breach(f"{field} must be unique", (field,))
-
-
 POLICY_RULES: Final[tuple[ValidationRule, ...]] = (
     *(
         cel(
@@ -54,7 +48,6 @@ POLICY_RULES: Final[tuple[ValidationRule, ...]] = (
         "services-far", "services stand for the far end", _services_on_the_far_end, fix="move services to the other end"
     ),
     go("http-ingress", "requests are matched where they arrive", _http_on_ingress, fix="remove http from egress rules"),
-    go("no-repetition", "sets have no repetition", _repeated, fix="name each once"),
 )
 
 

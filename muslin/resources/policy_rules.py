@@ -15,6 +15,7 @@ from muslin.resources.fields import (
     SelectorText,
     StringMap,
     Text,
+    UniqueTuple,
 )
 from muslin.resources.frozen import FrozenDict
 from muslin.resources.part import Part
@@ -48,7 +49,7 @@ class ICMPMatch(Part):
 class ServiceAccountMatch(Part):
     """Endpoints of service accounts, by name, by label, or both."""
 
-    names: tuple[Text, ...] = ()
+    names: UniqueTuple[Text] = ()
     selector: SelectorText | None = None
 
 
@@ -86,12 +87,12 @@ class EntityRule(Part):
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = ENTITY_RULES
 
-    nets: tuple[Net, ...] = Field(default=(), max_length=256)
+    nets: UniqueTuple[Net] = Field(default=(), max_length=256)
     selector: SelectorText | None = None
     namespace_selector: SelectorText | None = None
     services: ServiceMatch | None = None
     ports: tuple[PortField, ...] = Field(default=(), max_length=50)
-    not_nets: tuple[Net, ...] = Field(default=(), max_length=256)
+    not_nets: UniqueTuple[Net] = Field(default=(), max_length=256)
     not_selector: SelectorText | None = None
     not_ports: tuple[PortField, ...] = Field(default=(), max_length=50)
     service_accounts: ServiceAccountMatch | None = None

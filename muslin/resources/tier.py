@@ -47,6 +47,12 @@ _BUILT_IN: Final = {
 """Tiers that every cluster has; their end and place are fixed."""
 
 
+def _order_is(order: int) -> str:
+    if order == DEFAULT_TIER_ORDER:
+        return f"!has(self.spec.order) || self.spec.order == {order}.0"
+    return f"(has(self.spec.order) && self.spec.order == {order}.0)"
+
+
 def _built_in(name: str, action: TierAction, order: int) -> tuple[ValidationRule, ValidationRule]:
     def has_action(tier: Tier) -> bool:
         return tier.metadata.name != name or tier.spec.effective_default_action is action
@@ -65,7 +71,7 @@ def _built_in(name: str, action: TierAction, order: int) -> tuple[ValidationRule
         ),
         cel(
             f"{name}-order",
-            f"self.metadata.name != '{name}' || self.spec.order == {order}.0",
+            f"self.metadata.name != '{name}' || {_order_is(order)}",
             f"{name} tier order must be {order}",
             has_order,
             path=("spec", "order"),
