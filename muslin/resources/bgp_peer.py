@@ -90,7 +90,9 @@ class BGPPeerSpec(Part):
     node: Annotated[Text, Field(max_length=253)] | None = None
     node_selector: SelectorText | None = None
     peer_ip: Annotated[
-        PeerAddress | None, PlainValidator(lambda v: None if v in (None, "") else parse_peer_address(v))
+        PeerAddress | None,
+        PlainValidator(lambda v: None if v in (None, "") else parse_peer_address(v)),
+        EMPTY_IS_UNSET,
     ] = None
     as_number: AsNumberField | None = None
     peer_selector: SelectorText | None = None

@@ -76,7 +76,16 @@ _BY_TYPE: Final[Mapping[type, Schema]] = {
     Mac: _text("mac"),
     AsNumber: _number_or_text(minimum=0, maximum=_MAX_AS, pattern=_AS_TEXT),
     Duration: {"type": "string", "pattern": _DURATION},
-    PeerAddress: {"type": "string", "maxLength": 64},
+    PeerAddress: {
+        "type": "string",
+        "maxLength": 64,
+        "anyOf": [
+            {"format": "ipv4"},
+            {"format": "ipv6"},
+            {"pattern": rf"^{_BYTE}(\.{_BYTE}){{3}}:{_PORT}$"},
+            {"pattern": rf"^\[[0-9a-fA-F:.]+\](:{_PORT})?$"},
+        ],
+    },
     PortRange: _PORT_SCHEMA,
     NamedPort: _PORT_SCHEMA,
     Protocol: _number_or_text(
@@ -220,16 +229,19 @@ def _marked(schema: Schema, marks: Iterable[Any]) -> Schema:
     return schema
 
 
+_FORM: Final = ("format", "pattern", "anyOf", "minLength")
+
+
 def _with_empty(schema: Schema) -> Schema:
     """The same, and empty text, which Go's clients write where nothing is set."""
     if "enum" in schema:
         return {**schema, "enum": [*schema["enum"], ""]}
-    if "pattern" in schema:
-        return {**schema, "pattern": rf"^$|{schema['pattern']}"}
-    if formats := _formats(schema):
-        bare = {key: value for key, value in schema.items() if key not in {"format", "anyOf"}}
-        return {**bare, "anyOf": [*({"format": each} for each in formats), {"maxLength": 0}]}
-    return schema
+    form = {key: schema[key] for key in _FORM if key in schema}
+    if not form or schema.get("type") != "string":
+        return schema
+    alternatives = form["anyOf"] if set(form) == {"anyOf"} else [form]
+    rest = {key: value for key, value in schema.items() if key not in form}
+    return {**rest, "anyOf": [*alternatives, {"maxLength": 0}]}
 
 
 def _as_set(schema: Schema) -> Schema:

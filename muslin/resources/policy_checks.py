@@ -13,10 +13,14 @@ from muslin.resources.validation import Breach, ValidationRule, cel, go
 if TYPE_CHECKING:
     from muslin.resources.policy_rules import EntityRule, HTTPMatch, Rule
 
-__all__ = ["ENTITY_RULES", "HTTP_RULES", "ICMP_RULES", "RULE_RULES", "mentions_global", "without_global"]
+__all__ = [
+    "ENTITY_RULES", "HTTP_RULES", "ICMP_RULES", "RULE_RULES", "global_free_in_cel", "mentions_global",
+    "without_global",
+]  # fmt: skip
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _GLOBAL = re.compile(r"\bglobal\(\s*\)")
+_GLOBAL_UNQUOTED: Final = rf"""^([^'"]|{_QUOTED.pattern})*{_GLOBAL.pattern}"""
 _BAD_IN_PATH = re.compile(r"[?#\s]")
 
 
@@ -32,6 +36,11 @@ def without_global(field: str) -> Callable[[Any], bool]:
         return not mentions_global(getattr(value, field))
 
     return holds
+
+
+def global_free_in_cel(field: str) -> str:
+    """The same in CEL, for the field with this name in manifests."""
+    return f"(!has(self.{field}) || !self.{field}.matches(r'''{_GLOBAL_UNQUOTED}'''))"
 
 
 def _combined_global(entity: EntityRule) -> Iterator[Breach]:
@@ -55,8 +64,7 @@ def _service_without_name(entity: EntityRule) -> bool:
 ENTITY_RULES: Final[tuple[ValidationRule, ...]] = (
     cel(
         "global-only-for-namespaces",
-        "(!has(self.selector) || self.selector != 'global()') && "
-        "(!has(self.notSelector) || self.notSelector != 'global()')",
+        f"{global_free_in_cel('selector')} && {global_free_in_cel('notSelector')}",
         "global() can only be used in an EntityRule namespaceSelector",
         lambda entity: not mentions_global(entity.selector) and not mentions_global(entity.not_selector),
         fix="move global() to namespaceSelector",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from muslin.resources.policy_checks import without_global
+from muslin.resources.policy_checks import global_free_in_cel, without_global
 from muslin.resources.validation import Breach, ValidationRule, cel, go
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ POLICY_RULES: Final[tuple[ValidationRule, ...]] = (
     *(
         cel(
             f"no-global-in-{field}",
-            f"!has(self.{field}) || self.{field} != 'global()'",
+            global_free_in_cel(field),
             f"global() selector is not valid for {field}",
             without_global(name),
             path=(field,),
@@ -95,7 +95,7 @@ GLOBAL_POLICY_RULES: Final[tuple[ValidationRule, ...]] = (
     ),
     cel(
         "no-global-in-namespaceSelector",
-        "!has(self.namespaceSelector) || self.namespaceSelector != 'global()'",
+        global_free_in_cel("namespaceSelector"),
         "global() selector is not valid for namespaceSelector",
         without_global("namespace_selector"),
         path=("namespaceSelector",),

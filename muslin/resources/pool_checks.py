@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final
 
-from muslin.resources.policy_checks import without_global
+from muslin.resources.policy_checks import global_free_in_cel, without_global
 from muslin.resources.validation import ChangeRule, ValidationRule, cel
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ POOL_RULES: Final[tuple[ValidationRule, ...]] = (
     *(
         cel(
             f"no-global-in-{field}",
-            f"!has(self.{field}) || self.{field} != 'global()'",
+            global_free_in_cel(field),
             f"global() selector is not valid for IPPool {field}",
             without_global(name),
             path=(field,),
