@@ -67,8 +67,8 @@ def from_etcd(path: str, found: Any) -> tuple[Key, dict[str, Any]] | None:
     if key.kind not in IPAM_KINDS:
         value = _shown(key, found)
         return key._replace(name=as_text(as_mapping(value.get("metadata")).get("name")) or key.name), value
-    former = {etcds: ours for ours, etcds in _RENAMED.get(key.kind, {}).items()}
-    spec: dict[str, Any] = {former.get(name, name): part for name, part in found.items()}
+    former = {theirs: ours for ours, theirs in _RENAMED.get(key.kind, {}).items()}
+    spec: dict[str, Any] = {former.get(str(name), str(name)): part for name, part in found.items()}
     value = _named(key)
     match key.kind:
         case "IPAMBlock":

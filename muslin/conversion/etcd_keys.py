@@ -26,6 +26,8 @@ _RESOURCES: Final = "/calico/resources/v3/projectcalico.org/"
 _IPAM: Final = "/calico/ipam/v2/"
 _BLOCKS, _HANDLES, _CONFIG = _IPAM + "assignment/", _IPAM + "handle/", _IPAM + "config"
 _OWNERS: Final = ("host", "virtual")
+_OTHER: Final = "/muslin/resources/"
+"""Kinds that Calico does not know, such as those of the reconciler; its tools must not stumble over them."""
 _V1_HOSTS: Final = "/calico/v1/host/"
 
 READY_FLAG: Final = "/calico/v1/Ready"
@@ -36,8 +38,7 @@ def etcd_key(key: Key, value: Json) -> str:
     """Where an object is kept.
 
     Raises:
-        ValueError: the value does not say what its key needs (`spec.cidr`, `spec.node`, `spec.handleID`), or the kind
-            is not kept in etcd.
+        ValueError: the value does not say what its key needs (`spec.cidr`, `spec.node`, `spec.handleID`).
     """
     if key.kind not in IPAM_KINDS:
         return _resource(key)
@@ -78,7 +79,7 @@ def candidates(key: Key) -> tuple[str, ...] | None:
 
 
 def etcd_prefixes(kind: str, namespace: str | None = None) -> tuple[str, ...]:
-    """Beginnings of all keys of a kind, or of a namespace's. Raises ValueError for a kind that etcd does not keep."""
+    """Beginnings of all keys of a kind, or of a namespace's."""
     match kind:
         case "IPAMConfiguration":
             return (_CONFIG,)
@@ -90,7 +91,8 @@ def etcd_prefixes(kind: str, namespace: str | None = None) -> tuple[str, ...]:
             return tuple(f"{_IPAM}{owner}/" for owner in _OWNERS)
     stored = ETCD_KINDS.get(kind)
     if stored is None:
-        raise ValueError(f"{kind} is not kept in etcd")
+        within = f"namespaces/{_escaped(namespace)}/" if namespace else ""
+        return (f"{_OTHER}{_escaped(kind)}/{within}",)
     within = f"{_escaped(namespace)}/" if stored.namespaced and namespace else ""
     return (f"{_RESOURCES}{stored.plural}/{within}",)
 
@@ -107,6 +109,14 @@ def key_of(path: str) -> Key | None:
         if stored is None or len(rest) != (2 if stored.namespaced else 1) or not all(rest):
             return None
         return Key(stored.kind, _unescaped(rest[-1]), _unescaped(rest[0]) if stored.namespaced else None)
+    if path.startswith(_OTHER):
+        kind, *rest = (_unescaped(part) for part in path.removeprefix(_OTHER).split("/"))
+        match rest:
+            case ["cluster", name] if kind and name:
+                return Key(kind, name)
+            case ["namespaces", namespace, name] if kind and namespace and name:
+                return Key(kind, name, namespace)
+        return None
     if path == _CONFIG:
         return Key("IPAMConfiguration", "default")
     if path.startswith(_HANDLES):
@@ -169,7 +179,8 @@ _SHORTENED: Final = 252
 def _resource(key: Key) -> str:
     stored = ETCD_KINDS.get(key.kind)
     if stored is None:
-        raise ValueError(f"{key.kind} is not kept in etcd")
+        within = ["namespaces", _escaped(key.namespace)] if key.namespace else ["cluster"]
+        return _OTHER + "/".join([_escaped(key.kind), *within, _escaped(key.name)])
     if stored.namespaced != bool(key.namespace) or not key.name:
         raise ValueError(f"{key} needs a name{' and a namespace' if stored.namespaced else ', and no namespace'}")
     within = [_escaped(key.namespace)] if stored.namespaced else []

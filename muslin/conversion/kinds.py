@@ -91,7 +91,7 @@ SYNTHESISED: Final = frozenset({"Node", "Profile", "WorkloadEndpoint"})
 """Kinds without a CRD: views of core Nodes, of Namespaces and ServiceAccounts, of Pods."""
 
 IPAM_KINDS: Final = frozenset({"BlockAffinity", "IPAMBlock", "IPAMConfiguration", "IPAMHandle"})
-"""Kinds with keys and JSON of their own in etcd; the first two and handles are deleted in two steps in Kubernetes."""
+"""Kinds with keys and JSON of their own in etcd."""
 
 NAMED_POLICIES: Final = frozenset(
     {"GlobalNetworkPolicy", "NetworkPolicy", "StagedGlobalNetworkPolicy", "StagedNetworkPolicy"}

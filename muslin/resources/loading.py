@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from muslin.errors import BadInput, Problem
 from muslin.resources.base import API_VERSION, Resource
+from muslin.resources.kubernetes_policies import OF_KUBERNETES
 from muslin.resources.places import FieldPath, Places, place_of
 from muslin.resources.problems import nearest, problems_of
 from muslin.resources.registry import KINDS
@@ -36,14 +37,14 @@ def load(obj: Any, places: Places | None = None, file: str | None = None) -> Res
     kind, version = obj.get("kind"), obj.get("apiVersion")
     if not isinstance(kind, str):
         raise refuse(("kind",), "the object has no kind", f"set kind to one of {', '.join(KINDS)}")
-    if kind not in KINDS:
+    model = KINDS[kind].model if kind in KINDS else OF_KUBERNETES.get(kind)
+    if model is None:
         meant = nearest(kind, KINDS)
         raise refuse(
             ("kind",), f"unknown kind {kind!r}", f"did you mean {meant}?" if meant else f"use one of {', '.join(KINDS)}"
         )
     if version != API_VERSION:
         raise refuse(("apiVersion",), f"{kind} has apiVersion {version!r}", f"set apiVersion to {API_VERSION}")
-    model = KINDS[kind].model
     try:
         return model.model_validate(dict(obj), by_alias=True, by_name=False)
     except ValidationError as error:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from types import MappingProxyType
+from typing import Final
 
 from muslin.errors import Problem
 from muslin.net import InterfaceAddress, Prefix
 from muslin.resources.cluster_information import ClusterInformation
 from muslin.resources.global_network_policy import GlobalNetworkPolicy
 from muslin.resources.ip_pool import IPPool
+from muslin.resources.kubernetes_policies import KubernetesClusterNetworkPolicy, KubernetesNetworkPolicy
 from muslin.resources.network_policy import NetworkPolicy
 from muslin.resources.profile import Profile
 from muslin.resources.tier import TierAction
@@ -181,6 +183,16 @@ def _policy_id(policy: NetworkPolicy | GlobalNetworkPolicy) -> PolicyId:
     return PolicyId(policy.kind, policy.metadata.name, policy.metadata.namespace)
 
 
+_RULED: Final[Mapping[str, type[Profile | NetworkPolicy | GlobalNetworkPolicy]]] = {
+    "Profile": Profile,
+    "NetworkPolicy": NetworkPolicy,
+    "GlobalNetworkPolicy": GlobalNetworkPolicy,
+    "KubernetesNetworkPolicy": KubernetesNetworkPolicy,
+    "KubernetesClusterNetworkPolicy": KubernetesClusterNetworkPolicy,
+}
+"""Mapping[kind, model]: everything that has rules."""
+
+
 def _active(
     snapshot: Snapshot, endpoints: Iterable[Endpoint], compiler: RuleCompiler
 ) -> Mapping[PolicyId, PolicyRules]:
@@ -192,10 +204,7 @@ def _active(
             named.update(tier.ingress, tier.egress)
     found: dict[PolicyId, PolicyRules] = {}
     for identity in sorted(named, key=lambda each: (each.kind, each.namespace or "", each.name)):
-        kind = {"Profile": Profile, "NetworkPolicy": NetworkPolicy, "GlobalNetworkPolicy": GlobalNetworkPolicy}[
-            identity.kind
-        ]
-        resource = snapshot.get(kind, identity.name, identity.namespace)
+        resource = snapshot.get(_RULED[identity.kind], identity.name, identity.namespace)
         if resource is not None:
             spec = resource.spec
             found[identity] = PolicyRules(

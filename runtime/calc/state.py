@@ -37,7 +37,7 @@ SetId = NewType("SetId", str)
 
 
 class PolicyId(NamedTuple):
-    """A policy or profile: `kind` is NetworkPolicy, GlobalNetworkPolicy or Profile."""
+    """A policy or profile: `kind` is NetworkPolicy, GlobalNetworkPolicy, one of Kubernetes, or Profile."""
 
     kind: str
     name: str

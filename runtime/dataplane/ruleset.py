@@ -232,7 +232,10 @@ def _policy_chain(
     return name
 
 
-_KINDS: Final = {"NetworkPolicy": "np", "GlobalNetworkPolicy": "gnp", "Profile": "profile"}
+_KINDS: Final = {
+    "NetworkPolicy": "np", "GlobalNetworkPolicy": "gnp", "Profile": "profile", "KubernetesNetworkPolicy": "knp",
+    "KubernetesClusterNetworkPolicy": "kcnp",
+}  # fmt: skip
 
 
 def policy_chain_name(policy: PolicyId, *, ingress: bool) -> str:

@@ -1,0 +1,1 @@
+"""Objects of Kubernetes and of etcd as Calico's, and back."""
