@@ -8,16 +8,19 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from muslin.resources.names import LABEL
+from muslin.resources.ports import NamedPort
 from muslin.resources.validation import Breach, ValidationRule, cel, go
 
 if TYPE_CHECKING:
     from muslin.resources.felix_configuration import FelixConfiguration, FelixConfigurationSpec
+    from muslin.resources.felix_values import HealthTimeoutOverride
 
-__all__ = ["FELIX_OBJECT_RULES", "FELIX_RULES", "RANGE_RULES"]
+__all__ = ["FELIX_OBJECT_RULES", "FELIX_RULES", "HEALTH_RULES", "RANGE_RULES", "is_for_all_or_one"]
 
 _REGION = re.compile(LABEL)
 _LONGEST_REGION = 47
 _MOST_TABLES = 0xFFFF
+_REPORTER = re.compile(r"[a-zA-Z0-9_ -]+")
 
 
 def _is_address(text: str | None, version: int) -> bool:
@@ -61,6 +64,12 @@ def _region(spec: FelixConfigurationSpec) -> Iterator[Breach]:
         yield Breach("is too long", ("openstackRegion",))
 
 
+def _numbers(spec: FelixConfigurationSpec) -> Iterator[Breach]:
+    for index, port in enumerate(spec.kube_node_port_ranges or ()):
+        if isinstance(port, NamedPort):
+            yield Breach("node port ranges should not contain named ports", ("kubeNodePortRanges", index))
+
+
 def _tables(spec: FelixConfigurationSpec) -> Iterator[Breach]:
     ranges = spec.route_table_ranges or ()
     if sum(max(0, each.max - each.min + 1) for each in ranges) > _MOST_TABLES:
@@ -92,6 +101,7 @@ FELIX_RULES: Final[tuple[ValidationRule, ...]] = (
     _address_rule("deviceRouteSourceAddressIPv6", "device_route_source_address_ipv6", 6),
     go("outside-nodes", "externalNodesList holds IPv4 prefixes", _outside_nodes, fix="write an IPv4 prefix"),
     go("region", "openstackRegion is a short DNS label", _region, fix="at most 47 lower case letters, digits and '-'"),
+    go("node-ports", "kubeNodePortRanges holds numbers", _numbers, fix="write a port or a range such as 30000:32767"),
     go("tables", "not too many routing tables", _tables, fix="at most 65535 tables in all ranges together"),
 )
 
@@ -107,7 +117,7 @@ RANGE_RULES: Final[tuple[ValidationRule, ...]] = (
     cel(
         "min-positive",
         "self.min >= 1",
-        "min must be at least 1",
+        "min must be >= 1",
         lambda tables: tables.min >= 1,
         path=("min",),
         fix="begin at 1 or above",
@@ -115,7 +125,25 @@ RANGE_RULES: Final[tuple[ValidationRule, ...]] = (
 )
 
 
-def _for_all_or_one(configuration: FelixConfiguration) -> bool:
+def _reporter(override: HealthTimeoutOverride) -> Iterator[Breach]:
+    if _REPORTER.fullmatch(override.name) is None:
+        yield Breach(f"name should match regex ^{_REPORTER.pattern}$", ("name",))
+    if override.timeout.nanoseconds < 0:
+        yield Breach("Timeout should not be negative", ("timeout",), "write a time such as 90s")
+
+
+HEALTH_RULES: Final[tuple[ValidationRule, ...]] = (
+    go(
+        "reporter",
+        "a reporter has a name, its timeout is not negative",
+        _reporter,
+        fix="write the reporter's name as the agent's log has it",
+    ),
+)
+
+
+def is_for_all_or_one(configuration: FelixConfiguration) -> bool:
+    """Whether an object is for every node or for one: its name says which, and no selector may."""
     name = configuration.metadata.name
     return name == "default" or name.startswith("node.")
 
@@ -126,7 +154,7 @@ FELIX_OBJECT_RULES: Final[tuple[ValidationRule, ...]] = (
         "!has(self.spec.nodeSelector) || size(self.spec.nodeSelector) == 0 || "
         "!(self.metadata.name == 'default' || self.metadata.name.startsWith('node.'))",
         "nodeSelector must not be set on the 'default' or per-node ('node.*') FelixConfiguration",
-        lambda configuration: not configuration.spec.node_selector or not _for_all_or_one(configuration),
+        lambda configuration: not configuration.spec.node_selector or not is_for_all_or_one(configuration),
         path=("spec", "nodeSelector"),
         fix="give the object another name, or remove nodeSelector",
     ),

@@ -1,145 +1,109 @@
-"""Settings of packets: rules, routes, encapsulation, addresses."""
+"""Settings of packets: routes, addresses, interfaces, and what is let through."""
 
 from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
-
+from muslin.resources.felix_patterns import PatternText
 from muslin.resources.felix_values import (
-    AllowAction,
     AWSSrcDstCheck,
     CheckedRouteTableRange,
-    DenyAction,
-    NFTablesMode,
-    PortNumber,
+    DSCPField,
+    FelixDuration,
     ProtoPort,
     RouteTableRange,
+    SourceAddress,
     Switch,
+    setting,
+    word,
 )
-from muslin.resources.fields import (
-    AnyJson,
-    Bool,
-    DurationField,
-    Int,
-    InterfaceName,
-    PortField,
-    Regexp,
-    Text,
-    any_case,
-    one_of,
-)
+from muslin.resources.fields import Bool, DurationField, Int, PortField, Text, any_case, one_of
 from muslin.resources.part import Part
 
-__all__ = ["FelixDataplane", "FelixOverlay"]
+__all__ = ["FelixDataplane"]
 
-ChainInsertMode: TypeAlias = Annotated[Text, any_case("Append", "Insert")]
 EndpointToHostAction: TypeAlias = Annotated[Text, any_case("Accept", "Drop", "Return")]
-IptablesBackend: TypeAlias = Annotated[Text, any_case("Auto", "Legacy", "NFT")]
 L2Reachability: TypeAlias = Annotated[Text, one_of("Disabled", "PodsAndLoadBalancers")]
 NATExclusions: TypeAlias = Annotated[Text, one_of("IPPoolsOnly", "IPPoolsAndHostIPs")]
-FlowTableOffload: TypeAlias = Annotated[Text, one_of("All", "Disabled")]
 ClusterRoutes: TypeAlias = Annotated[Text, one_of("Disabled", "Enabled", "EnabledIPIPOnly", "EnabledNoEncapOnly")]
-RouteSource: TypeAlias = Annotated[Text, one_of("CalicoIPAM", "WorkloadIPs")]
-LoopPrevention: TypeAlias = Annotated[Text, one_of("Drop", "Reject", "Disabled")]
-SourceSpoofing: TypeAlias = Annotated[Text, one_of("Any", "Disabled")]
-RoutePriority: TypeAlias = Annotated[Int, Field(ge=1, le=2147483646)]
+Forwarding: TypeAlias = Annotated[Text, word("Enabled", "Disabled")]
+RouteSource: TypeAlias = Annotated[Text, any_case("CalicoIPAM", "WorkloadIPs")]
+LoopPrevention: TypeAlias = Annotated[Text, word("Drop", "Reject", "Disabled")]
+SourceSpoofing: TypeAlias = Annotated[Text, word("Any", "Disabled")]
+_PRIORITY = {"ge": 1, "le": 2147483646}
 
 
 class FelixDataplane(Part):
-    """Settings of rules and routes."""
+    """Settings of routes and addresses."""
 
-    allow_ipip_packets_from_workloads: Bool | None = None
-    allow_vxlan_packets_from_workloads: Bool | None = None
-    aws_src_dst_check: AWSSrcDstCheck | None = None
-    cgroup_v2_path: Text | None = None
-    chain_insert_mode: ChainInsertMode | None = None
-    default_endpoint_to_host_action: EndpointToHostAction | None = None
-    device_route_protocol: Int | None = None
-    device_route_source_address: Text | None = None
-    device_route_source_address_ipv6: Text | None = None
-    disable_conntrack_invalid_check: Bool | None = None
-    external_nodes_list: tuple[Text, ...] | None = None
-    failsafe_inbound_host_ports: tuple[ProtoPort, ...] | None = None
-    failsafe_outbound_host_ports: tuple[ProtoPort, ...] | None = None
-    floating_ips: Switch | None = None
-    ip_forwarding: Switch | None = None
-    ipv4_elevated_route_priority: RoutePriority | None = None
-    ipv4_normal_route_priority: RoutePriority | None = None
-    ipv6_elevated_route_priority: RoutePriority | None = None
-    ipv6_normal_route_priority: RoutePriority | None = None
-    interface_exclude: Text | None = None
-    interface_prefix: Text | None = None
-    interface_refresh_interval: DurationField | None = None
-    ipv6_support: Bool | None = None
-    istio_ambient_mode: Switch | None = None
-    istio_dscp_mark: AnyJson = None
-    live_migration_route_convergence_time: DurationField | None = None
-    local_subnet_l2_reachability: L2Reachability | None = None
-    local_subnet_l2_reachability_refresh_interval: DurationField | None = None
-    metadata_addr: Text | None = None
-    metadata_port: PortNumber | None = None
-    mtu_iface_pattern: Regexp | None = None
-    nat_outgoing_address: Text | None = None
-    nat_outgoing_exclusions: NATExclusions | None = None
-    nat_port_range: PortField | None = None
-    netlink_timeout: DurationField | None = None
-    program_cluster_routes: ClusterRoutes | None = None
-    remove_external_routes: Bool | None = None
-    require_mtu_file: Bool | None = None
-    route_refresh_interval: DurationField | None = None
-    route_source: RouteSource | None = None
-    route_sync_disabled: Bool | None = None
-    route_table_range: RouteTableRange | None = None
-    route_table_ranges: tuple[CheckedRouteTableRange, ...] | None = None
-    service_loop_prevention: LoopPrevention | None = None
-    sidecar_acceleration_enabled: Bool | None = None
-    workload_source_spoofing: SourceSpoofing | None = None
-    ipsets_refresh_interval: DurationField | None = None
-    iptables_backend: IptablesBackend | None = None
-    iptables_filter_allow_action: AllowAction | None = None
-    iptables_filter_deny_action: DenyAction | None = None
-    iptables_lock_probe_interval: DurationField | None = None
-    iptables_mangle_allow_action: AllowAction | None = None
-    iptables_mark_mask: Int | None = None
-    iptables_nat_outgoing_interface_filter: Text | None = None
-    iptables_post_write_check_interval: DurationField | None = None
-    iptables_refresh_interval: DurationField | None = None
-    kube_node_port_ranges: tuple[PortField, ...] | None = Field(default=None, max_length=7)
-    max_ipset_size: Int | None = None
-    nftables_filter_allow_action: AllowAction | None = None
-    nftables_filter_deny_action: DenyAction | None = None
-    nftables_flow_table_data_iface_pattern: Regexp | None = None
-    nftables_flow_table_offload: FlowTableOffload | None = None
-    nftables_mangle_allow_action: AllowAction | None = None
-    nftables_mark_mask: Int | None = None
-    nftables_mode: NFTablesMode | None = None
-    nftables_refresh_interval: DurationField | None = None
-    generic_xdp_enabled: Bool | None = None
-    xdp_enabled: Bool | None = None
-    xdp_refresh_interval: DurationField | None = None
-    windows_manage_firewall_rules: Switch | None = None
-
-
-class FelixOverlay(Part):
-    """Settings of encapsulation."""
-
-    vxlan_enabled: Bool | None = None
-    vxlan_mtu: Int | None = None
-    vxlan_mtu_v6: Int | None = None
-    vxlan_port: PortNumber | None = None
-    vxlan_vni: Int | None = None
-    ipip_enabled: Bool | None = None
-    ipip_mtu: Int | None = None
-    wireguard_enabled: Bool | None = None
-    wireguard_enabled_v6: Bool | None = None
-    wireguard_host_encryption_enabled: Bool | None = None
-    wireguard_interface_name: InterfaceName | None = None
-    wireguard_interface_name_v6: InterfaceName | None = None
-    wireguard_listening_port: PortNumber | None = None
-    wireguard_listening_port_v6: PortNumber | None = None
-    wireguard_mtu: Int | None = None
-    wireguard_mtu_v6: Int | None = None
-    wireguard_keep_alive: DurationField | None = None
-    wireguard_routing_rule_priority: Int | None = Field(default=None, gt=0, lt=32766)
-    wireguard_threading_enabled: Bool | None = None
+    allow_ipip_packets_from_workloads: Bool | None = setting("Let pods send packets in IP-in-IP themselves.")
+    allow_vxlan_packets_from_workloads: Bool | None = setting("Let pods send packets in VXLAN themselves.")
+    aws_src_dst_check: AWSSrcDstCheck | None = setting("What to do with EC2's check of sources and destinations.")
+    cgroup_v2_path: Text | None = setting("Where the hierarchy of control groups is.")
+    default_endpoint_to_host_action: EndpointToHostAction | None = setting(
+        "What happens to packets of a pod to its own node once the pod's policy has let them pass."
+    )
+    device_route_protocol: Int | None = setting("Protocol number of the agent's routes, by which it knows them.")
+    device_route_source_address: SourceAddress | None = setting("Source that the node prefers towards its pods, IPv4.")
+    device_route_source_address_ipv6: SourceAddress | None = setting(
+        "Source that the node prefers towards its pods, IPv6."
+    )
+    disable_conntrack_invalid_check: Bool | None = setting("Let packets pass that belong to no known connection.")
+    external_nodes_list: tuple[Text, ...] | None = setting(
+        "IPv4 prefixes of other machines that may send through tunnels."
+    )
+    failsafe_inbound_host_ports: tuple[ProtoPort, ...] | None = setting(
+        "Ports of the node that stay open to others whatever policy says."
+    )
+    failsafe_outbound_host_ports: tuple[ProtoPort, ...] | None = setting(
+        "Ports of others that stay open to the node whatever policy says."
+    )
+    floating_ips: Switch | None = setting("Translate addresses that a pod's annotation names.")
+    ip_forwarding: Forwarding | None = setting("Switch forwarding on in the kernel.")
+    ipv4_elevated_route_priority: Int | None = setting(
+        "Metric of IPv4 routes to a pod that is moving here.", **_PRIORITY
+    )
+    ipv4_normal_route_priority: Int | None = setting("Metric of IPv4 routes to pods.", **_PRIORITY)
+    ipv6_elevated_route_priority: Int | None = setting(
+        "Metric of IPv6 routes to a pod that is moving here.", **_PRIORITY
+    )
+    ipv6_normal_route_priority: Int | None = setting("Metric of IPv6 routes to pods.", **_PRIORITY)
+    interface_exclude: Text | None = setting("Interfaces to ignore: names and /regular expressions/ with commas.")
+    interface_prefix: Text | None = setting("What names of pods' interfaces begin with; several with commas.")
+    interface_refresh_interval: FelixDuration | None = setting("Time between two looks at all interfaces; 0 is never.")
+    ipv6_support: Bool | None = setting("Care for IPv6.")
+    istio_ambient_mode: Switch | None = setting("Work together with Istio's ambient mode.")
+    istio_dscp_mark: DSCPField | None = setting("Class of traffic that marks packets for Istio's tunnel.")
+    live_migration_route_convergence_time: FelixDuration | None = setting(
+        "How long a pod's routes stay preferred after it moved here."
+    )
+    local_subnet_l2_reachability: L2Reachability | None = setting(
+        "Answer ARP and neighbour discovery for pods' addresses of the node's own subnet."
+    )
+    local_subnet_l2_reachability_refresh_interval: DurationField | None = setting(
+        "Time between two announcements of these addresses; 0 is only once."
+    )
+    metadata_addr: Text | None = setting("OpenStack: the server of metadata; none is none.")
+    metadata_port: Int | None = setting("OpenStack: the port of the server of metadata.")
+    mtu_iface_pattern: PatternText | None = setting("Interfaces whose MTU counts.")
+    nat_outgoing_address: SourceAddress | None = setting(
+        "IPv4 source of pods towards the outside; the link's if unset."
+    )
+    nat_outgoing_exclusions: NATExclusions | None = setting("Destinations that see pods' own addresses.")
+    nat_port_range: PortField | None = setting(
+        "Source ports of pods towards the outside; the kernel's choice if unset."
+    )
+    netlink_timeout: FelixDuration | None = setting("How long the kernel may take for an answer.")
+    program_cluster_routes: ClusterRoutes | None = setting("Routes between nodes that the agent writes, not BGP.")
+    remove_external_routes: Bool | None = setting("Remove others' routes to pods' interfaces.")
+    require_mtu_file: Bool | None = setting("Do not start without the file of the MTU.")
+    route_refresh_interval: FelixDuration | None = setting("Time between two looks at all routes; 0 is never.")
+    route_source: RouteSource | None = setting("Where routes come from: blocks of addresses, or pods one by one.")
+    route_sync_disabled: Bool | None = setting("Leave routes alone; only policy is enforced.")
+    route_table_range: RouteTableRange | None = setting("Older form of routeTableRanges, one range of 1 to 250.")
+    route_table_ranges: tuple[CheckedRouteTableRange, ...] | None = setting("Routing tables that the agent may take.")
+    service_loop_prevention: LoopPrevention | None = setting("What happens to packets to a service's unused address.")
+    sidecar_acceleration_enabled: Bool | None = setting(
+        "Under trial: hand data between a pod and its sidecar directly."
+    )
+    workload_source_spoofing: SourceSpoofing | None = setting("Whether a pod's annotation may allow it other sources.")

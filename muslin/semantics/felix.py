@@ -1,49 +1,99 @@
-"""Which FelixConfiguration is in force for a setting of a node.
+"""Which settings are in force for a node's agent, from all that a cluster says and what the machine itself says.
 
-Precedence, most special first: `node.<name>`, then those whose nodeSelector matches (by name), then `default`. A
-setting that a more special object leaves unset is taken from the next one. Source: calico.md section 2.21.
+Of the FelixConfigurations that select a node, only the oldest counts: one that somebody adds by mistake must not take a
+working setting away. Source: calico.md sections 1 and 2.21.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Mapping
+from typing import Final
 
+from muslin.resources.cluster_information import ClusterInformation
+from muslin.resources.felix_checks import is_for_all_or_one
 from muslin.resources.felix_configuration import FelixConfiguration
 from muslin.resources.node import Node
 from muslin.selectors import parse
+from muslin.semantics.felix_sources import Local, Settings, resolve
+from muslin.semantics.felix_texts import felix_fields
 from muslin.semantics.snapshot import Snapshot
 
-__all__ = ["setting"]
+__all__ = ["felix_settings", "selecting"]
+
+_NOWHERE: Final = Local()
 
 
-def setting(snapshot: Snapshot, node_name: str, field: str) -> Any:
-    """Value of a setting for a node, None where no object that applies sets it.
+def felix_settings(snapshot: Snapshot, node_name: str, local: Local = _NOWHERE) -> Settings:
+    """All settings of the agent of one node.
 
     Args:
         snapshot: all resources.
-        node_name: whose setting; the node itself need not exist.
-        field: Python name of the field, such as `default_endpoint_to_host_action`.
+        node_name: whose settings; the node itself need not exist.
+        local: what its environment and file say; nothing for somebody who looks from elsewhere.
     """
-    for configuration in _applying(snapshot, node_name):
-        value = getattr(configuration.spec, field)
+    own = snapshot.get(FelixConfiguration, f"node.{node_name}")
+    for_all = snapshot.get(FelixConfiguration, "default")
+    selected = selecting(snapshot, node_name)
+    return resolve(
+        local,
+        node={**_of_node(snapshot.get(Node, node_name)), **(felix_fields(own) if own else {})},
+        selector=felix_fields(selected[0]) if selected else {},
+        global_={
+            **_of_cluster(snapshot.get(ClusterInformation, "default")),
+            **(felix_fields(for_all) if for_all else {}),
+        },
+    )
+
+
+def selecting(snapshot: Snapshot, node_name: str) -> tuple[FelixConfiguration, ...]:
+    """FelixConfigurations that select a node, oldest first: the first one counts, the others are a mistake."""
+    node = snapshot.get(Node, node_name)
+    labels = node.metadata.labels if node is not None else {}
+    found = [
+        configuration
+        for configuration in snapshot.all(FelixConfiguration)
+        if configuration.spec.node_selector
+        and not is_for_all_or_one(configuration)
+        and parse(configuration.spec.node_selector).matches(labels)
+    ]
+    return tuple(sorted(found, key=lambda each: (each.metadata.creation_timestamp or "", each.metadata.name)))
+
+
+def _of_node(node: Node | None) -> Mapping[str, str]:
+    if node is None:
+        return {}
+    spec = node.spec
+    said = {
+        "IpInIpTunnelAddr": spec.bgp.ipv4_ipip_tunnel_addr if spec.bgp else None,
+        "IPv4VXLANTunnelAddr": spec.ipv4_vxlan_tunnel_addr,
+        "IPv6VXLANTunnelAddr": spec.ipv6_vxlan_tunnel_addr,
+        "VXLANTunnelMACAddr": spec.vxlan_tunnel_mac_addr,
+        "VXLANTunnelMACAddrV6": spec.vxlan_tunnel_mac_addr_v6,
+    }
+    return {name: str(value) for name, value in said.items() if value is not None}
+
+
+def _of_cluster(information: ClusterInformation | None) -> Mapping[str, str]:
+    if information is None:
+        return {}
+    spec = information.spec
+    said = {
+        "CalicoVersion": spec.calico_version,
+        "ClusterGUID": spec.cluster_guid,
+        "ClusterType": spec.cluster_type,
+        "Variant": spec.variant,
+    }
+    return {name: text for name, text in said.items() if text}
+
+
+def setting(snapshot: Snapshot, node_name: str, field: str) -> object:
+    """Value of a field for a node, None where no object that applies sets it."""
+    for configuration in (
+        snapshot.get(FelixConfiguration, f"node.{node_name}"),
+        *selecting(snapshot, node_name)[:1],
+        snapshot.get(FelixConfiguration, "default"),
+    ):
+        value = getattr(configuration.spec, field) if configuration is not None else None
         if value is not None:
             return value
     return None
-
-
-def _applying(snapshot: Snapshot, node_name: str) -> Iterator[FelixConfiguration]:
-    own = snapshot.get(FelixConfiguration, f"node.{node_name}")
-    if own is not None:
-        yield own
-    node = snapshot.get(Node, node_name)
-    labels = node.metadata.labels if node is not None else {}
-    for configuration in snapshot.all(FelixConfiguration):
-        name = configuration.metadata.name
-        if name == "default" or name.startswith("node.") or not configuration.spec.node_selector:
-            continue
-        if parse(configuration.spec.node_selector).matches(labels):
-            yield configuration
-    default = snapshot.get(FelixConfiguration, "default")
-    if default is not None:
-        yield default
