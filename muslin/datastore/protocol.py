@@ -27,6 +27,7 @@ __all__ = [
     "Listing",
     "MaybeDone",
     "NotFound",
+    "NotSupported",
     "Revision",
 ]
 
@@ -133,6 +134,20 @@ class MaybeDone(Unavailable):
                 "read it to see whether the write happened; repeat it only on the revision that is there then",
             )
         )
+
+
+class NotSupported(Failed):
+    """This store has no such operation for this kind, such as creating a Node of Kubernetes.
+
+    Args:
+        operation: the reference's word for it: `Create`, `Update`, `Delete`.
+        key: of the object.
+        fix: how it is done instead.
+    """
+
+    def __init__(self, operation: str, key: Key, fix: str) -> None:
+        self.key = key
+        super().__init__(Problem(f"operation {operation} is not supported on {key}", str(key), fix))
 
 
 class Datastore(Protocol):
