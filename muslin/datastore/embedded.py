@@ -4,9 +4,9 @@ Every write is one transaction that appends to `log` and sets `objects`, so the 
 revisions, without holes, in the order of commits. A watch reads the log from a revision on.
 
 Where the calls run: SQLite's statements here are point accesses of some ten microseconds and run on the event loop;
-long reads are cut into slices with the loop's turn between them. The one call that waits for a disk is COMMIT; it
-runs in the store's own thread, with nothing but the commit in it. (All of it in a thread was slower and worse: sqlite3
-gives the interpreter lock away at every row, and waits for it again up to 5 ms while it holds the write lock.)
+long reads are cut into slices with the loop's turn between them. The one call that waits for a disk is COMMIT;
+`muslin.datastore.commits` says where it runs. (All of it in a thread was slower and worse: sqlite3 gives the
+interpreter lock away at every row, and waits for it again up to 5 ms while it holds the write lock.)
 A lock that another process holds is waited for by the loop's timers, never inside SQLite.
 """
 
@@ -16,9 +16,9 @@ import asyncio
 import os
 import random
 import sqlite3
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from muslin.datastore import database, paging
+from muslin.datastore.commits import Commits
 from muslin.datastore.objects import entry, revision_number, text_of_new, text_of_update
 from muslin.datastore.protocol import (
     AlreadyExists,
@@ -114,7 +115,7 @@ class EmbeddedDatastore:
         self._path, self._now, self._new_uid, self._history = path, now, new_uid, history
         self._reader, self._writer = database.connect(path), database.connect(path)
         self._bell = Bell(database.watch_directory(path), f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
-        self._committer = ThreadPoolExecutor(1, thread_name_prefix="datastore-commit")
+        self._commits = Commits(time.perf_counter)
         self._waiting: list[_Write] = []
         self._writing: asyncio.Task[None] | None = None
         self._written = 0
@@ -234,7 +235,7 @@ class EmbeddedDatastore:
         self._ring_here()
         if self._writing is not None:
             await self._writing
-        self._committer.shutdown()
+        self._commits.close()
         self._bell.close()
         self._reader.close()
         self._writer.close()
@@ -293,7 +294,7 @@ class EmbeddedDatastore:
             }  # fmt: skip
             return self._reader.execute(_LIST, named).fetchall(), at
 
-    # Writing: statements on the loop, COMMIT in the thread. Writes that wait while one is committed share the next.
+    # Writing: statements on the loop, COMMIT where it costs least. Writes that have gathered share one.
 
     async def _write(self, change: Callable[[int], _T]) -> _T:
         """Run `change(new revision)` in a transaction. Its result is given out only after the commit."""
@@ -349,7 +350,7 @@ class EmbeddedDatastore:
                     head = self._written
                 if head // _COMPACT_EVERY > first // _COMPACT_EVERY:
                     self._compact(max(compacted, head - self._affordable()))
-                await asyncio.get_running_loop().run_in_executor(self._committer, self._writer.commit)
+                await self._commits.run(self._writer.commit)
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._writer.rollback()
