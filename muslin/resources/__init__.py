@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from muslin.resources.cluster_information import ClusterInformation
     from muslin.resources.felix_configuration import FelixConfiguration
     from muslin.resources.global_network_policy import GlobalNetworkPolicy
+    from muslin.resources.guards import refused_deletion, refused_write, required_keys
     from muslin.resources.host_endpoint import HostEndpoint
     from muslin.resources.ip_pool import IPPool
     from muslin.resources.ip_reservation import IPReservation
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from muslin.resources.registry import KINDS, KindInfo, kind_by_alias
     from muslin.resources.staged_kubernetes_policy import StagedKubernetesNetworkPolicy
     from muslin.resources.staged_policy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
+    from muslin.resources.stored import as_stored
     from muslin.resources.tier import Tier
     from muslin.resources.workload_endpoint import WorkloadEndpoint
 
@@ -45,8 +47,8 @@ __all__ = [
     "HostEndpoint", "IPAMBlock", "IPAMConfiguration", "IPAMHandle", "IPPool", "IPReservation", "Key", "KindInfo",
     "KubeControllersConfiguration", "LiveMigration", "NetworkPolicy", "NetworkSet", "Node", "ObjectMeta", "Part",
     "Places", "Profile", "Resource", "Rule", "RuleAction", "StagedGlobalNetworkPolicy",
-    "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy", "Tier", "WorkloadEndpoint", "dump", "kind_by_alias",
-    "load", "refused_changes", "rules_of",
+    "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy", "Tier", "WorkloadEndpoint", "as_stored", "dump",
+    "kind_by_alias", "load", "refused_changes", "refused_deletion", "refused_write", "required_keys", "rules_of",
 ]  # fmt: skip
 
 _MODULES = {
@@ -58,6 +60,7 @@ _MODULES = {
     "cluster_information": "ClusterInformation",
     "felix_configuration": "FelixConfiguration",
     "global_network_policy": "GlobalNetworkPolicy",
+    "guards": "refused_deletion refused_write required_keys",
     "host_endpoint": "HostEndpoint",
     "ip_pool": "IPPool",
     "ip_reservation": "IPReservation",
@@ -77,6 +80,7 @@ _MODULES = {
     "registry": "KINDS KindInfo kind_by_alias",
     "staged_kubernetes_policy": "StagedKubernetesNetworkPolicy",
     "staged_policy": "StagedGlobalNetworkPolicy StagedNetworkPolicy",
+    "stored": "as_stored",
     "tier": "Tier",
     "workload_endpoint": "WorkloadEndpoint",
 }

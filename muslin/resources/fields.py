@@ -11,6 +11,7 @@ import enum
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -42,6 +43,7 @@ from muslin.resources.frozen import FrozenDict, freeze
 from muslin.resources.ports import Port, parse_port
 from muslin.resources.protocols import Protocol, parse_protocol
 from muslin.resources.shape import Shape
+from muslin.resources.written import as_written
 from muslin.selectors import SelectorError, parse
 
 __all__ = [
@@ -135,13 +137,22 @@ def one_of(*allowed: str) -> Words:
     return Words(check, allowed)
 
 
+_REMEMBERED = 1 << 14
+"""How many texts of one field type are kept with their values: objects of a cluster repeat each other."""
+_LONGEST_REMEMBERED = 64
+
+
 def _from_text(parse_text: Callable[[str], _T], *types: type) -> Callable[[Any], _T]:
+    @lru_cache(_REMEMBERED)
+    def read(text: str) -> _T:
+        return as_written(parse_text(text), text)
+
     def convert(value: Any) -> Any:
         if isinstance(value, types):
             return value
         if not isinstance(value, str):
             raise ValueError(f"{value!r} must be written as text")  # noqa: TRY004
-        return parse_text(value)
+        return read(value) if len(value) <= _LONGEST_REMEMBERED else as_written(parse_text(value), value)
 
     return convert
 
@@ -192,11 +203,23 @@ Net: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(parse_prefix, *_NET
 """A prefix without host bits; a bare address is a prefix of full length."""
 LooseNet: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(_loose, *_NETS))]
 """A prefix that may be written with host bits, which are cut off."""
-StrictV4Net: TypeAlias = Annotated[IPv4Network, PlainValidator(_from_text(_net_of_family(4), IPv4Network))]
+StrictV4Net: TypeAlias = Annotated[
+    IPv4Network,
+    PlainValidator(_from_text(_net_of_family(4), IPv4Network)),
+    Shape({"type": "string", "format": "cidr", "pattern": r"^[0-9./]*$", "maxLength": 18}, alone=True),
+]
 """An IPv4 prefix with its length and without host bits."""
-StrictV6Net: TypeAlias = Annotated[IPv6Network, PlainValidator(_from_text(_net_of_family(6), IPv6Network))]
+StrictV6Net: TypeAlias = Annotated[
+    IPv6Network,
+    PlainValidator(_from_text(_net_of_family(6), IPv6Network)),
+    Shape({"type": "string", "format": "cidr", "pattern": ":", "maxLength": 49}, alone=True),
+]
 """An IPv6 prefix with its length and without host bits."""
-LooseNetWithLength: TypeAlias = Annotated[Prefix, PlainValidator(_from_text(_with_length, *_NETS))]
+LooseNetWithLength: TypeAlias = Annotated[
+    Prefix,
+    PlainValidator(_from_text(_with_length, *_NETS)),
+    Shape({"type": "string", "format": "cidr", "maxLength": 49}, alone=True),
+]
 """The same, but a bare address is refused."""
 AddressField: TypeAlias = Annotated[Address, PlainValidator(_from_text(parse_address, *_ADDRESSES))]
 V4Address: TypeAlias = Annotated[IPv4Address, PlainValidator(_from_text(_one_family(4), IPv4Address))]

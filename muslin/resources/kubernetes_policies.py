@@ -6,13 +6,11 @@ of rules, ports and characters that Calico's own kinds have, and a policy refuse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
-from muslin.resources.base import SUBDOMAIN_NAME, NameForm, Resource
+from muslin.resources.base import SUBDOMAIN_NAME, NameForm
 from muslin.resources.fields import Net, PortField, Text
 from muslin.resources.global_network_policy import GlobalNetworkPolicy, GlobalNetworkPolicySpec
 from muslin.resources.network_policy import NetworkPolicy, NetworkPolicySpec
@@ -20,7 +18,7 @@ from muslin.resources.policy import PolicyType
 from muslin.resources.policy_rules import EntityRule, Rule
 from muslin.selectors import SelectorError, parse
 
-__all__ = ["OF_KUBERNETES", "KubernetesClusterNetworkPolicy", "KubernetesNetworkPolicy"]
+__all__ = ["KubernetesClusterNetworkPolicy", "KubernetesNetworkPolicy"]
 
 
 def _selector(value: str) -> str:
@@ -89,9 +87,3 @@ class KubernetesClusterNetworkPolicy(GlobalNetworkPolicy):
 
     kind: Literal["KubernetesClusterNetworkPolicy"] = "KubernetesClusterNetworkPolicy"  # type: ignore[assignment]
     spec: KubernetesClusterNetworkPolicySpec = KubernetesClusterNetworkPolicySpec()
-
-
-OF_KUBERNETES: Final[Mapping[str, type[Resource]]] = MappingProxyType(
-    {model.__name__: model for model in (KubernetesClusterNetworkPolicy, KubernetesNetworkPolicy)}
-)
-"""Mapping[kind, model]: kinds that `load` reads though nobody can declare them."""

@@ -9,10 +9,9 @@ from pydantic import ValidationError
 
 from muslin.errors import BadInput, Problem
 from muslin.resources.base import API_VERSION, Resource
-from muslin.resources.kubernetes_policies import OF_KUBERNETES
 from muslin.resources.places import FieldPath, Places, place_of
 from muslin.resources.problems import nearest, problems_of
-from muslin.resources.registry import KINDS
+from muslin.resources.registry import KINDS, OF_KUBERNETES
 
 __all__ = ["dump", "load", "refused_changes"]
 
@@ -37,14 +36,15 @@ def load(obj: Any, places: Places | None = None, file: str | None = None) -> Res
     kind, version = obj.get("kind"), obj.get("apiVersion")
     if not isinstance(kind, str):
         raise refuse(("kind",), "the object has no kind", f"set kind to one of {', '.join(KINDS)}")
-    model = KINDS[kind].model if kind in KINDS else OF_KUBERNETES.get(kind)
-    if model is None:
+    info = KINDS.get(kind) or OF_KUBERNETES.get(kind)
+    if info is None:
         meant = nearest(kind, KINDS)
         raise refuse(
             ("kind",), f"unknown kind {kind!r}", f"did you mean {meant}?" if meant else f"use one of {', '.join(KINDS)}"
         )
     if version != API_VERSION:
         raise refuse(("apiVersion",), f"{kind} has apiVersion {version!r}", f"set apiVersion to {API_VERSION}")
+    model = info.model
     try:
         return model.model_validate(dict(obj), by_alias=True, by_name=False)
     except ValidationError as error:

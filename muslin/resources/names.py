@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["annotation_problems", "label_problems", "label_value_problem", "qualified_name_problem"]
@@ -52,9 +53,15 @@ def label_value_problem(value: str) -> str | None:
 def label_problems(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """(key, what is wrong) for each label that is not allowed."""
     for key, value in labels.items():
-        problem = qualified_name_problem(key) or label_value_problem(value)
+        short = len(key) <= MAX_NAME and len(value) <= MAX_LABEL
+        problem = _label_problem(key, value) if short else qualified_name_problem(key) or label_value_problem(value)
         if problem:
             yield key, problem
+
+
+@lru_cache(1 << 14)
+def _label_problem(key: str, value: str) -> str | None:
+    return qualified_name_problem(key) or label_value_problem(value)
 
 
 def annotation_problems(annotations: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:

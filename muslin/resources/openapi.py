@@ -113,7 +113,7 @@ def schema_of(model: type[Part]) -> Schema:
 
 def _rules(model: type[Part]) -> list[dict[str, str]]:
     stated = [{"rule": rule.cel, "message": rule.message} for rule in rules_of(model) if rule.cel is not None]
-    return stated + [{"rule": rule.cel, "message": rule.message} for rule in model.CHANGE_RULES]
+    return stated + [{"rule": rule.cel, "message": rule.message} for rule in model.CHANGE_RULES if rule.cel]
 
 
 def _field(model: type[Part], name: str, field: FieldInfo) -> Schema:

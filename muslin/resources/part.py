@@ -15,6 +15,7 @@ from muslin.resources.ports import NamedPort, PortRange, print_port
 from muslin.resources.protocols import Protocol, print_protocol
 from muslin.resources.spelling import calico_name
 from muslin.resources.validation import ChangeRule, ValidationRule
+from muslin.resources.written import written_text
 
 __all__ = ["BROKEN_RULES", "Part", "rules_of"]
 
@@ -46,7 +47,9 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_unset(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping) or None not in given.values():
+        if type(given) is not dict and not isinstance(given, Mapping):
+            return given
+        if None not in given.values():
             return given
         known = _known(cls)
         return {key: value for key, value in given.items() if value is not None or key not in known}
@@ -56,6 +59,7 @@ class Part(BaseModel):
         breaches = tuple(
             replace(breach, fix=breach.fix or rule.fix, source=f"{type(self).__name__} {rule.name}")
             for rule in rules_of(type(self))
+            if rule.holds is None or not rule.holds(self)
             for breach in rule.find(self)
         )
         if breaches:
@@ -114,4 +118,4 @@ def _print(value: Any) -> Any:
         case float():
             return int(value) if value.is_integer() else value
         case _:  # text, and every value of the field that is written as text
-            return str(value)
+            return written_text(value)

@@ -174,4 +174,10 @@ POOL_CHANGE_RULES: Final[tuple[ChangeRule, ...]] = (
         lambda old, new: old.effective_block_size == new.effective_block_size,
         "!has(oldSelf.blockSize) || self.blockSize == oldSelf.blockSize",
     ),
+    ChangeRule(
+        "load-balancers-stay",
+        "IPPool allowed use cannot be changed between LoadBalancer and Workload or Tunnel",
+        "make a new pool and disable this one",
+        lambda old, new: _balances(old) == _balances(new),
+    ),
 )

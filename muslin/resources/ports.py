@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 __all__ = ["MAX_PORT", "NamedPort", "Port", "PortRange", "parse_port", "print_port"]
@@ -60,9 +61,18 @@ def parse_port(value: Any) -> Port:
     if isinstance(value, (PortRange, NamedPort)):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        return PortRange(value, value)
+        return _single(value)
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a port: a number, a range such as 8000:8099, or a name")  # noqa: TRY004
+    return _from_text(value)
+
+
+@lru_cache(1 << 14)
+def _single(number: int) -> PortRange:
+    return PortRange(number, number)
+
+
+def _from_text(value: str) -> Port:
     numbers = _NUMBERS.fullmatch(value)
     if numbers is None:
         return NamedPort(value)

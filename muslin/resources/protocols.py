@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 __all__ = ["Protocol", "parse_protocol", "print_protocol"]
@@ -76,9 +77,16 @@ def parse_protocol(value: Any) -> Protocol:
     """A protocol from JSON: a name, a number, or a number in a string. Raises ValueError."""
     if isinstance(value, Protocol):
         return value
+    if isinstance(value, str) and value in _NUMBERS:
+        return _named(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError(f"{value!r} is not a protocol: {_CHOICE}")  # noqa: TRY004
     return Protocol(value)
+
+
+@cache
+def _named(name: str) -> Protocol:
+    return Protocol(name)
 
 
 def print_protocol(protocol: Protocol) -> int | str:

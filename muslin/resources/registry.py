@@ -1,36 +1,17 @@
-"""All kinds: their models, plurals, scope, and the short names that people type."""
+"""All kinds: their models, plurals, scope, and the short names that people type. Models are imported when asked for."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from muslin.resources.base import Resource
-from muslin.resources.bgp_configuration import BGPConfiguration
-from muslin.resources.bgp_filter import BGPFilter
-from muslin.resources.bgp_peer import BGPPeer
-from muslin.resources.calico_node_status import CalicoNodeStatus
-from muslin.resources.cluster_information import ClusterInformation
-from muslin.resources.felix_configuration import FelixConfiguration
-from muslin.resources.global_network_policy import GlobalNetworkPolicy
-from muslin.resources.host_endpoint import HostEndpoint
-from muslin.resources.ip_pool import IPPool
-from muslin.resources.ip_reservation import IPReservation
-from muslin.resources.ipam import BlockAffinity, IPAMBlock, IPAMConfiguration, IPAMHandle
-from muslin.resources.kube_controllers_configuration import KubeControllersConfiguration
-from muslin.resources.live_migration import LiveMigration
-from muslin.resources.network_policy import NetworkPolicy
-from muslin.resources.network_sets import GlobalNetworkSet, NetworkSet
-from muslin.resources.node import Node
-from muslin.resources.profile import Profile
-from muslin.resources.staged_kubernetes_policy import StagedKubernetesNetworkPolicy
-from muslin.resources.staged_policy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
-from muslin.resources.tier import Tier
-from muslin.resources.workload_endpoint import WorkloadEndpoint
+if TYPE_CHECKING:
+    from muslin.resources.base import Resource
 
-__all__ = ["KINDS", "KindInfo", "kind_by_alias"]
+__all__ = ["KINDS", "OF_KUBERNETES", "KindInfo", "kind_by_alias"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,58 +19,90 @@ class KindInfo:
     """What there is to know of a kind beside its fields.
 
     Attributes:
-        model: the class of its resources.
+        kind: as in manifests.
+        module: where its model stands, below `muslin.resources`.
         plural: as in addresses of the API and keys of the datastore, lower case.
         namespaced: whether objects live in a namespace.
         aliases: other names that people may type, lower case, the plural among them.
     """
 
-    model: type[Resource]
+    kind: str
+    module: str
     plural: str
     namespaced: bool
     aliases: tuple[str, ...]
 
+    @property
+    def model(self) -> type[Resource]:
+        """The class of its resources; the first to ask for it imports it."""
+        found: type[Resource] = getattr(importlib.import_module(f"muslin.resources.{self.module}"), self.kind)
+        return found
 
-_TABLE: tuple[tuple[type[Resource], str, str], ...] = (
-    (BGPConfiguration, "bgpconfigurations", "bgpconfig bgpconfigs"),
-    (BGPFilter, "bgpfilters", "bgpf bgpfs bf bfs"),
-    (BGPPeer, "bgppeers", "bgpp bgpps bp bps"),
-    (BlockAffinity, "blockaffinities", "affinity affinities"),
-    (CalicoNodeStatus, "caliconodestatuses", "nodestatus nodestatuses"),
-    (ClusterInformation, "clusterinformations", "clusterinfo clusterinfos"),
-    (FelixConfiguration, "felixconfigurations", "felixconfig felixconfigs"),
-    (GlobalNetworkPolicy, "globalnetworkpolicies", "gnp gnps cgnp"),
-    (GlobalNetworkSet, "globalnetworksets", "gns gnetset gnetsets"),
-    (HostEndpoint, "hostendpoints", "hep heps"),
-    (IPAMBlock, "ipamblocks", ""),
-    (IPAMConfiguration, "ipamconfigurations", "ipamconfig ipamconfigs"),
-    (IPAMHandle, "ipamhandles", ""),
-    (IPPool, "ippools", "ipp ipps pool pools"),
-    (IPReservation, "ipreservations", "reservation reservations"),
+
+_TABLE: Final = (
+    ("BGPConfiguration", "bgp_configuration", "bgpconfigurations", "bgpconfig bgpconfigs"),
+    ("BGPFilter", "bgp_filter", "bgpfilters", "bgpf bgpfs bf bfs"),
+    ("BGPPeer", "bgp_peer", "bgppeers", "bgpp bgpps bp bps"),
+    ("BlockAffinity", "ipam", "blockaffinities", "affinity affinities"),
+    ("CalicoNodeStatus", "calico_node_status", "caliconodestatuses", "nodestatus nodestatuses"),
+    ("ClusterInformation", "cluster_information", "clusterinformations", "clusterinfo clusterinfos"),
+    ("FelixConfiguration", "felix_configuration", "felixconfigurations", "felixconfig felixconfigs"),
+    ("GlobalNetworkPolicy", "global_network_policy", "globalnetworkpolicies", "gnp gnps cgnp"),
+    ("GlobalNetworkSet", "network_sets", "globalnetworksets", "gns gnetset gnetsets"),
+    ("HostEndpoint", "host_endpoint", "hostendpoints", "hep heps"),
+    ("IPAMBlock", "ipam", "ipamblocks", ""),
+    ("IPAMConfiguration", "ipam", "ipamconfigurations", "ipamconfig ipamconfigs"),
+    ("IPAMHandle", "ipam", "ipamhandles", ""),
+    ("IPPool", "ip_pool", "ippools", "ipp ipps pool pools"),
+    ("IPReservation", "ip_reservation", "ipreservations", "reservation reservations"),
     (
-        KubeControllersConfiguration,
+        "KubeControllersConfiguration",
+        "kube_controllers_configuration",
         "kubecontrollersconfigurations",
         "kubecontrollersconfig kubecontrollersconfigs kcc kccs",
     ),
-    (LiveMigration, "livemigrations", ""),
-    (NetworkPolicy, "networkpolicies", "np nps cnp policy policies pol pols"),
-    (NetworkSet, "networksets", "netset netsets"),
-    (Node, "nodes", "no nos"),
-    (Profile, "profiles", "pro pros"),
-    (StagedGlobalNetworkPolicy, "stagedglobalnetworkpolicies", "sgnp sgnps"),
-    (StagedKubernetesNetworkPolicy, "stagedkubernetesnetworkpolicies", "sknp sknps skpol skpols"),
-    (StagedNetworkPolicy, "stagednetworkpolicies", "snp snps scnp spol spols"),
-    (Tier, "tiers", ""),
-    (WorkloadEndpoint, "workloadendpoints", "wep weps"),
+    ("LiveMigration", "live_migration", "livemigrations", ""),
+    ("NetworkPolicy", "network_policy", "networkpolicies", "np nps cnp caliconetworkpolicy policy policies pol pols"),
+    ("NetworkSet", "network_sets", "networksets", "netset netsets"),
+    ("Node", "node", "nodes", "no nos"),
+    ("Profile", "profile", "profiles", "pro pros"),
+    ("StagedGlobalNetworkPolicy", "staged_policy", "stagedglobalnetworkpolicies", "sgnp sgnps"),
+    (
+        "StagedKubernetesNetworkPolicy",
+        "staged_kubernetes_policy",
+        "stagedkubernetesnetworkpolicies",
+        "sknp sknps skpol skpols",
+    ),
+    ("StagedNetworkPolicy", "staged_policy", "stagednetworkpolicies", "snp snps scnp spol spols"),
+    ("Tier", "tier", "tiers", ""),
+    ("WorkloadEndpoint", "workload_endpoint", "workloadendpoints", "wep weps"),
+)
+_NAMESPACED: Final = frozenset(
+    {
+        "LiveMigration",
+        "NetworkPolicy",
+        "NetworkSet",
+        "StagedKubernetesNetworkPolicy",
+        "StagedNetworkPolicy",
+        "WorkloadEndpoint",
+    }
 )
 
 KINDS: Final[Mapping[str, KindInfo]] = MappingProxyType(
     {
-        model.__name__: KindInfo(model, plural, model.NAMESPACED, (plural, *aliases.split()))
-        for model, plural, aliases in _TABLE
+        kind: KindInfo(kind, module, plural, kind in _NAMESPACED, (plural, *aliases.split()))
+        for kind, module, plural, aliases in _TABLE
     }
 )
 """Mapping[str, KindInfo]: every kind that `load` reads, by the name in manifests."""
+
+OF_KUBERNETES: Final[Mapping[str, KindInfo]] = MappingProxyType(
+    {
+        kind: KindInfo(kind, "kubernetes_policies", kind.lower(), namespaced, ())
+        for kind, namespaced in (("KubernetesNetworkPolicy", True), ("KubernetesClusterNetworkPolicy", False))
+    }
+)
+"""Mapping[str, KindInfo]: kinds that `load` reads and nobody writes: Kubernetes' policies as Calico judges by them."""
 
 _BY_ALIAS = {alias: kind for kind, info in KINDS.items() for alias in (kind.lower(), *info.aliases)}
 

@@ -38,6 +38,7 @@ class ValidationRule:
         fix: what to do about it.
         find: gives every breach in a value whose fields are well typed.
         cel: the rule in CEL, None for those that the reference states in Go.
+        holds: says at once whether the rule is kept, where that is cheaper than looking for breaches.
     """
 
     name: str
@@ -45,17 +46,18 @@ class ValidationRule:
     fix: str
     find: Callable[[Any], Iterable[Breach]]
     cel: str | None = None
+    holds: Callable[[Any], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeRule:
-    """A rule about replacing one value by another: `holds(old, new)`."""
+    """A rule about replacing one value by another: `holds(old, new)`; `cel` is None for those that stand in Go."""
 
     name: str
     message: str
     fix: str
     holds: Callable[[Any, Any], bool]
-    cel: str
+    cel: str | None = None
 
 
 def cel(  # noqa: D417
@@ -73,7 +75,7 @@ def cel(  # noqa: D417
         if not holds(value):
             yield Breach(message, path)
 
-    return ValidationRule(name, message, fix, find, text)
+    return ValidationRule(name, message, fix, find, text, holds)
 
 
 def go(name: str, message: str, find: Callable[[Any], Iterable[Breach]], *, fix: str) -> ValidationRule:
