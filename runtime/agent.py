@@ -111,6 +111,7 @@ class Agent:
             on_applied=self._on_applied,
             on_failure=self._on_failure,
             here=identity.address,
+            local=identity.local,
         )
         self._reporting = Loop(
             self._report,

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from muslin.errors import Failed, MuslinError, Problem, Unavailable
 from muslin.net import Address, InterfaceAddress, Mac, Prefix
+from muslin.semantics.felix_sources import Local
 from muslin.semantics.reserved import Reserved, reserved
 from muslin.semantics.snapshot import Snapshot
 from reconciler.loop import Backoff, Loop
@@ -29,6 +30,7 @@ from runtime.dataplane.ruleset import compile_ruleset
 
 __all__ = ["Applied", "Convergence", "Kernel", "SpeakerSide"]
 
+_NOWHERE = Local()
 _RESYNC_S = 90.0
 """Look at the kernel even if nobody said anything. Source: Felix's refresh of routes and sets."""
 
@@ -85,6 +87,7 @@ class Convergence:
         on_applied: is told what the kernel has after each step that went through.
         on_failure: is told what went wrong, and in how many seconds it is tried again (None: at the next change).
         here: the node's address as it knows it itself; no object can make it another.
+        local: settings of its environment and file.
     """
 
     def __init__(
@@ -97,8 +100,9 @@ class Convergence:
         on_applied: Callable[[Applied], None],
         on_failure: Callable[[BaseException, float | None], None],
         here: InterfaceAddress | None = None,
+        local: Local = _NOWHERE,
     ) -> None:
-        self._node, self._here = node, here
+        self._node, self._here, self._local = node, here, local
         self._kernel = kernel
         self._speaker = speaker
         self._on_applied = on_applied
@@ -206,7 +210,7 @@ class Convergence:
         """State and ruleset of a snapshot; computed once for each; most are as the one before."""
         if self._computed is None or self._computed[0] is not snapshot:
             try:
-                state = compute(snapshot, self._node, self._here)
+                state = compute(snapshot, self._node, self._here, self._local)
             except MuslinError:
                 raise
             except Exception as error:  # whatever it is, the node goes on as it is, and says so

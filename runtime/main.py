@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import random
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,9 +18,13 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from muslin.datastore.embedded import EmbeddedDatastore
-from muslin.errors import KernelRefused, Problem
+from muslin.datastore.opening import open_store
+from muslin.datastore.settings import DatastoreSettings
+from muslin.errors import BadInput, KernelRefused, Problem
 from muslin.net import InterfaceAddress
+from muslin.semantics.felix_meaning import contradictions
+from muslin.semantics.felix_sources import Files, Local, resolve
+from muslin.semantics.felix_texts import felix_environment, felix_file
 from muslin.semantics.mtu import node_pod_mtu
 from runtime.agent import Agent, Parts
 from runtime.bgp.client import SpeakerClient
@@ -52,17 +58,19 @@ class Settings:
 
     Attributes:
         node: its name.
-        datastore: file of the embedded datastore.
+        datastore: which one, and how it is reached.
         run_dir: where its sockets are: `speaker.sock` (the speaker's) and `muslin-cni.sock` (ours).
         address: of the BGP speaker with its subnet's length; None: the first one found.
         labels: put on the Node.
+        felix_file: settings of the machine, as Calico's agent has them; need not exist.
     """
 
     node: str
-    datastore: Path
+    datastore: DatastoreSettings
     run_dir: Path
     address: InterfaceAddress | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    felix_file: Path = Path("/etc/calico/felix.cfg")
 
 
 def main(settings: Settings) -> None:
@@ -70,18 +78,42 @@ def main(settings: Settings) -> None:
     asyncio.run(_run(settings))
 
 
+def _local_settings(settings: Settings) -> Local:
+    """What environment and file say. Raises BadInput if something in them can't be meant."""
+    try:
+        text = settings.felix_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            Problem(f"it can't be read: {error}", str(settings.felix_file), "correct or remove it")
+        ) from error
+    local = Local(
+        felix_environment(os.environ),
+        felix_file(text, str(settings.felix_file)),
+        settings.node,
+        Files(os.path.exists, shutil.which),
+    )
+    found = resolve(local)
+    problems = [*(bad.problem for bad in found.fatal), *contradictions(found)]
+    if problems:
+        raise BadInput(problems)
+    return local
+
+
 async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    local = _local_settings(settings)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     netlink = NetlinkSocket(ROUTE)
     address = settings.address or find_address(netlink)
     network_mtu = mtu_of(netlink, address)
     kernel_settings = HostSettings()
     kernel_settings.repair()
-    datastore = EmbeddedDatastore.open(settings.datastore)
+    datastore = await open_store(settings.datastore)
     ruleset, routes, conntrack = Nftables(), Routes(), Conntrack()
     if ruleset.read().table is None:
         # A workload that runs already must not be open until the first snapshot: without our table everything passes.
@@ -92,7 +124,7 @@ async def _run(settings: Settings) -> None:
         _log("session left out", what=problem.what, where=problem.where, fix=problem.fix)
 
     agent = Agent(
-        NodeIdentity(settings.node, address, settings.labels),
+        NodeIdentity(settings.node, address, settings.labels, local),
         Parts(
             datastore,
             Kernel(ruleset, routes, conntrack, lambda: host_addresses(netlink)),
@@ -115,7 +147,7 @@ async def _run(settings: Settings) -> None:
         ),
         links=links,
         policy_ready=policy_ready,
-        mtu=lambda: node_pod_mtu(agent.snapshot, settings.node, network_mtu),
+        mtu=lambda: node_pod_mtu(agent.snapshot, settings.node, network_mtu, local),
     )
     for watched in (ruleset, routes):
         _watch(loop, watched, agent)

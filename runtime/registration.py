@@ -15,6 +15,7 @@ from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry,
 from muslin.net import InterfaceAddress
 from muslin.resources.base import API_VERSION
 from muslin.resources.keys import Key
+from muslin.semantics.felix_sources import Local
 
 __all__ = ["NodeIdentity", "node_object", "register"]
 
@@ -23,12 +24,14 @@ __all__ = ["NodeIdentity", "node_object", "register"]
 class NodeIdentity:
     """What a node knows about itself when it starts.
 
-    `address` is the address of its BGP speaker with the length of its subnet; `labels` are added to the node's own.
+    `address` is the address of its BGP speaker with the length of its subnet; `labels` are added to the node's own;
+    `local` are the settings of its environment and file.
     """
 
     name: str
     address: InterfaceAddress
     labels: Mapping[str, str] = field(default_factory=dict)
+    local: Local = field(default_factory=Local)
 
 
 def node_object(identity: NodeIdentity, current: Json | None) -> dict[str, Any]:

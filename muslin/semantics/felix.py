@@ -6,9 +6,10 @@ working setting away. Source: calico.md sections 1 and 2.21.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from muslin.errors import Problem
 from muslin.resources.cluster_information import ClusterInformation
 from muslin.resources.felix_checks import is_for_all_or_one
 from muslin.resources.felix_configuration import FelixConfiguration
@@ -18,7 +19,7 @@ from muslin.semantics.felix_sources import Local, Settings, resolve
 from muslin.semantics.felix_texts import felix_fields
 from muslin.semantics.snapshot import Snapshot
 
-__all__ = ["felix_settings", "selecting"]
+__all__ = ["felix_problems", "felix_settings", "selecting"]
 
 _NOWHERE: Final = Local()
 
@@ -59,6 +60,16 @@ def selecting(snapshot: Snapshot, node_name: str) -> tuple[FelixConfiguration, .
     return tuple(sorted(found, key=lambda each: (each.metadata.creation_timestamp or "", each.metadata.name)))
 
 
+def felix_problems(snapshot: Snapshot, node_name: str, settings: Settings) -> Iterator[Problem]:
+    """What is wrong with the settings of a node's agent: bad values, and objects that do not count."""
+    for bad in settings.problems:
+        yield bad.problem
+    first, *others = selecting(snapshot, node_name) or (None,)
+    for each in others:
+        what = f"{each.key} selects the node too, and does not count: {first.key if first else None} is older"
+        yield Problem(what, f"{each.key}  spec.nodeSelector", "let one FelixConfiguration select a node")
+
+
 def _of_node(node: Node | None) -> Mapping[str, str]:
     if node is None:
         return {}
@@ -84,16 +95,3 @@ def _of_cluster(information: ClusterInformation | None) -> Mapping[str, str]:
         "Variant": spec.variant,
     }
     return {name: text for name, text in said.items() if text}
-
-
-def setting(snapshot: Snapshot, node_name: str, field: str) -> object:
-    """Value of a field for a node, None where no object that applies sets it."""
-    for configuration in (
-        snapshot.get(FelixConfiguration, f"node.{node_name}"),
-        *selecting(snapshot, node_name)[:1],
-        snapshot.get(FelixConfiguration, "default"),
-    ):
-        value = getattr(configuration.spec, field) if configuration is not None else None
-        if value is not None:
-            return value
-    return None

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from muslin.resources.ip_pool import IPPool
-from muslin.semantics.felix import setting
+from muslin.semantics.felix import felix_settings
+from muslin.semantics.felix_sources import Local
 from muslin.semantics.routes import Encapsulation, possible_encapsulations
 from muslin.semantics.snapshot import Snapshot
 
@@ -61,25 +62,32 @@ def pod_mtu(network_mtu: int, encapsulations: Iterable[tuple[Encapsulation, int]
     return min((encapsulation_mtu(network_mtu, *each) for each in encapsulations), default=network_mtu)
 
 
+_NOWHERE = Local()
 _OVERRIDES: Mapping[tuple[Encapsulation, int], str] = MappingProxyType(
     {
-        (Encapsulation.IPIP, 4): "ipip_mtu",
-        (Encapsulation.VXLAN, 4): "vxlan_mtu",
-        (Encapsulation.VXLAN, 6): "vxlan_mtu_v6",
+        (Encapsulation.IPIP, 4): "IpInIpMtu",
+        (Encapsulation.VXLAN, 4): "VXLANMTU",
+        (Encapsulation.VXLAN, 6): "VXLANMTUV6",
     }
 )
 
 
-def node_pod_mtu(snapshot: Snapshot, node_name: str, network_mtu: int) -> int:
-    """MTU of pods on a node, from the pools' encapsulations and FelixConfiguration's own figures.
+def node_pod_mtu(snapshot: Snapshot, node_name: str, network_mtu: int, local: Local = _NOWHERE) -> int:
+    """MTU of pods on a node, from the pools' encapsulations and the agent's settings.
 
-    A figure in FelixConfiguration (`ipipMTU`, `vxlanMTU`, ...) replaces the computed one unless it is 0.
+    A figure among the settings (`ipipMTU`, `vxlanMTU`, ...) replaces the computed one unless it is 0.
     Source: calico.md section 11.
+
+    Args:
+        snapshot: all resources.
+        node_name: whose pods.
+        network_mtu: MTU of the links between the nodes, bytes.
+        local: settings of the node's environment and file.
     """
     candidates = []
+    settings = felix_settings(snapshot, node_name, local)
     for pool in snapshot.all(IPPool):
         for encapsulation in possible_encapsulations(pool) - {Encapsulation.NONE}:
             each = (encapsulation, pool.spec.cidr.version)
-            wish = setting(snapshot, node_name, _OVERRIDES[each])
-            candidates.append(wish or encapsulation_mtu(network_mtu, *each))
+            candidates.append(settings[_OVERRIDES[each]] or encapsulation_mtu(network_mtu, *each))
     return min(candidates, default=network_mtu)

@@ -20,7 +20,7 @@ from muslin.resources.ports import NamedPort, PortRange
 from muslin.resources.profile import Profile
 from muslin.resources.tier import TierAction
 from muslin.resources.workload_endpoint import WorkloadEndpoint
-from muslin.semantics.felix import setting
+from muslin.semantics.felix import felix_settings
 from muslin.semantics.policy import endpoint_labels, selected_by
 from muslin.semantics.routes import node_address
 from muslin.semantics.selector_scope import not_selector, rule_selector
@@ -107,8 +107,7 @@ def verdict(snapshot: Snapshot, flow: Flow) -> Verdict:
         if not allowed:
             return Verdict(allowed=False, egress=egress)
         if _is_node(snapshot, source.spec.node, flow.destination):
-            action = setting(snapshot, source.spec.node or "", "default_endpoint_to_host_action")
-            dropped = str(getattr(action, "value", action or "Drop")) == "Drop"
+            dropped = felix_settings(snapshot, source.spec.node or "")["DefaultEndpointToHostAction"] == "DROP"
             return Verdict(allowed=not dropped, egress=egress, host=Reason(Judged.WORKLOAD_TO_OWN_HOST))
     if destination is not None:
         allowed, ingress = _judge(snapshot, everyone, destination, PolicyType.INGRESS, flow)

@@ -21,7 +21,8 @@ from muslin.resources.network_policy import NetworkPolicy
 from muslin.resources.profile import Profile
 from muslin.resources.tier import TierAction
 from muslin.resources.workload_endpoint import WorkloadEndpoint
-from muslin.semantics.felix import setting
+from muslin.semantics.felix import felix_problems, felix_settings
+from muslin.semantics.felix_sources import Local
 from muslin.semantics.policy import (
     TierOfPolicies,
     inherited_labels,
@@ -51,10 +52,11 @@ from runtime.calc.unsupported import unsupported
 from runtime.dataplane.ownership import INTERFACE_PREFIX, is_workload_interface
 
 __all__ = ["compute"]
-_TO_HOST = MappingProxyType({"Accept": Action.ALLOW, "Drop": Action.DENY, "Return": Action.PASS})
+_TO_HOST = MappingProxyType({"ACCEPT": Action.ALLOW, "DROP": Action.DENY, "RETURN": Action.PASS})
+_NOWHERE = Local()
 
 
-def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None) -> NodeState:
+def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None, local: Local = _NOWHERE) -> NodeState:
     """State that a node must have because of a snapshot.
 
     The order in which resources stand in the snapshot does not matter. A node that the snapshot does not know has
@@ -64,7 +66,9 @@ def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None)
         snapshot: all resources, as read.
         node: name of the node.
         here: its address as the node itself knows it; None takes the one that its Node says.
+        local: settings of the node's environment and file.
     """
+    settings = felix_settings(snapshot, node, local)
     taken = reserved(snapshot, node, here)
     workloads, wrong = admitted(filter(_on_workload_interface, snapshot.all(WorkloadEndpoint)), node, taken)
     endpoints = _endpoints(snapshot, workloads)
@@ -91,9 +95,15 @@ def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None)
             if is_announced(snapshot, prefix)
         ),
         importable=importable_prefixes(snapshot, node),
-        endpoint_to_host=_endpoint_to_host(snapshot, node),
+        endpoint_to_host=_TO_HOST[settings["DefaultEndpointToHostAction"]],
         listen_port=listen_port(snapshot, node),
-        problems=(*_misplaced(snapshot, node), *wrong, *wrong_blocks.values(), *unsupported(snapshot, node, policies)),
+        problems=(
+            *_misplaced(snapshot, node),
+            *wrong,
+            *wrong_blocks.values(),
+            *unsupported(snapshot, node, policies),
+            *felix_problems(snapshot, node, settings),
+        ),
     )
 
 
@@ -110,11 +120,6 @@ def _borrowed(snapshot: Snapshot, endpoints: Iterable[Endpoint], blocks: Iterabl
 def _ready(snapshot: Snapshot) -> bool:
     information = snapshot.get(ClusterInformation, "default")
     return information is not None and information.spec.datastore_ready is not False
-
-
-def _endpoint_to_host(snapshot: Snapshot, node: str) -> Action:
-    wish = setting(snapshot, node, "default_endpoint_to_host_action")
-    return _TO_HOST[str(getattr(wish, "value", wish or "Drop"))]
 
 
 def _on_workload_interface(workload: WorkloadEndpoint) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from muslin.resources.base import Resource
 from muslin.resources.felix_configuration import FelixConfiguration
-from muslin.semantics.felix import setting
+from muslin.semantics.felix import felix_settings
 from muslin.semantics.mtu import encapsulation_mtu, node_pod_mtu, pod_mtu
 from muslin.semantics.routes import Encapsulation, encapsulation, importable_prefixes, is_announced, own_blocks, pool_of
 from muslin.semantics.snapshot import Snapshot
@@ -134,10 +134,9 @@ def test_most_special_felix_configuration_wins() -> None:
     ]
     snapshot = Snapshot.of(resources)
 
-    assert [
-        setting(snapshot, "a", name) for name in ("vxlan_mtu", "ipip_mtu", "wireguard_mtu", "wireguard_mtu_v6")
-    ] == [3, 2, 1, None]
-    assert [setting(snapshot, "b", name) for name in ("vxlan_mtu", "ipip_mtu")] == [1, 1]
+    here, elsewhere = felix_settings(snapshot, "a"), felix_settings(snapshot, "b")
+    assert [here[name] for name in ("VXLANMTU", "IpInIpMtu", "WireguardMTU", "WireguardMTUV6")] == [3, 2, 1, 0]
+    assert [elsewhere[name] for name in ("VXLANMTU", "IpInIpMtu")] == [1, 1]
 
 
 def test_longest_pool_holds_a_prefix() -> None:
