@@ -1,0 +1,149 @@
+"""What the driver asks of etcd, in etcd's terms: keys, values, revisions; and the way to a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from muslin.datastore.etcd import rpc_pb2 as rpc
+from muslin.datastore.etcd.client import Client, Patience
+from muslin.datastore.etcd.discovery import discovered
+from muslin.datastore.etcd.endpoints import Endpoint, endpoints_from
+from muslin.datastore.etcd.members import COMPACT, RANGE, TXN
+from muslin.datastore.etcd.own_cluster import refuse_certificates, refuse_keys
+from muslin.datastore.etcd.watches import Watches
+from muslin.datastore.settings import EtcdSettings
+
+__all__ = ["Connection", "Outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a transaction.
+
+    Attributes:
+        done: whether its comparisons held.
+        revision: of the store after it.
+        found: `rpc.KeyValue`s: what was removed, or what is there where a comparison did not hold.
+    """
+
+    done: bool
+    revision: int
+    found: Sequence[Any] = ()
+
+
+class Connection:
+    """Client and watches of one store; `open` it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.watches = Watches(client)
+
+    @classmethod
+    async def open(cls, settings: EtcdSettings, patience: Patience | None = None) -> Self:
+        """Connect, and refuse a Kubernetes cluster's own etcd. See `EtcdDatastore.open`."""
+        refuse_certificates(settings)
+        endpoints: Sequence[Endpoint] = (
+            await discovered(settings.discovery_srv) if settings.discovery_srv else endpoints_from(settings.endpoints)
+        )
+        client = Client(endpoints, settings, patience)
+        try:
+            await refuse_keys(client)
+        except BaseException:
+            await client.close()
+            raise
+        return cls(client)
+
+    async def get(self, paths: Sequence[bytes]) -> list[Any]:
+        """What is at these keys: those of `rpc.KeyValue` that are there, in this order."""
+        if len(paths) == 1:
+            return list((await self.client.read(RANGE, rpc.RangeRequest(key=paths[0]))).kvs)
+        return await self._gathered([rpc.RangeRequest(key=path) for path in paths])
+
+    async def keys_beginning(self, prefixes: Sequence[bytes]) -> list[bytes]:
+        """All keys that begin with one of these."""
+        requests = [
+            rpc.RangeRequest(key=prefix, range_end=prefix[:-1] + bytes((prefix[-1] + 1,)), keys_only=True)
+            for prefix in prefixes
+        ]
+        return [kv.key for kv in await self._gathered(requests)]
+
+    async def range(
+        self, first: bytes, last: bytes, *, limit: int = 0, revision: int = 0, keys_only: bool = False
+    ) -> Any:
+        """`rpc.RangeResponse`: keys from `first` on, before `last`, now or at a revision. Raises `Compacted`."""
+        return await self.client.read(
+            RANGE,
+            rpc.RangeRequest(key=first, range_end=last, limit=limit, revision=revision, keys_only=keys_only),
+        )
+
+    async def values_at(self, paths: Sequence[bytes], revision: int) -> list[Any]:
+        """`rpc.KeyValue`s of these keys at a revision. Raises `Compacted`."""
+        return await self._gathered([rpc.RangeRequest(key=path, revision=revision) for path in paths])
+
+    async def head(self, at: int = 0) -> Any:
+        """The header of now: `cluster_id` and `revision`. Raises `Compacted` unless `at` is a revision still known."""
+        return (await self.client.read(RANGE, rpc.RangeRequest(key=b"/calico/", revision=at, count_only=True))).header
+
+    async def create(self, path: bytes, text: bytes, others: Mapping[bytes, int]) -> Outcome:
+        """Put what is not there. `others` are keys that must be at these modification revisions, 0 for not there.
+
+        Raises:
+            AnswerLost: it may have been done.
+        """
+        keys = (path, *others)
+        return await self._transaction(
+            [_modified_at(path, 0), *(_modified_at(other, at) for other, at in others.items())],
+            rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=text)),
+            [rpc.RangeRequest(key=key) for key in keys],
+        )
+
+    async def replace(self, path: bytes, text: bytes, revision: int) -> Outcome:
+        """Put what is there at this modification revision. Raises `AnswerLost`."""
+        put = rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=text))
+        return await self._transaction([_modified_at(path, revision)], put, [rpc.RangeRequest(key=path)])
+
+    async def remove(self, path: bytes, revision: int | None) -> Outcome:
+        """Delete what is there, if given only at this modification revision. Raises `AnswerLost`."""
+        compare = [] if revision is None else [_modified_at(path, revision)]
+        delete = rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=path, prev_kv=True))
+        return await self._transaction(compare, delete, [rpc.RangeRequest(key=path)])
+
+    async def compact(self, revision: int) -> None:
+        """Forget what is older. Raises `Compacted` if that is done already."""
+        await self.client.read(COMPACT, rpc.CompactionRequest(revision=revision))
+
+    async def close(self) -> None:
+        """End watches and connections."""
+        await self.watches.close()
+        await self.client.close()
+
+    async def _gathered(self, requests: Sequence[Any]) -> list[Any]:
+        """All that these ranges have, of one instant as far as one transaction reaches."""
+        found: list[Any] = []
+        for start in range(0, len(requests), _OPERATIONS):
+            part = requests[start : start + _OPERATIONS]
+            request = rpc.TxnRequest(success=[rpc.RequestOp(request_range=each) for each in part])
+            answer = await self.client.read(TXN, request)
+            found += (kv for response in answer.responses for kv in response.response_range.kvs)
+        return found
+
+    async def _transaction(self, compare: Sequence[Any], deed: Any, otherwise: Sequence[Any]) -> Outcome:
+        request = rpc.TxnRequest(
+            compare=compare, success=[deed], failure=[rpc.RequestOp(request_range=each) for each in otherwise]
+        )
+        answer = await self.client.write(request)
+        if not answer.succeeded:
+            found = [kv for response in answer.responses for kv in response.response_range.kvs]
+            return Outcome(done=False, revision=answer.header.revision, found=found)
+        removed = answer.responses[0].response_delete_range.prev_kvs
+        return Outcome(done=True, revision=answer.header.revision, found=removed)
+
+
+_OPERATIONS = 120
+"""etcd's limit of a transaction is 128 unless its operator set another (--max-txn-ops)."""
+
+
+def _modified_at(path: bytes, revision: int) -> Any:
+    return rpc.Compare(target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, key=path, mod_revision=revision)

@@ -1,0 +1,170 @@
+"""One member of an etcd over gRPC: the connection, and single calls on it.
+
+Which member is asked, and what an error means, is decided in `client.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import grpc
+import grpc.aio
+
+from muslin.datastore.etcd import rpc_pb2 as rpc
+from muslin.datastore.etcd.endpoints import Endpoint
+from muslin.datastore.etcd.refusals import Refusal
+from muslin.datastore.settings import EtcdSettings
+from muslin.errors import BadInput, Problem
+
+__all__ = ["AUTHENTICATE", "COMPACT", "GRANT", "RANGE", "REVOKE", "STATUS", "TXN", "Member", "Method", "Refused"]
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A call of etcd's API and what it answers."""
+
+    path: str
+    answer: Any
+
+
+RANGE: Final = Method("/etcdserverpb.KV/Range", rpc.RangeResponse)
+TXN: Final = Method("/etcdserverpb.KV/Txn", rpc.TxnResponse)
+COMPACT: Final = Method("/etcdserverpb.KV/Compact", rpc.CompactionResponse)
+GRANT: Final = Method("/etcdserverpb.Lease/LeaseGrant", rpc.LeaseGrantResponse)
+REVOKE: Final = Method("/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeResponse)
+AUTHENTICATE: Final = Method("/etcdserverpb.Auth/Authenticate", rpc.AuthenticateResponse)
+STATUS: Final = Method("/etcdserverpb.Maintenance/Status", rpc.StatusResponse)
+_WATCH: Final = "/etcdserverpb.Watch/Watch"
+
+# A member that vanished without a word is noticed after 15 s at most. etcd allows a ping every 5 s.
+_OPTIONS: Final = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.enable_http_proxy", 0),  # etcd is inside; a proxy that leads out of the company is not for it
+    ("grpc.use_local_subchannel_pool", 1),  # a store's connections are its own, and end with it
+)
+
+
+class Refused(Exception):
+    """An error of one call on one member; `refusal` tells which."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(f"{refusal.where}: {refusal.said}")
+
+
+class Member:
+    """A connection to one member, made at the first call.
+
+    Args:
+        endpoint: where it is.
+        credentials: of `credentials`; None without TLS.
+    """
+
+    def __init__(self, endpoint: Endpoint, credentials: Any) -> None:
+        self.endpoint = endpoint
+        self._channel = (
+            grpc.aio.insecure_channel(endpoint.target, _OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(endpoint.target, credentials, _OPTIONS)
+        )
+        self._calls: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return str(self.endpoint)
+
+    async def ready(self, timeout_s: float) -> None:
+        """Wait until it is connected, or cannot be: the next call then says why.
+
+        Raises:
+            Refused: neither within this time; nothing was sent.
+        """
+        state = self._channel.get_state(try_to_connect=True)
+        if state is grpc.ChannelConnectivity.READY:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                while state not in (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE):
+                    await self._channel.wait_for_state_change(state)
+                    state = self._channel.get_state(try_to_connect=True)
+        except TimeoutError:
+            refusal = Refusal("UNAVAILABLE", f"no connection within {timeout_s:g} s", str(self), sent=False)
+            raise Refused(refusal) from None
+
+    async def call(self, method: Method, request: Any, metadata: Metadata, timeout_s: float) -> Any:
+        """One request and its answer. Raises `Refused`."""
+        call = self._calls.get(method.path)
+        if call is None:
+            call = self._channel.unary_unary(
+                method.path,
+                request_serializer=type(request).SerializeToString,
+                response_deserializer=method.answer.FromString,
+            )
+            self._calls[method.path] = call
+        try:
+            return await call(request, timeout=timeout_s, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+        except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:  # somebody closed the store meanwhile
+            raise Refused(Refusal("CANCELLED", str(error), str(self))) from None
+
+    def watch(self, requests: AsyncIterator[rpc.WatchRequest], metadata: Metadata) -> Any:
+        """A stream of watches: iterate over its answers; ends with `AioRpcError`, see `refused`."""
+        stream = self._channel.stream_stream(
+            _WATCH,
+            request_serializer=rpc.WatchRequest.SerializeToString,
+            response_deserializer=rpc.WatchResponse.FromString,
+        )
+        return stream(requests, metadata=metadata)
+
+    def refused(self, error: grpc.aio.AioRpcError) -> Refused:
+        """An error of gRPC as ours."""
+        return Refused(Refusal(error.code().name, error.details() or "", str(self)))
+
+    async def close(self) -> None:
+        """End the connection and whatever runs on it."""
+        await self._channel.close()
+
+
+def credentials(settings: EtcdSettings) -> Any:
+    """What gRPC needs for TLS.
+
+    Raises:
+        BadInput: a certificate without its key or the other way round, or a PEM that is none.
+    """
+    place = ", ".join(settings.places) or "etcdCertFile, etcdKeyFile, etcdCACertFile"
+    if (settings.cert is None) != (settings.key is None):
+        lacking = "key" if settings.key is None else "certificate"
+        raise BadInput(Problem(f"a client certificate needs both halves: the {lacking} is missing", place, "give both"))
+    for name, pem, begin in (
+        ("CA certificate", settings.ca_cert, b"CERTIFICATE-----"),
+        ("certificate", settings.cert, b"CERTIFICATE-----"),
+        ("key", settings.key, b"PRIVATE KEY-----"),
+    ):
+        if pem is not None and begin not in pem:
+            raise BadInput(Problem(f"the {name} for etcd is not PEM", place, "it begins with -----BEGIN ..."))
+    return grpc.ssl_channel_credentials(settings.ca_cert or _system_roots(), settings.key, settings.cert)
+
+
+def _system_roots() -> bytes | None:
+    """The authorities that this machine trusts, as Calico's programs do; None for gRPC's own."""
+    paths = ssl.get_default_verify_paths()
+    candidates: Sequence[str | None] = (paths.cafile, "/etc/ssl/certs/ca-certificates.crt")
+    for path in candidates:
+        if path and Path(path).is_file():
+            return Path(path).read_bytes()
+    return None

@@ -1,0 +1,206 @@
+"""Where an object is in etcd and what its key and JSON there are: `muslin.conversion.etcd` with the store's metadata.
+
+Pure. Names of some kinds do not tell the key for certain; what to ask for then is decided here, the driver asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from muslin.conversion.etcd import from_etcd, to_etcd
+from muslin.conversion.etcd_keys import candidates, etcd_key, etcd_prefixes, handle_path, key_of
+from muslin.conversion.kinds import ETCD_KINDS, IPAM_KINDS, NAMED_POLICIES
+from muslin.conversion.policy_names import shown_name
+from muslin.conversion.profile import DEFAULT_ALLOW, default_allow
+from muslin.datastore.objects import parse, text_of_new, text_of_update
+from muslin.datastore.paging import Token
+from muslin.datastore.protocol import Entry, Json, Revision
+from muslin.errors import BadInput, Problem
+from muslin.resources.keys import Key
+
+__all__ = [
+    "DEFAULT_PROFILE", "DELETED", "Kept", "Written", "after", "default_profile", "entry_of", "in_key_order",
+    "is_shortened", "key_at", "matching", "new_text", "path_of", "places", "ranges", "span", "spellings", "token_of",
+    "updated_text",
+]  # fmt: skip
+
+DEFAULT_PROFILE: Final = Key("Profile", DEFAULT_ALLOW)
+"""In every list of profiles, never in etcd."""
+
+
+DELETED: Final = 1
+"""`rpc.Event.DELETE`, for who does without gRPC."""
+
+
+class Kept(NamedTuple):
+    """As much of an `rpc.KeyValue` as an object needs."""
+
+    key: bytes
+    value: bytes
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is kept of an object that was read or written, so that an update need not read it first."""
+
+    path: bytes
+    revision: int
+    identity: str
+
+
+def default_profile() -> Entry:
+    """The profile that allows everything, at revision 1 for ever."""
+    return Entry(DEFAULT_PROFILE, default_allow(), Revision("1"))
+
+
+def places(key: Key) -> tuple[str, ...]:
+    """Where it may be. Where the name does not tell, the place it has if its name says all (see `spellings`)."""
+    try:
+        found = candidates(key)
+    except ValueError:
+        return ()
+    if found is None:
+        return (handle_path(key.name),) if key.kind == "IPAMHandle" else ()
+    return found
+
+
+def is_shortened(key: Key) -> bool:
+    """Whether only a search through all of its kind finds it."""
+    try:
+        return candidates(key) is None and key.kind != "IPAMHandle"
+    except ValueError:
+        return False
+
+
+def spellings(key: Key) -> tuple[str, ...]:
+    """Beginnings of all other keys that a handle of this name may have: a handle's name is its lower case.
+
+    One for each letter: the key as far as it is equal, then that letter in upper case. What follows is compared.
+    """
+    if key.kind != "IPAMHandle":
+        return ()
+    path = handle_path(key.name)
+    start = len(path) - len(key.name)
+    return (*(path[:i] + path[i].upper() for i in range(start, len(path)) if path[i] != path[i].upper()), path + "\r")
+
+
+def path_of(key: Key, value: Json) -> str:
+    """Where to write a new object. Raises `BadInput` where it cannot be written."""
+    try:
+        path = etcd_key(key, value)
+    except ValueError as error:
+        raise BadInput(Problem(f"the object has no key in etcd: {error}", str(key), "give what is missing")) from None
+    if key.kind in IPAM_KINDS and key_of(path) != key:
+        what = f"the object's spec is that of {key_of(path)}"
+        raise BadInput(Problem(what, f"{key}  spec", "make the name and the spec equal"))
+    return path
+
+
+def new_text(key: Key, value: Json, *, uid: str, now: datetime) -> bytes:
+    """What to write for a new object. Raises `BadInput`."""
+    return _stored(key, text_of_new(key, value, uid=uid, now=now))
+
+
+def updated_text(key: Key, value: Json, identity: str) -> bytes:
+    """What to write for an object that keeps this identity (`Written.identity`). Raises `BadInput`."""
+    return _stored(key, text_of_update(key, value, identity))
+
+
+def entry_of(kv: Any) -> tuple[Entry, Written] | None:
+    """The object that a key and value of etcd are, `rpc.KeyValue` or `Kept`; None if it is none of ours."""
+    path = kv.key.decode(errors="replace")
+    key = key_of(path)
+    if key is None or key == DEFAULT_PROFILE:
+        return None
+    try:
+        shown, value = from_etcd(path, _json(kv.value)) or (key, {})
+    except Exception:  # noqa: BLE001 - whatever somebody wrote there must not hide the others
+        shown, value = from_etcd(path, kv.value.decode(errors="replace")) or (key, {})
+    if shown != key and key.kind in NAMED_POLICIES and path in places(shown):
+        key = shown  # an old release wrote it under another name
+    at = kv.mod_revision
+    metadata = value.get("metadata")
+    identity = {}
+    if isinstance(metadata, dict):
+        identity = {name: metadata[name] for name in ("uid", "creationTimestamp") if name in metadata}
+        metadata["resourceVersion"] = str(at)
+    return Entry(key, value, Revision(str(at))), Written(kv.key, at, json.dumps({"metadata": identity}))
+
+
+def key_at(kv: Any, former: Any) -> Key | None:
+    """The object that is gone from this key; `former` is what was there, where that is still known."""
+    if former is not None and former.key and (was := entry_of(former)) is not None:
+        return was[0].key
+    key = key_of(kv.key.decode(errors="replace"))
+    if key is None or key == DEFAULT_PROFILE:
+        return None
+    return key._replace(name=shown_name(key.name, "")) if key.kind in NAMED_POLICIES else key
+
+
+def ranges(kind: str, namespace: str | None = None) -> tuple[tuple[bytes, bytes], ...]:
+    """First key, and first key after all, of a kind or a namespace; none for a kind that etcd does not keep."""
+    try:
+        return tuple(_range(prefix) for prefix in etcd_prefixes(kind, namespace))
+    except ValueError:
+        return ()
+
+
+def span(kinds: Collection[str]) -> tuple[bytes, bytes]:
+    """The smallest range with all keys of these kinds: one watch, so that their order is etcd's."""
+    found = [each for kind in kinds for each in ranges(kind)] or [(b"/calico/", b"/calico/\0")]
+    return min(first for first, _ in found), max(last for _, last in found)
+
+
+def in_key_order(kind: str, namespace: str | None) -> bool:
+    """Whether etcd's order of keys is that of namespace and name: `a-b/x` is before `a/x` there."""
+    if kind == "IPAMConfiguration":
+        return True
+    as_resource = ETCD_KINDS.get(kind)
+    return as_resource is not None and (namespace is not None or not as_resource.namespaced)
+
+
+def after(kind: str, token: Token) -> bytes:
+    """Where a list in etcd's order goes on. Raises `BadInput` for a token that no list of this kind gave."""
+    try:
+        return etcd_key(Key(kind, token.name, token.namespace or None), {}).encode() + b"\0"
+    except ValueError:
+        raise BadInput(
+            Problem(f"this is no continuation of a list of {kind}", repr(token.name[:80]), "begin the list again")
+        ) from None
+
+
+def token_of(path: bytes, at: int) -> Token | None:
+    """Where a list that has come to this key goes on; None if it is none of an object."""
+    key = key_of(path.decode(errors="replace"))
+    return None if key is None else Token(at, key.namespace or "", key.name)
+
+
+def matching(key: Key, paths: Collection[bytes]) -> list[bytes]:
+    """Those keys that are an object of this name."""
+    return [path for path in paths if key_of(path.decode(errors="replace")) == key]
+
+
+def _range(prefix: str) -> tuple[bytes, bytes]:
+    first = prefix.encode()
+    return first, first[:-1] + bytes((first[-1] + 1,))
+
+
+def _stored(key: Key, text: str) -> bytes:
+    if key.kind not in IPAM_KINDS and key.kind not in NAMED_POLICIES:
+        return text.encode()
+    return json.dumps(to_etcd(key, parse(key, text)), separators=(",", ":")).encode()
+
+
+def _json(text: bytes) -> Any:
+    """JSON as Python's; what is none as text, which no object is."""
+    if not text:
+        return {}
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text.decode(errors="replace")
