@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muslin import resources
@@ -219,6 +219,7 @@ def test_an_unreadable_record_of_labels_refuses_the_write(record: str) -> None:
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(sorted(set(EVERYTHING) - {"Interfaces", "labels", "annotations"})), st.booleans()),
     st.dictionaries(_TEXT, _TEXT, max_size=3),
