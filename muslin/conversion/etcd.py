@@ -12,7 +12,16 @@ from typing import Any, Final
 from muslin.conversion.etcd_keys import key_of, owner_of
 from muslin.conversion.kinds import IPAM_KINDS, NAMED_POLICIES
 from muslin.conversion.policy_names import shown_name
-from muslin.conversion.reading import API_VERSION, Json, as_mapping, as_text, as_texts, compact_json, parse_json
+from muslin.conversion.reading import (
+    API_VERSION,
+    Json,
+    as_list,
+    as_mapping,
+    as_text,
+    as_texts,
+    compact_json,
+    parse_json,
+)
 from muslin.conversion.v1 import METADATA
 from muslin.ipam.names import affinity_labels
 from muslin.resources.keys import Key
@@ -44,7 +53,7 @@ def to_etcd(key: Key, value: Json) -> dict[str, Any]:
         found.setdefault("affinity", None)
         found["attributes"] = [
             {"handle_id": None, "secondary": None, **attribute} if isinstance(attribute, Mapping) else attribute
-            for attribute in spec.get("attributes") or ()
+            for attribute in as_list(spec.get("attributes"))
         ]
     if key.kind != "IPAMConfiguration":
         found.setdefault("deleted", False)
@@ -95,13 +104,13 @@ def _block(spec: dict[str, Any]) -> dict[str, Any]:
     host = spec.pop("hostAffinity", None)
     if host and not spec.get("affinity"):
         spec["affinity"] = f"host:{host}"
-    attributes = [
-        {name: part for name, part in attribute.items() if part is not None}
-        if isinstance(attribute, Mapping)
-        else attribute
-        for attribute in spec.get("attributes") or ()
-    ]
     kept = {name: part for name, part in spec.items() if part is not None}
+    attributes = spec.get("attributes") or []
+    if isinstance(attributes, list):
+        attributes = [
+            {name: part for name, part in each.items() if part is not None} if isinstance(each, Mapping) else each
+            for each in attributes
+        ]
     return {"deleted": False, "strictAffinity": False, **kept, "attributes": attributes}
 
 

@@ -12,7 +12,7 @@ from muslin.errors import BadInput
 from tests.muslin.conversion.objects import BORN, OTHER_UID, cluster_policy
 
 _PODS = "projectcalico.org/orchestrator == 'k8s'"
-_EVERYBODY = {"namespaces": {}}
+_EVERYBODY: dict[str, Any] = {"namespaces": {}}
 
 
 def _spec(**spec: Any) -> dict[str, Any]:
