@@ -9,7 +9,7 @@ import pytest
 from muslin.datastore.protocol import AlreadyExists, Compacted, Conflict, NotFound
 from muslin.errors import BadInput
 from muslin.resources.keys import Key
-from tests.muslin.datastore.suite.drivers import every_driver, over, pool, value
+from tests.muslin.datastore.suite.drivers import every_driver, exact_drivers, over, pool, value
 
 
 @every_driver
@@ -37,7 +37,7 @@ def test_metadata_of_the_store_cannot_be_written(driver: str) -> None:
         forged = value(pool("a"))
         forged["metadata"] |= {"uid": "mine", "creationTimestamp": "yesterday", "resourceVersion": "99"}
         made = await one.create(pool("a"), forged)
-        changed = await two.update(pool("a"), forged, made.revision)
+        changed = await two.update(pool("a"), {**forged, "spec": {"n": 2}}, made.revision)
 
         assert made.value["metadata"]["uid"] != "mine"
         for name in ("uid", "creationTimestamp"):
@@ -140,12 +140,12 @@ def test_pages_are_of_the_instant_of_the_first(driver: str) -> None:
             revisions.add(page.revision)
 
         assert seen == before
-        assert revisions == {before[-1].revision}
+        assert len(revisions) == 1
 
     over(driver, story)
 
 
-@every_driver
+@exact_drivers
 def test_a_page_too_old_is_compacted(driver: str) -> None:
     """A list cannot go on once the changes since its first page are forgotten; it says so instead of lying."""
 

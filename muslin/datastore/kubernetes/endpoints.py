@@ -1,0 +1,126 @@
+"""WorkloadEndpoints: views of Pods that have a node and a network of their own.
+
+A CNI plugin writes one by annotations of its pod's status; they show the addresses sooner than kubelet does. Deleting
+one empties them, and the endpoint stays, without addresses, until its pod is gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from muslin.conversion.endpoint import endpoint_from_pod, endpoint_patch, pod_of_endpoint, removal_patch
+from muslin.conversion.reading import as_text, metadata_of
+from muslin.datastore.kubernetes.refusals import NotSupported, Operation, said
+from muslin.datastore.kubernetes.views import Source, entry_of, is_segment, readable, revision_of
+from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound, Revision
+from muslin.kubernetes import errors as api
+from muslin.kubernetes.client import KubernetesClient, PatchType
+from muslin.resources.keys import Key
+
+__all__ = ["WorkloadEndpoints"]
+
+
+class WorkloadEndpoints:
+    """The kind WorkloadEndpoint.
+
+    Args:
+        client: of the API.
+        interface_prefixes: `FELIX_INTERFACEPREFIX`, a comma list of which the first counts.
+    """
+
+    _KIND: Final = "WorkloadEndpoint"
+
+    def __init__(self, client: KubernetesClient, *, interface_prefixes: str = "cali") -> None:
+        self._client, self._prefixes = client, interface_prefixes
+        self.sources = (Source("/api/v1/pods", self._entry, namespaced=True),)
+        self.fixed: tuple[Entry, ...] = ()
+
+    async def get(self, key: Key) -> Entry:
+        """See `Datastore.get`."""
+        return (await self._found(key))[0]
+
+    async def create(self, key: Key, value: dict[str, Any]) -> Entry:  # noqa: ARG002 - of the protocol
+        """See `Datastore.create`: a pod that has a node has its endpoint."""
+        try:
+            raise AlreadyExists(await self.get(key))
+        except NotFound:
+            fix = "its pod must exist, run on that node, and not use the host's network"
+            raise NotSupported(Operation.CREATE, key, fix) from None
+
+    async def update(self, key: Key, value: dict[str, Any], revision: Revision) -> Entry:
+        """See `Datastore.update`. Of a change only addresses and the container's id are kept."""
+        entry, pod = await self._found(key)
+        if entry.revision != revision:
+            raise Conflict(entry)
+        patch = endpoint_patch(value)
+        if not patch["metadata"].get("annotations"):
+            return entry
+        return await self._patched(key, pod, {"metadata": {**patch["metadata"], **_exactly(pod)}})
+
+    async def delete(self, key: Key, revision: Revision | None) -> Entry:
+        """See `Datastore.delete`."""
+        while True:
+            entry, pod = await self._found(key)
+            if revision is not None and entry.revision != revision:
+                raise Conflict(entry)
+            exactly = _exactly(pod)
+            try:
+                await self._patched(key, pod, removal_patch(exactly["uid"], exactly["resourceVersion"]))
+            except Conflict:
+                if revision is not None:
+                    raise
+                continue  # kubelet writes as well; nobody asked for a certain revision
+            return entry
+
+    async def _patched(self, key: Key, pod: dict[str, Any], patch: dict[str, Any]) -> Entry:
+        try:
+            with said(key):
+                after = await self._client.patch(f"{_path(pod)}/status", patch, how=PatchType.STRATEGIC)
+        except api.NotFound as error:
+            raise NotFound(key) from error
+        except api.Conflict as error:
+            raise Conflict(await self.get(key)) from error
+        entry = self._entry(after)
+        if entry is None:
+            raise NotFound(key)
+        return entry
+
+    async def _found(self, key: Key) -> tuple[Entry, dict[str, Any]]:
+        """The endpoint of this name and the pod that it is read from. Raises `NotFound`."""
+        name = pod_of_endpoint(key.name)
+        if name is None or not is_segment(name) or key.namespace is None or not is_segment(key.namespace):
+            raise NotFound(key)
+        try:
+            with said(key):
+                path = f"/api/v1/namespaces/{quote(key.namespace, safe='')}/pods/{quote(name, safe='')}"
+                pod = await self._client.get(path)
+        except api.NotFound as error:
+            raise NotFound(key) from error
+        entry = self._entry(pod)
+        if entry is None or entry.key != key:
+            raise NotFound(key)
+        return entry, pod
+
+    def _entry(self, pod: dict[str, Any]) -> Entry | None:
+        def convert(raw: dict[str, Any]) -> dict[str, Any]:
+            converted = endpoint_from_pod(raw, interface_prefixes=self._prefixes)
+            return {} if converted is None else converted.value
+
+        value = readable(self._KIND, pod, convert)
+        if not value:
+            return None
+        metadata = value["metadata"]
+        metadata.setdefault("resourceVersion", str(revision_of(pod)))
+        return entry_of(self._KIND, value)
+
+
+def _path(pod: dict[str, Any]) -> str:
+    metadata = metadata_of(pod)
+    namespace, name = (quote(as_text(metadata.get(part)), safe="") for part in ("namespace", "name"))
+    return f"/api/v1/namespaces/{namespace}/pods/{name}"
+
+
+def _exactly(pod: dict[str, Any]) -> dict[str, str]:
+    metadata = metadata_of(pod)
+    return {part: as_text(metadata.get(part)) for part in ("uid", "resourceVersion")}

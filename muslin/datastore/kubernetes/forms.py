@@ -1,0 +1,156 @@
+"""The two forms that Calico's kinds have as CRDs: as they are (`projectcalico.org/v3`), and the older wrapped one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from muslin.conversion.kinds import CRD_KINDS, NAMED_POLICIES, ApiGroup, api_path
+from muslin.conversion.reading import as_mapping, as_text, metadata_of
+from muslin.conversion.v1 import from_v1, to_v1, v1_names
+from muslin.datastore.kubernetes.views import readable
+from muslin.datastore.protocol import Json
+from muslin.resources.keys import Key
+
+__all__ = ["OWN_KINDS", "AsIs", "Form", "Wrapped", "form_of"]
+
+OWN_KINDS: Mapping[str, tuple[str, str]] = {
+    "ReconcilerLedger": ("reconciler.muslin/v1alpha1", "reconcilerledgers"),
+    "ReconcilerStatus": ("reconciler.muslin/v1alpha1", "reconcilerstatuses"),
+}
+"""Mapping[kind, (apiVersion, plural)]: what Muslin keeps beside Calico's kinds, in its own group; cluster-scoped."""
+
+_OF_THE_STORE = frozenset(
+    {
+        "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink", "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    }
+)  # fmt: skip
+"""Metadata that only the API server writes; whatever a caller puts there is not sent."""
+
+
+class Form(Protocol):
+    """How a kind's objects stand in the API.
+
+    Attributes:
+        kind: as in manifests.
+        path: of all its objects.
+        namespaced: whether they live in namespaces.
+        needs_current: whether what stands there must be known before it can be written over.
+    """
+
+    kind: str
+    path: str
+    namespaced: bool
+    needs_current: bool
+
+    def names(self, key: Key) -> tuple[str, ...]:
+        """Names under which the object of a key may be stored, the one that is written first."""
+        ...
+
+    def is_of(self, raw: dict[str, Any], key: Key) -> bool:
+        """Whether what was found under one of the names is the object of the key."""
+        ...
+
+    def shown(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """The object as Calico's clients see it; may take `raw` over. Never raises."""
+        ...
+
+    def stored(self, value: dict[str, Any], current: Json | None) -> dict[str, Any]:
+        """The object to send. `current` is what stands there in the API, None to create it."""
+        ...
+
+    def marked(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """The object in the API marked as deleted: the first step of removing one of IPAM's."""
+        ...
+
+
+class AsIs:
+    """A kind whose objects are stored as Calico's clients see them."""
+
+    needs_current = False
+
+    def __init__(self, kind: str, api_version: str, path: str, *, namespaced: bool = False) -> None:
+        self.kind, self.path, self.namespaced = kind, path, namespaced
+        self._api_version = api_version
+
+    def names(self, key: Key) -> tuple[str, ...]:
+        """See `Form.names`."""
+        return (key.name,)
+
+    def is_of(self, raw: dict[str, Any], key: Key) -> bool:  # noqa: ARG002 - of the protocol
+        """See `Form.is_of`: the name is the name."""
+        return True
+
+    def shown(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """The object without the record of who manages which field, which no client of Calico looks at."""
+        metadata = raw.get("metadata")
+        if isinstance(metadata, dict):
+            metadata.pop("managedFields", None)
+        raw["apiVersion"], raw["kind"] = self._api_version, self.kind
+        return raw
+
+    def stored(self, value: dict[str, Any], current: Json | None) -> dict[str, Any]:
+        """See `Form.stored`."""
+        metadata = _sent(value)
+        if current is not None:
+            metadata["resourceVersion"] = metadata_of(current).get("resourceVersion")
+        return {**value, "apiVersion": self._api_version, "kind": self.kind, "metadata": metadata}
+
+    def marked(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """See `Form.marked`."""
+        return {**raw, "spec": {**as_mapping(raw.get("spec")), "deleted": True}}
+
+
+class Wrapped:
+    """A kind in the older CRDs, where an annotation holds the metadata."""
+
+    needs_current = True
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.path, self.namespaced = kind, api_path(ApiGroup.V1, kind), CRD_KINDS[kind].namespaced
+
+    def names(self, key: Key) -> tuple[str, ...]:
+        """See `Form.names`."""
+        return v1_names(key)
+
+    def is_of(self, raw: dict[str, Any], key: Key) -> bool:
+        """See `Form.is_of`: a policy's own name is in its annotation, or follows from its tier."""
+        return metadata_of(self.shown(raw)).get("name") == key.name
+
+    def shown(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """See `Form.shown`."""
+        return readable(self.kind, raw, lambda cr: from_v1(cr).value)
+
+    def stored(self, value: dict[str, Any], current: Json | None) -> dict[str, Any]:
+        """See `Form.stored`. A policy stays under the name that an old release stored it under."""
+        metadata = _sent(value)
+        name = None
+        if current is not None:
+            was = metadata_of(self.shown(dict(current)))
+            metadata |= {part: was[part] for part in ("uid", "creationTimestamp") if part in was}
+            metadata["resourceVersion"] = metadata_of(current).get("resourceVersion")
+            name = as_text(metadata_of(current).get("name")) if self.kind in NAMED_POLICIES else None
+        return to_v1({**value, "kind": self.kind, "metadata": metadata}, stored_as=name)
+
+    def marked(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """See `Form.marked`. Affinities keep the mark as text here."""
+        mark = "true" if self.kind == "BlockAffinity" else True
+        return {**raw, "spec": {**as_mapping(raw.get("spec")), "deleted": mark}}
+
+
+def _sent(value: Json) -> dict[str, Any]:
+    return {name: part for name, part in as_mapping(value.get("metadata")).items() if name not in _OF_THE_STORE}
+
+
+def form_of(kind: str, group: ApiGroup) -> Form | None:
+    """How a kind is stored where this group is in use, None if it is no CRD."""
+    if kind in OWN_KINDS:
+        api_version, plural = OWN_KINDS[kind]
+        return AsIs(kind, api_version, f"/apis/{api_version}/{plural}")
+    stored = CRD_KINDS.get(kind)
+    if stored is None:
+        return None
+    if group is ApiGroup.V1:
+        return Wrapped(kind)
+    return AsIs(kind, ApiGroup.V3.value, api_path(ApiGroup.V3, kind), namespaced=stored.namespaced)

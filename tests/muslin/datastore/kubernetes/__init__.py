@@ -1,0 +1,1 @@
+"""The driver on Kubernetes, on a real kube-apiserver."""
