@@ -6,12 +6,12 @@ A default here is one that the API server writes into objects, because Calico's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["CUSTOM_KINDS", "Column", "CustomKind", "with_defaults"]
+__all__ = ["CUSTOM_KINDS", "Column", "CustomKind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,33 +176,3 @@ CUSTOM_KINDS: Final[Mapping[str, CustomKind]] = MappingProxyType(
 )
 """Mapping[str, CustomKind]: the kinds that have a definition. Node, WorkloadEndpoint, Profile are views of Kubernetes'
 own objects, and LiveMigration is another project's."""
-
-
-def with_defaults(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """An object as the API server stores it: with the defaults of its kind's definition where nothing was set.
-
-    The object itself stays as it is. A default stands only inside of what is there, except for `spec`.
-    """
-    kind = CUSTOM_KINDS.get(str(obj.get("kind")))
-    given = dict(obj)
-    if kind is None:
-        return given
-    if not isinstance(given.get("spec") or {}, Mapping):
-        return given
-    given["spec"] = dict(given.get("spec") or {})
-    for path, value in kind.defaults.items():
-        *outer, last = path.split(".")
-        inner = _inside(given, iter(outer))
-        if inner is not None and inner.get(last) is None:
-            inner[last] = value
-    return given
-
-
-def _inside(value: dict[str, Any], path: Iterator[str]) -> dict[str, Any] | None:
-    """The mapping at this path, each on the way a copy; None where something else or nothing is."""
-    for step in path:
-        found = value.get(step)
-        if not isinstance(found, Mapping):
-            return None
-        value[step] = value = dict(found)
-    return value

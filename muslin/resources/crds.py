@@ -12,7 +12,7 @@ from muslin.resources.crd_kinds import CUSTOM_KINDS, Column, CustomKind
 from muslin.resources.openapi import Schema, schema_of
 from muslin.resources.registry import KINDS, KindInfo
 
-__all__ = ["GROUP", "definition", "definitions"]
+__all__ = ["GROUP", "VERSION", "definition", "definitions"]
 
 GROUP, VERSION = API_VERSION.split("/")
 _TEXT: Final = {"type": "string"}

@@ -8,10 +8,12 @@ of the field (prefixes, ports, durations, ...) are said here, once a type.
 from __future__ import annotations
 
 import enum
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from types import MappingProxyType
 from typing import Any, Final
 
 import annotated_types
@@ -26,6 +28,7 @@ from muslin.resources.part import Part, rules_of
 from muslin.resources.ports import NamedPort, PortRange
 from muslin.resources.protocols import Protocol
 from muslin.resources.shape import Shape
+from muslin.resources.validation import ChangeRule, ValidationRule
 
 __all__ = ["Schema", "field_meaning", "schema_of"]
 
@@ -98,7 +101,7 @@ _ANYTHING: Final[Schema] = {"x-kubernetes-preserve-unknown-fields": True}
 def schema_of(model: type[Part]) -> Schema:
     """The schema of a model's JSON objects, with a description, its fields and its rules."""
     model.model_rebuild()
-    schema: Schema = {"type": "object", "description": _first_sentence(model.__doc__)}
+    schema: Schema = {"type": "object", "description": _first_sentence(model.__doc__, _spelt(model))}
     fields = {field.alias or name: (name, field) for name, field in model.model_fields.items()}
     schema["properties"] = {spelt: _field(model, name, field) for spelt, (name, field) in sorted(fields.items())}
     if required := sorted(spelt for spelt, (_, field) in fields.items() if field.is_required()):
@@ -112,8 +115,8 @@ def schema_of(model: type[Part]) -> Schema:
 
 
 def _rules(model: type[Part]) -> list[dict[str, str]]:
-    stated = [{"rule": rule.cel, "message": rule.message} for rule in rules_of(model) if rule.cel is not None]
-    return stated + [{"rule": rule.cel, "message": rule.message} for rule in model.CHANGE_RULES if rule.cel]
+    rules: tuple[ValidationRule | ChangeRule, ...] = (*rules_of(model), *model.CHANGE_RULES)
+    return [{"rule": rule.cel, "message": rule.message} for rule in rules if rule.cel is not None]
 
 
 def _field(model: type[Part], name: str, field: FieldInfo) -> Schema:
@@ -128,10 +131,10 @@ def field_meaning(model: type[Part], name: str, field: FieldInfo) -> str | None:
         return field.description
     effective = getattr(model, f"effective_{name}", None)
     if effective is not None and effective.__doc__:
-        return _first_sentence(effective.__doc__)
+        return _first_sentence(effective.__doc__, _spelt(model) | _values(field.annotation))
     for each in _classes_in(field.annotation):
         if issubclass(each, (enum.Enum, Part)) and each.__doc__:
-            return _first_sentence(each.__doc__)
+            return _first_sentence(each.__doc__, _spelt(each) | _values(each))
     return None
 
 
@@ -142,9 +145,23 @@ def _classes_in(annotation: Any) -> Iterable[type]:
         yield from _classes_in(argument)
 
 
-def _first_sentence(text: str | None) -> str:
+def _spelt(model: type) -> dict[str, str]:
+    """Names of a model's fields as manifests spell them, by their Python names."""
+    if not issubclass(model, Part):
+        return {}
+    return {name: field.alias or name for name, field in model.model_fields.items()}
+
+
+def _values(annotation: Any) -> dict[str, str]:
+    """Values of the enums in an annotation, by their Python names."""
+    enums = (each for each in _classes_in(annotation) if issubclass(each, enum.Enum))
+    return {member.name: member.value for each in enums for member in each}
+
+
+def _first_sentence(text: str | None, words: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The first paragraph of a docstring in the words of manifests."""
     paragraph = " ".join((text or "").strip().partition("\n\n")[0].split())
-    return paragraph.replace("`", "")
+    return re.sub(r"`([^`]*)`", lambda quoted: words.get(quoted[1], quoted[1]), paragraph)
 
 
 def _typed(annotation: Any, metadata: Iterable[Any] = ()) -> Schema:
