@@ -8,40 +8,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from muslin.datastore.etcd import members
 from muslin.datastore.etcd import rpc_pb2 as rpc
 from muslin.datastore.etcd.endpoints import Endpoint
 from muslin.datastore.etcd.members import Member, Metadata, Method, Refused
+from muslin.datastore.etcd.patience import Patience
 from muslin.datastore.etcd.refusals import AnswerLost, Meaning, meaning_of
 from muslin.datastore.protocol import Compacted, Revision
 from muslin.datastore.settings import EtcdSettings
 from muslin.errors import Failed, Problem, Unavailable
 
-__all__ = ["Client", "Patience"]
+__all__ = ["Client"]
 
 _T = TypeVar("_T")
 _LEADER: Final[Metadata] = (("hasleader", "true"),)
 """A member that knows no leader is to say so at once."""
-
-
-class Patience(Protocol):
-    """How long to wait; seconds."""
-
-    connect_s: float
-    answer_s: float
-    total_s: float
-
-
-class _Waits:
-    """Calico dials for 10 s. With several members the next one is asked earlier."""
-
-    def __init__(self, number_of_members: int) -> None:
-        alone = number_of_members == 1
-        self.connect_s = 10.0 if alone else 2.0
-        self.answer_s = 10.0 if alone else 4.0
-        self.total_s = 12.0
 
 
 class Client:
@@ -62,7 +45,7 @@ class Client:
         self._logging_in = asyncio.Lock()
         self._must_log_in = bool(settings.username)
         self._closed = False
-        self.patience: Patience = patience or _Waits(len(endpoints))
+        self.patience = patience or Patience.for_members(len(endpoints))
 
     @property
     def where(self) -> str:

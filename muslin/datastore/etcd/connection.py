@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from muslin.datastore.etcd import rpc_pb2 as rpc
-from muslin.datastore.etcd.client import Client, Patience
+from muslin.datastore.etcd.client import Client
 from muslin.datastore.etcd.discovery import discovered
 from muslin.datastore.etcd.endpoints import Endpoint, endpoints_from
 from muslin.datastore.etcd.members import COMPACT, RANGE, TXN
 from muslin.datastore.etcd.own_cluster import refuse_certificates, refuse_keys
+from muslin.datastore.etcd.patience import Patience
 from muslin.datastore.etcd.watches import Watches
 from muslin.datastore.settings import EtcdSettings
 

@@ -18,6 +18,7 @@ from muslin.conversion.kinds import IPAM_KINDS, NAMED_POLICIES
 from muslin.datastore import paging
 from muslin.datastore.etcd import stored
 from muslin.datastore.etcd.endpoints import endpoints_from
+from muslin.datastore.etcd.patience import Patience
 from muslin.datastore.etcd.refusals import AnswerLost, End
 from muslin.datastore.etcd.stored import DELETED, Kept, Written
 from muslin.datastore.objects import revision_number
@@ -74,8 +75,13 @@ class EtcdDatastore:
         self._cluster: int | None = None
 
     @classmethod
-    async def open(cls, settings: EtcdSettings, **options: Any) -> Self:
+    async def open(cls, settings: EtcdSettings, *, patience: Patience | None = None, **options: Any) -> Self:
         """Connect, and make sure that it is not a Kubernetes cluster's own etcd.
+
+        Args:
+            settings: where it is and who asks.
+            patience: how long to wait for a member; a fitting one unless handed in.
+            options: as the class takes them.
 
         Raises:
             BadInput: the settings can't be right, it is the cluster's own, or gRPC is not installed.
@@ -89,7 +95,7 @@ class EtcdDatastore:
         except ImportError as error:
             fix = "install it with the extra: pip install 'muslin[etcd]'"
             raise BadInput(Problem(f"gRPC is needed for etcd: {error}", "datastoreType etcdv3", fix)) from error
-        return cls(await Connection.open(settings), **options)
+        return cls(await Connection.open(settings, patience), **options)
 
     async def get(self, key: Key) -> Entry:
         """See `Datastore.get`."""

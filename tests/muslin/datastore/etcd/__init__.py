@@ -1,0 +1,1 @@
+"""The driver on etcd, on real servers."""
