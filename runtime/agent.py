@@ -35,7 +35,7 @@ __all__ = ["MIRRORED", "POLICY_KINDS", "Agent", "Log", "Parts", "Speaker"]
 MIRRORED = (
     "ClusterInformation", "FelixConfiguration", "BGPConfiguration", "BGPPeer", "IPPool", "IPAMConfiguration", "Node",
     "Tier", "Profile", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "HostEndpoint",
-    "WorkloadEndpoint", "BlockAffinity", "IPAMBlock",
+    "WorkloadEndpoint", "BlockAffinity", "IPAMBlock", "KubernetesNetworkPolicy", "KubernetesClusterNetworkPolicy",
 )  # fmt: skip
 """Kinds that say what a node must be."""
 
@@ -46,7 +46,10 @@ _REGISTER_AGAIN_S = 1.0
 _TELL_AGAIN_S = 60.0
 """A failure that lasts is told once in this time."""
 
-POLICY_KINDS = ("Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile")
+POLICY_KINDS = (
+    "Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile",
+    "KubernetesNetworkPolicy", "KubernetesClusterNetworkPolicy",
+)  # fmt: skip
 _ELSEWHERE = "WorkloadEndpoint elsewhere"
 _URGENT = tuple(kind for kind in MIRRORED if kind != "IPAMBlock")
 _UNHURRIED_S = 0.02
