@@ -26,6 +26,8 @@ __all__ = ["METADATA_ONLY", "TABLE", "EventType", "KubernetesClient", "PatchType
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~:@!$&'()*+,;=%-]+)+")
 """What a path may hold; no query, no white space, no `..`: a name that somebody chose can't become another request."""
 _JSON, _APPLY = "application/json", "application/apply-patch+yaml"
+_PACKED = (("Accept-Encoding", "gzip"),)
+"""For lists: unpacking costs less than half of what reading so much more from the network does (measured)."""
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata{};v=v1;g=meta.k8s.io"
 """For `accept`: objects without spec and status. `METADATA_ONLY.format('')` for one, `'List'` for a list."""
@@ -77,7 +79,7 @@ class KubernetesClient:
         query = {**(params or {}), "limit": str(limit)}
         if continue_:
             query["continue"] = continue_
-        return await self._ask("GET", path, query, accept=accept)
+        return await self._ask("GET", path, query, accept=accept, fields=_PACKED)
 
     async def create(
         self, path: str, obj: Mapping[str, Any], *, field_manager: str | None = None, dry_run: bool = False
@@ -181,11 +183,21 @@ class KubernetesClient:
         """Closes all connections; watches end."""
         await self._sender.transport.close()
 
-    async def _ask(self, method: str, path: str, params: Mapping[str, str] | None, *, accept: str) -> dict[str, Any]:
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        *,
+        accept: str,
+        fields: tuple[tuple[str, str], ...] = (),
+    ) -> dict[str, Any]:
         target = _checked(path)
         if params:
             target = f"{target}?{urlencode(params)}"
-        answer: dict[str, Any] = await self._sender.send(method, target, fields=(("Accept", accept),), again=True)
+        answer: dict[str, Any] = await self._sender.send(
+            method, target, fields=(("Accept", accept), *fields), again=True
+        )
         return answer
 
     async def _write(

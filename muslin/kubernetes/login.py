@@ -16,7 +16,7 @@ from muslin.kubernetes.tls import client_context
 __all__ = ["Credential", "Login", "Plugin"]
 
 _READ_AGAIN_S = 10.0
-"""A token file is looked at again after this long; a kubelet renews tokens minutes before they end."""
+"""Files are looked at again after this long; a kubelet renews tokens minutes before they end."""
 
 
 class Credential(Protocol):
@@ -50,6 +50,7 @@ class Login:
         self._looked_at = float("-inf")
         self._stamp: tuple[int, int, int] | None = None
         self._file_token = ""
+        self._compared = float("-inf")
         self._made: tuple[object, ssl.SSLContext | None] | None = None
 
     async def headers(self) -> tuple[tuple[str, str], ...]:
@@ -92,11 +93,14 @@ class Login:
         """TLS for the next connection, None for a server without; and whether it is another than last time."""
         if not self.access.server.startswith("https:"):
             return None, False
-        user = self.access.user
+        user, now = self.access.user, asyncio.get_running_loop().time()
         certificate, key = user.certificate, user.key
         if self._plugin is not None and certificate is None:
             given = await self._plugin.credential()
             certificate, key = given.certificate, given.key
+        elif self._made is not None and now - self._compared < _READ_AGAIN_S:
+            return self._made[1], False
+        self._compared = now
         signs: Sequence[object] = [_sign(pem) for pem in (self.access.ca, certificate, key)]
         if self._made is not None and self._made[0] == signs:
             return self._made[1], False
@@ -108,6 +112,7 @@ class Login:
     def renew(self) -> bool:
         """After a 401: forget what may be old. False where nothing could be any newer."""
         user = self.access.user
+        self._compared = float("-inf")
         if user.token_file is not None:
             self._looked_at, self._stamp = float("-inf"), None
         if self._plugin is not None:

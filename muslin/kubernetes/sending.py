@@ -133,7 +133,7 @@ class Sender:
                     yield stream
                     return
                 async with asyncio.timeout(self.limits.answer_s):
-                    body = b"".join([piece async for piece in _pieces(stream)])
+                    body = b"".join([piece async for piece in _pieces(stream, self.limits.answer_s)])
                 if stream.status == 401 and not renewed and self.login.renew():
                     renewed = True
                     continue
@@ -155,8 +155,8 @@ class Wait(Exception):
         super().__init__(str(error))
 
 
-async def _pieces(stream: Stream) -> AsyncIterator[bytes]:
-    while piece := await stream.some():
+async def _pieces(stream: Stream, within_s: float) -> AsyncIterator[bytes]:
+    while piece := await stream.some(within_s):
         yield piece
 
 
@@ -177,7 +177,7 @@ def refused(status: int, body: bytes, where: str, *, again: bool) -> ApiError | 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from a Retry-After header; a date is not understood, as the API server sends none."""
-    text = headers.get("Retry-After", "")
+    text = headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() else None
 
 

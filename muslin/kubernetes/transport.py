@@ -1,7 +1,7 @@
 """One request and its answer over HTTP/1.1, and a request whose answer has no end.
 
-aiohttp makes, pools and reads the connections (proxies, TLS, name lookup, its parser in C). Its session is left out: it
-builds objects around a request that cost twice as much processor time as all the rest, TLS included.
+aiohttp makes the connections: name lookup, several addresses, TLS, proxies. What happens on them is ours: its session
+and reader build objects around a request that cost as much processor time again as all the rest, TLS included.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ from yarl import URL
 
 from muslin.errors import Problem
 from muslin.kubernetes.errors import Distrusted
+from muslin.kubernetes.wire import Broken, Wire
 
 __all__ = ["Answer", "HttpTransport", "Lost", "Request", "Stream", "Transport"]
 
-_BUFFER = 1 << 20
-"""Octets that wait to be read before the server is held back."""
+_LARGEST = 1 << 30
+"""Octets of an unpacked answer: a thousand of the largest objects."""
 _IDLE_S = 60.0
 """Unused connections are closed before the API server does it (after 90 s), so that none is written to as it goes."""
 
@@ -40,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer; header names are looked up in any case."""
+    """A whole answer; header names are in small letters."""
 
     status: int
     headers: Mapping[str, str]
@@ -61,8 +63,8 @@ class Stream(Protocol):
     status: int
     headers: Mapping[str, str]
 
-    async def some(self) -> bytes:
-        """What has arrived, at least one octet; empty at the end. Raises `Lost`."""
+    async def some(self, within_s: float) -> bytes:
+        """What has arrived, at least one octet; empty at the end. Raises `Lost`; TimeoutError after silence."""
         ...
 
 
@@ -100,6 +102,7 @@ class HttpTransport:
         server_name: name to expect in the server's certificate, if not the host.
         proxy: an `http://` or `https://` proxy; user and password in it are used.
         connections: answers waited for at once; streams are not counted.
+        connect_s: for a connection, name lookup and TLS included.
     """
 
     def __init__(
@@ -114,17 +117,21 @@ class HttpTransport:
     ) -> None:
         url = URL(server)
         self.server = server
-        self._connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S, socket_factory=_socket)
+        self._loop = asyncio.get_running_loop()
+        self._connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_socket)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
         self._connect_s = connect_s
         self._slots = asyncio.Semaphore(connections)
+        self._idle: list[Wire] = []
+        self._open: set[Wire] = set()
+        self._closed = False
         host = f"{url.host_subcomponent}:{url.port}"
         # A plain request through a proxy names the whole URL; one within TLS goes through a tunnel.
         self._prefix = (f"http://{host}" if proxy and url.scheme == "http" else "") + url.raw_path.rstrip("/")
         self._host = host
         self._server_name = server_name
         self._proxy = proxy
-        self._connected = self._template(url, context)
+        self._wanted = self._template(url, context)
 
     def _template(self, url: URL, context: ssl.SSLContext | None) -> aiohttp.ClientRequest:
         """What aiohttp's connector asks: where to, through what, with which TLS. Never sent."""
@@ -133,7 +140,7 @@ class HttpTransport:
         return aiohttp.ClientRequest(
             "GET",
             url,
-            loop=asyncio.get_running_loop(),
+            loop=self._loop,
             response_class=aiohttp.ClientResponse,
             ssl=context if context is not None else True,
             server_hostname=self._server_name,
@@ -142,20 +149,60 @@ class HttpTransport:
         )
 
     def use(self, context: ssl.SSLContext) -> None:
-        """Another TLS identity from the next connection on; those that are open go when nobody uses them."""
-        self._connected = self._template(self._connected.url, context)
+        """Another TLS identity from here on: connections of the former one are closed as they become idle."""
+        self._wanted = self._template(self._wanted.url, context)
+        self._open.clear()
+        while self._idle:
+            self._idle.pop().close()
 
-    def _wire(self, request: Request) -> bytes:
+    def _octets(self, request: Request) -> bytes:
         lines = [f"{request.method} {self._prefix}{request.target} HTTP/1.1", f"Host: {self._host}"]
         lines += [f"{name}: {value}" for name, value in request.headers]
         if request.body is not None:
-            lines.append(f"Content-Length: {len(request.body)}")
-        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        return head + request.body if request.body else head
+            lines.append(f"Content-Length: {len(request.body)}\r\n\r\n")
+            return "\r\n".join(lines).encode("latin-1") + request.body
+        lines.append("\r\n")
+        return "\r\n".join(lines).encode("latin-1")
+
+    async def _wire(self) -> Wire:
+        """A connection that nobody uses; a new one if none is fresh."""
+        oldest = self._loop.time() - _IDLE_S
+        while self._idle:
+            wire = self._idle.pop()
+            if wire.usable and wire.used_at > oldest:
+                return wire
+            wire.close()
+        if self._closed:
+            raise Lost("the client is closed", sent=False)
+        connection = await self._connect()
+        protocol, transport = connection.protocol, connection.transport
+        if protocol is None or transport is None or transport.is_closing():
+            connection.close()
+            raise Lost("the server closed the connection", sent=False)
+
+        def gone(error: BaseException | None) -> None:
+            protocol.connection_lost(error)  # what aiohttp's connector waits for when it closes
+            connection.close()
+            self._open.discard(wire)
+            if wire in self._idle:
+                self._idle.remove(wire)
+
+        wire = Wire(self._loop, gone)
+        wire.take(transport)
+        self._open.add(wire)
+        return wire
+
+    def _back(self, wire: Wire) -> None:
+        """Keeps a connection for the next request if it can carry one."""
+        if wire.finished and wire in self._open:
+            wire.used_at = self._loop.time()
+            self._idle.append(wire)
+        else:
+            wire.close()
 
     async def _connect(self) -> aiohttp.connector.Connection:
         try:
-            return await self._connector.connect(self._connected, [], self._timeout)
+            return await self._connector.connect(self._wanted, [], self._timeout)
         except TimeoutError as error:
             raise Lost(f"no connection within {self._connect_s:g} s", sent=False) from error
         except aiohttp.ClientConnectorCertificateError as error:
@@ -167,63 +214,73 @@ class HttpTransport:
         except (aiohttp.ClientError, OSError) as error:
             raise Lost(_words(error), sent=False) from error
 
-    async def _head(self, connection: aiohttp.connector.Connection, request: Request) -> tuple[Any, Any]:
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None:
-            raise Lost("the connection was closed", sent=False)
-        protocol.set_response_params(read_bufsize=_BUFFER, read_until_eof=True)
-        transport.write(self._wire(request))
-        return await protocol.read()
-
     async def exchange(self, request: Request, timeout_s: float) -> Answer:
         """The whole answer within the time, or `Lost`."""
         async with self._slots:
-            connection = await self._connect()
+            wire = await self._wire()
             try:
-                async with asyncio.timeout(timeout_s):
-                    head, payload = await self._head(connection, request)
-                    body = await payload.read()
-                connection.release()
+                wire.send(self._octets(request))
+                status, headers, body = await wire.answer(timeout_s)
             except TimeoutError as error:
                 raise Lost(f"no answer within {timeout_s:g} s", sent=True) from error
-            except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
-                raise Lost(_words(error), sent=True) from error
+            except Broken as error:
+                raise Lost(str(error), sent=True) from error
             finally:
-                connection.close()  # does nothing once released
-        return Answer(head.code, head.headers, body)
+                self._back(wire)
+        if "content-encoding" in headers:
+            body = _unpacked(headers["content-encoding"], body)
+        return Answer(status, headers, body)
 
     @asynccontextmanager
     async def stream(self, request: Request, timeout_s: float) -> AsyncIterator[Stream]:
         """An open answer, its head within the time; leaving the block ends it."""
-        connection = await self._connect()
+        wire = await self._wire()
         try:
             try:
-                async with asyncio.timeout(timeout_s):
-                    head, payload = await self._head(connection, request)
+                wire.send(self._octets(request))
+                status, headers = await wire.head(timeout_s)
             except TimeoutError as error:
                 raise Lost(f"no answer within {timeout_s:g} s", sent=True) from error
-            except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
-                raise Lost(_words(error), sent=True) from error
-            yield _HttpStream(head.code, head.headers, payload)
-            if payload.at_eof():
-                connection.release()
+            except Broken as error:
+                raise Lost(str(error), sent=True) from error
+            yield _HttpStream(wire, status, headers)
         finally:
-            connection.close()
+            self._back(wire)
 
     async def close(self) -> None:
         """Closes all connections; whoever waits on one gets `Lost`."""
+        self._closed = True
+        for wire in (*self._open, *self._idle):
+            wire.close()
         await self._connector.close()
+        await asyncio.sleep(0)  # what was dropped is closed by the loop's next turn
 
 
 class _HttpStream:
-    def __init__(self, status: int, headers: Mapping[str, str], payload: aiohttp.StreamReader) -> None:
-        self.status, self.headers, self._payload = status, headers, payload
+    def __init__(self, wire: Wire, status: int, headers: Mapping[str, str]) -> None:
+        self._wire, self.status, self.headers = wire, status, headers
 
-    async def some(self) -> bytes:
+    async def some(self, within_s: float) -> bytes:
         try:
-            return await self._payload.readany()
-        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, RuntimeError) as error:
-            raise Lost(_words(error), sent=True) from error
+            return await self._wire.some(within_s)
+        except Broken as error:
+            raise Lost(str(error), sent=True) from error
+
+
+def _unpacked(coding: str, body: bytes) -> bytes:
+    """A body as it was before it was packed. Raises Lost: whoever packs wrongly may have changed it too."""
+    if coding == "identity":
+        return body
+    if coding != "gzip":
+        raise Lost(f"the answer is packed as {coding}, which we did not ask for", sent=True)
+    reader = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        plain = reader.decompress(body, _LARGEST)
+    except zlib.error as error:
+        raise Lost(f"the answer can't be unpacked: {error}", sent=True) from error
+    if not reader.eof:
+        raise Lost("the answer can't be unpacked: it is cut off or far too large", sent=True)
+    return plain
 
 
 def _words(error: BaseException) -> str:

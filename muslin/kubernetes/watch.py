@@ -135,8 +135,7 @@ async def _events(stream: Stream, idle_s: float, place: str) -> AsyncIterator[Wa
     begun: list[bytes] = []
     """Pieces of a line whose end has not come: joined once, however large the object."""
     while True:
-        async with asyncio.timeout(idle_s):
-            piece = await stream.some()
+        piece = await stream.some(idle_s)
         if not piece:
             if any(begun):
                 raise Lost("the connection ended within an event", sent=True)
