@@ -120,6 +120,8 @@ def _text(value: Any, parameter: Parameter) -> str:
             return "true" if value else "false"
         case Duration():
             return _number(value.nanoseconds, 10**6 if parameter.kind is MILLIS else 10**9)
+        case RouteTableRange():
+            return _item(value)
         case ConntrackTimeouts():
             return _pairs((_capital(name), text) for name, text in value.to_json().items())
         case Mapping():
