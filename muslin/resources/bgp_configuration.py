@@ -14,10 +14,10 @@ from muslin.resources.fields import (
     AsNumberField,
     Bool,
     DurationField,
+    IgnoredInterface,
     Int,
-    InterfacePattern,
-    LooseNet,
-    LooseNetWithLength,
+    NetWithLength,
+    ObjectName,
     Text,
     UniqueTuple,
     V4Address,
@@ -62,20 +62,20 @@ class ClusterRoutes(enum.Enum):
 class ServicePrefix(Part):
     """A range of addresses of services; written with its length."""
 
-    cidr: LooseNetWithLength
+    cidr: NetWithLength
 
 
 class Community(Part):
     """A community with a name, for use in prefix advertisements."""
 
-    name: Annotated[Text, Field(min_length=1, max_length=253)]
+    name: Annotated[ObjectName, Field(min_length=1)]
     value: Annotated[Text, Field(max_length=40)]
 
 
 class PrefixAdvertisement(Part):
     """Communities that routes within a prefix are announced with."""
 
-    cidr: LooseNet
+    cidr: NetWithLength
     communities: tuple[Text, ...] = Field(min_length=1, max_length=50)
 
 
@@ -97,7 +97,7 @@ class BGPConfigurationSpec(Part):
     node_mesh_password: PasswordSource | None = None
     node_mesh_max_restart_time: DurationField | None = None
     bind_mode: BindMode | None = None
-    ignored_interfaces: UniqueTuple[InterfacePattern] = ()
+    ignored_interfaces: UniqueTuple[IgnoredInterface] = ()
     local_workload_peering_ipv4: V4Address | None = Field(default=None, alias="localWorkloadPeeringIPV4")
     local_workload_peering_ipv6: V6Address | None = Field(default=None, alias="localWorkloadPeeringIPV6")
     program_cluster_routes: ClusterRoutes | None = None

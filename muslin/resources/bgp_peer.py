@@ -19,6 +19,7 @@ from muslin.resources.fields import (
     Bool,
     DurationField,
     Int,
+    ObjectName,
     SelectorText,
     Text,
 )
@@ -28,7 +29,7 @@ from muslin.resources.validation import ValidationRule
 
 __all__ = ["BGPPeer", "BGPPeerSpec", "NextHopMode", "PeerAddress", "ReversePeering", "SourceAddress"]
 
-_BRACKETED = re.compile(r"\[([^\]]+)\](?::(\d{1,5}))?", re.ASCII)
+_BRACKETED = re.compile(r"\[([0-9a-fA-F:.]+)\]:(\d{1,5})", re.ASCII)
 _V4_WITH_PORT = re.compile(r"([0-9.]+):(\d{1,5})", re.ASCII)
 
 
@@ -87,7 +88,7 @@ class BGPPeerSpec(Part):
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = PEER_RULES
 
-    node: Annotated[Text, Field(max_length=253)] | None = None
+    node: ObjectName | None = None
     node_selector: SelectorText | None = None
     peer_ip: Annotated[
         PeerAddress | None,

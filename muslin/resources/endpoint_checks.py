@@ -16,7 +16,8 @@ __all__ = ["HOST_RULES", "PORT_RULES", "WORKLOAD_PORT_RULES", "WORKLOAD_RULES"]
 
 _INTERFACE = re.compile(r"\*|[a-zA-Z0-9_.-]{1,15}")
 _CONTAINER = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?")
-_PORT_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
+_LONGEST_PORT_NAME: Final = 15
 
 
 def _host_interface(spec: HostEndpointSpec) -> Iterator[Breach]:
@@ -49,7 +50,7 @@ HOST_RULES: Final[tuple[ValidationRule, ...]] = (
 def _port(port: EndpointPort | WorkloadEndpointPort) -> Iterator[Breach]:
     if not port.protocol.has_ports:
         yield Breach(f"protocol {port.protocol} has no ports", ("protocol",), "use TCP, UDP or SCTP")
-    if port.name and not _PORT_NAME.fullmatch(port.name):
+    if port.name and not (len(port.name) <= _LONGEST_PORT_NAME and _PORT_NAME.fullmatch(port.name)):
         yield Breach(f"{port.name!r} is not a port name", ("name",))
 
 
@@ -65,7 +66,12 @@ def _workload_port_name(port: WorkloadEndpointPort) -> Iterator[Breach]:
         )
 
 
-_PORT = go("port", "ports have a protocol with ports and a plain name", _port, fix="use letters, digits, '_', '.', '-'")
+_PORT = go(
+    "port",
+    "ports have a protocol with ports and a plain name",
+    _port,
+    fix="use at most 15 lower case letters, digits and '-'",
+)
 
 PORT_RULES: Final[tuple[ValidationRule, ...]] = (
     _PORT,

@@ -40,6 +40,7 @@ from muslin.net import (
 )
 from muslin.resources.durations import Duration, parse_duration
 from muslin.resources.frozen import FrozenDict, freeze
+from muslin.resources.names import MAX_NAME, SUBDOMAIN
 from muslin.resources.ports import Port, parse_port
 from muslin.resources.protocols import Protocol, parse_protocol
 from muslin.resources.shape import Shape
@@ -53,6 +54,7 @@ __all__ = [
     "Bool",
     "ClusterIdField",
     "DurationField",
+    "IgnoredInterface",
     "Int",
     "InterfaceAddressField",
     "InterfaceName",
@@ -62,7 +64,9 @@ __all__ = [
     "LooseNetWithLength",
     "MacField",
     "Net",
+    "NetWithLength",
     "Number",
+    "ObjectName",
     "PortField",
     "ProtocolField",
     "Regexp",
@@ -171,6 +175,12 @@ def _with_length(value: str) -> Prefix:
     return _loose(value)
 
 
+def _strict_with_length(value: str) -> Prefix:
+    if "/" not in value:
+        raise ValueError(f"{value!r} has no length; it must be of type cidr, such as 192.0.2.0/24")
+    return parse_prefix(value)
+
+
 def _one_family(version: int) -> Callable[[str], Address]:
     def convert(value: str) -> Address:
         address = parse_address(value)
@@ -221,6 +231,12 @@ LooseNetWithLength: TypeAlias = Annotated[
     Shape({"type": "string", "format": "cidr", "maxLength": 49}, alone=True),
 ]
 """The same, but a bare address is refused."""
+NetWithLength: TypeAlias = Annotated[
+    Prefix,
+    PlainValidator(_from_text(_strict_with_length, *_NETS)),
+    Shape({"type": "string", "format": "cidr", "maxLength": 49}, alone=True),
+]
+"""A prefix with its length and without host bits."""
 AddressField: TypeAlias = Annotated[Address, PlainValidator(_from_text(parse_address, *_ADDRESSES))]
 V4Address: TypeAlias = Annotated[IPv4Address, PlainValidator(_from_text(_one_family(4), IPv4Address))]
 V6Address: TypeAlias = Annotated[IPv6Address, PlainValidator(_from_text(_one_family(6), IPv6Address))]
@@ -271,6 +287,17 @@ def _matching(pattern: str, what: str) -> TextForm:
 
 InterfaceName: TypeAlias = Annotated[
     StrictStr, _matching(r"[a-zA-Z0-9_.-]{1,15}", "an interface name: 1 to 15 letters, digits, '_', '.' or '-'")
+]
+ObjectName: TypeAlias = Annotated[
+    StrictStr, Field(max_length=MAX_NAME), _matching(SUBDOMAIN, "a name of lower case letters, digits, '-' and '.'")
+]
+"""The name of an object that this one speaks of."""
+IgnoredInterface: TypeAlias = Annotated[
+    StrictStr,
+    _matching(
+        r"[a-zA-Z0-9_.-][a-zA-Z0-9_.*-]{0,14}|\*[a-zA-Z0-9_.*-]{1,14}",
+        "an interface pattern other than '*' alone: 1 to 15 letters, digits, '_', '.', '-' or '*'",
+    ),
 ]
 InterfacePattern: TypeAlias = Annotated[
     StrictStr,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from muslin.resources.base import Resource
 from muslin.resources.endpoint_checks import HOST_RULES, PORT_RULES
-from muslin.resources.fields import AddressField, Int, ProtocolField, Text, UniqueTuple
+from muslin.resources.fields import AddressField, Int, ObjectName, ProtocolField, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.validation import ValidationRule
 
@@ -30,10 +30,10 @@ class HostEndpointSpec(Part):
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = HOST_RULES
 
-    node: Annotated[Text, Field(max_length=253)] | None = None
+    node: ObjectName | None = None
     interface_name: Text | None = None
     expected_ips: UniqueTuple[AddressField] = ()
-    profiles: UniqueTuple[Text] = ()
+    profiles: UniqueTuple[ObjectName] = ()
     ports: tuple[EndpointPort, ...] = ()
 
 

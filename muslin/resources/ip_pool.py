@@ -6,7 +6,7 @@ import enum
 from typing import ClassVar, Literal
 
 from muslin.resources.base import Resource
-from muslin.resources.fields import Bool, Int, Net, SelectorText, Text, UniqueTuple
+from muslin.resources.fields import Bool, Int, NetWithLength, SelectorText, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.pool_checks import POOL_CHANGE_RULES, POOL_RULES
 from muslin.resources.validation import ChangeRule, ValidationRule
@@ -51,7 +51,7 @@ class IPPoolSpec(Part):
     RULES: ClassVar[tuple[ValidationRule, ...]] = POOL_RULES
     CHANGE_RULES: ClassVar[tuple[ChangeRule, ...]] = POOL_CHANGE_RULES
 
-    cidr: Net
+    cidr: NetWithLength
     block_size: Int | None = None
     ipip_mode: EncapsulationMode | None = None
     vxlan_mode: EncapsulationMode | None = None

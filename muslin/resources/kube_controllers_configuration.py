@@ -15,10 +15,10 @@ from muslin.resources.fields import (
     DurationField,
     Int,
     LooseNet,
+    ObjectName,
     Regexp,
     SelectorText,
     StringMap,
-    Text,
     UniqueTuple,
 )
 from muslin.resources.frozen import FrozenDict
@@ -61,7 +61,7 @@ class HostEndpointTemplate(Part):
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = TEMPLATE_RULES
 
-    generate_name: Annotated[Text, Field(max_length=253)] | None = None
+    generate_name: ObjectName | None = None
     interface_cidrs: UniqueTuple[LooseNet] = ()
     interface_pattern: Regexp | None = None
     node_selector: SelectorText | None = None

@@ -6,27 +6,28 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from muslin.resources.names import SUBDOMAIN, annotation_problems
 from muslin.resources.ports import PortRange
 from muslin.resources.protocols import Protocol
 from muslin.resources.validation import Breach, ValidationRule, cel, go
 
 if TYPE_CHECKING:
-    from muslin.resources.policy_rules import EntityRule, HTTPMatch, Rule
+    from muslin.resources.policy_rules import EntityRule, HTTPMatch, Rule, RuleMetadata
 
 __all__ = [
-    "ENTITY_RULES", "HTTP_RULES", "ICMP_RULES", "RULE_RULES", "global_free_in_cel", "mentions_global",
-    "without_global",
+    "ENTITY_RULES", "HTTP_RULES", "ICMP_RULES", "METADATA_RULES", "RULE_RULES", "global_free_in_cel",
+    "mentions_global", "without_global",
 ]  # fmt: skip
 
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_GLOBAL = re.compile(r"\bglobal\(\s*\)")
-_GLOBAL_UNQUOTED: Final = rf"""^([^'"]|{_QUOTED.pattern})*{_GLOBAL.pattern}"""
-_BAD_IN_PATH = re.compile(r"[?#\s]")
+_GLOBAL: Final = "global("
+_GLOBAL_ALONE = re.compile(r"[ \t]*global\([ \t]*\)[ \t]*")
+_BAD_IN_PATH = re.compile(r"[?# ]")
+_NAME = re.compile(SUBDOMAIN)
 
 
 def mentions_global(selector: str | None) -> bool:
-    """Whether `global()` stands in a selector, outside of quoted text."""
-    return selector is not None and _GLOBAL.search(_QUOTED.sub("", selector)) is not None
+    """Whether `global(` stands in a selector. The reference looks no closer: it may be in quotes."""
+    return selector is not None and _GLOBAL in selector
 
 
 def without_global(field: str) -> Callable[[Any], bool]:
@@ -40,12 +41,12 @@ def without_global(field: str) -> Callable[[Any], bool]:
 
 def global_free_in_cel(field: str) -> str:
     """The same in CEL, for the field with this name in manifests."""
-    return f"(!has(self.{field}) || !self.{field}.matches(r'''{_GLOBAL_UNQUOTED}'''))"
+    return f"(!has(self.{field}) || !self.{field}.contains('{_GLOBAL}'))"
 
 
 def _combined_global(entity: EntityRule) -> Iterator[Breach]:
     selector = entity.namespace_selector
-    if selector is not None and mentions_global(selector) and not _GLOBAL.fullmatch(selector.strip()):
+    if selector is not None and mentions_global(selector) and not _GLOBAL_ALONE.fullmatch(selector):
         yield Breach("global() cannot be combined with other selectors", ("namespaceSelector",))
 
 
@@ -55,6 +56,14 @@ def _catch_all(entity: EntityRule) -> Iterator[Breach]:
             yield Breach(
                 "catch-all CIDR in negation creates logical contradiction (matches no traffic)", ("notNets", index)
             )
+
+
+def _service_names(entity: EntityRule) -> Iterator[Breach]:
+    if entity.services is None:
+        return
+    for field, name in (("name", entity.services.name), ("namespace", entity.services.namespace)):
+        if name and not _NAME.fullmatch(name):
+            yield Breach(f"{name!r} is not the {field} of a service", ("services", field))
 
 
 def _service_without_name(entity: EntityRule) -> bool:
@@ -109,6 +118,12 @@ ENTITY_RULES: Final[tuple[ValidationRule, ...]] = (
     ),
     go(
         "global-alone", "global() cannot be combined with other selectors", _combined_global, fix="write global() alone"
+    ),
+    go(
+        "service-names",
+        "services have names of Kubernetes",
+        _service_names,
+        fix="use lower case letters, digits, '-' and '.'",
     ),
     go("no-catch-all-negation", "a negation must leave something", _catch_all, fix="remove the entry or the rule"),
 )
@@ -218,6 +233,18 @@ ICMP_RULES: Final[tuple[ValidationRule, ...]] = (
         path=("code",),
         fix="set type as well",
     ),
+)
+
+
+def _annotations(metadata: RuleMetadata) -> Iterator[Breach]:
+    for key, problem in annotation_problems(metadata.annotations):
+        yield Breach(
+            problem if key is None else f"annotation {key!r}: {problem}", ("annotations", *((key,) if key else ()))
+        )
+
+
+METADATA_RULES: Final[tuple[ValidationRule, ...]] = (
+    go("annotations", "annotations have qualified keys", _annotations, fix="use a key such as example.org/note"),
 )
 
 

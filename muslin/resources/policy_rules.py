@@ -9,7 +9,7 @@ from pydantic import Field
 
 from muslin.resources.fields import (
     Int,
-    Net,
+    NetWithLength,
     PortField,
     ProtocolField,
     SelectorText,
@@ -19,7 +19,7 @@ from muslin.resources.fields import (
 )
 from muslin.resources.frozen import FrozenDict
 from muslin.resources.part import Part
-from muslin.resources.policy_checks import ENTITY_RULES, HTTP_RULES, ICMP_RULES, RULE_RULES
+from muslin.resources.policy_checks import ENTITY_RULES, HTTP_RULES, ICMP_RULES, METADATA_RULES, RULE_RULES
 from muslin.resources.validation import ValidationRule
 
 __all__ = [
@@ -79,6 +79,8 @@ class HTTPMatch(Part):
 class RuleMetadata(Part):
     """Notes on a rule that travel with it."""
 
+    RULES: ClassVar[tuple[ValidationRule, ...]] = METADATA_RULES
+
     annotations: StringMap = FrozenDict()
 
 
@@ -87,12 +89,12 @@ class EntityRule(Part):
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = ENTITY_RULES
 
-    nets: UniqueTuple[Net] = Field(default=(), max_length=256)
+    nets: UniqueTuple[NetWithLength] = Field(default=(), max_length=256)
     selector: SelectorText | None = None
     namespace_selector: SelectorText | None = None
     services: ServiceMatch | None = None
     ports: tuple[PortField, ...] = Field(default=(), max_length=50)
-    not_nets: UniqueTuple[Net] = Field(default=(), max_length=256)
+    not_nets: UniqueTuple[NetWithLength] = Field(default=(), max_length=256)
     not_selector: SelectorText | None = None
     not_ports: tuple[PortField, ...] = Field(default=(), max_length=50)
     service_accounts: ServiceAccountMatch | None = None

@@ -17,6 +17,7 @@ from muslin.resources.fields import (
     LooseNet,
     MacField,
     Net,
+    ObjectName,
     ProtocolField,
     Text,
     V4Address,
@@ -57,18 +58,18 @@ class WorkloadEndpointSpec(Part):
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = WORKLOAD_RULES
 
-    orchestrator: Text | None = None
-    workload: Text | None = None
-    node: Text | None = None
+    orchestrator: ObjectName | None = None
+    workload: ObjectName | None = None
+    node: ObjectName | None = None
     container_id: Text | None = None
-    pod: Text | None = None
-    endpoint: Text | None = None
-    service_account_name: Text | None = None
+    pod: ObjectName | None = None
+    endpoint: ObjectName | None = None
+    service_account_name: ObjectName | None = None
     ip_networks: tuple[Net, ...] = ()
     ip_nats: tuple[IPNAT, ...] = ()
     ipv4_gateway: Annotated[V4Address | None, EMPTY_IS_UNSET] = None
     ipv6_gateway: Annotated[V6Address | None, EMPTY_IS_UNSET] = None
-    profiles: tuple[Text, ...] = ()
+    profiles: tuple[ObjectName, ...] = ()
     interface_name: InterfaceName | None = None
     mac: Annotated[MacField | None, EMPTY_IS_UNSET] = None
     ports: tuple[WorkloadEndpointPort, ...] = ()
