@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from muslin.datastore.embedded import EmbeddedDatastore
+from muslin.datastore.configuration import Asked, settings_of
+from muslin.datastore.opening import open_store
 from muslin.errors import BadInput, MuslinError, Problem
 from reconciler.controller import Controller, Settings
 from reconciler.plan import Budget
@@ -67,7 +68,9 @@ failed or waits), 2 wrong usage""",
     )
     parser.add_argument("--mirror", required=True, type=Path, help="the fetcher's folder")
     parser.add_argument("--path", default=".", help="the folder inside the repository that is read (.)")
-    parser.add_argument("--datastore", required=True, type=Path, help="the embedded datastore's file")
+    parser.add_argument("--datastore", help="the embedded datastore's file (MUSLIN_DATASTORE)")
+    parser.add_argument("--config", help="a CalicoAPIConfig file, for etcd or Kubernetes (/etc/calico/calicoctl.cfg)")
+    parser.add_argument("--context", help="context of the kubeconfig")
     parser.add_argument("--wake", type=Path, help="datagram socket on which the fetcher pokes")
     parser.add_argument("--set", default="default", dest="set_name", help="name of the ledger and status (default)")
     parser.add_argument("--interval", type=_seconds, default=60.0, help="seconds between looks without a wake-up (60)")
@@ -121,8 +124,9 @@ async def _serve(arguments: argparse.Namespace, tell: Callable[[Event], None]) -
         poll_s=arguments.interval,
         budget=Budget(part=arguments.max_deletes, allow_empty=arguments.allow_empty),
     )
+    asked = Asked(arguments.datastore, arguments.config, arguments.context)
+    datastore = await open_store(settings_of(asked, os.environ), make=True)
     source = GitSource(arguments.mirror, arguments.path)
-    datastore = EmbeddedDatastore.open(arguments.datastore)
     try:
         controller = Controller(
             datastore,

@@ -54,6 +54,17 @@ def _count(path: str) -> Callable[[_Object, Look], str]:
     return cell
 
 
+def _cut(path: str, longest: int) -> Callable[[_Object, Look], str]:
+    """A long list ends in dots."""
+    whole = _at(path)
+
+    def cell(value: _Object, look: Look) -> str:
+        text = whole(value, look)
+        return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+    return cell
+
+
 def _node_as(value: _Object, look: Look) -> str:
     """The node's AS number, in brackets where it is the cluster's."""
     if not mapping_at(value, "spec", "bgp"):
@@ -91,6 +102,13 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("MESHENABLED", _at("spec.nodeToNodeMeshEnabled", "-")),
         Column("ASNUMBER", _at("spec.asNumber", "-")),
     ),
+    "BGPFilter": (
+        _NAME,
+        Column("NUMEXPORTV4", _count("spec.exportV4")),
+        Column("NUMIMPORTV4", _count("spec.importV4")),
+        Column("NUMEXPORTV6", _count("spec.exportV6")),
+        Column("NUMIMPORTV6", _count("spec.importV6")),
+    ),
     "BGPPeer": (
         _NAME,
         Column("PEERIP", _at("spec.peerIP")),
@@ -111,8 +129,12 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
     "GlobalNetworkPolicy": _POLICY,
     "NetworkPolicy": _POLICY,
-    "GlobalNetworkSet": (_NAME, Column("NETS", _at("spec.nets"), wide=True)),
-    "NetworkSet": (_NAME, Column("NETS", _at("spec.nets"), wide=True)),
+    "StagedGlobalNetworkPolicy": _POLICY,
+    "StagedNetworkPolicy": _POLICY,
+    "StagedKubernetesNetworkPolicy": (_NAME, Column("PODSELECTOR", _at("spec.podSelector"), wide=True)),
+    "IPReservation": (_NAME, Column("CIDRS", _cut("spec.reservedCIDRs", 80), wide=True)),
+    "GlobalNetworkSet": (_NAME, Column("NETS", _cut("spec.nets", 80), wide=True)),
+    "NetworkSet": (_NAME, Column("NETS", _cut("spec.nets", 80), wide=True)),
     "HostEndpoint": (
         _NAME,
         Column("NODE", _at("spec.node")),

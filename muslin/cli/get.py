@@ -1,53 +1,69 @@
-"""`muslin get`: resources as tables, YAML or JSON, straight from a datastore."""
+"""`get`: objects of a datastore as tables, YAML, JSON, or what a template makes of them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
 
 from muslin.cli.columns import Look, chosen_columns, columns_of
-from muslin.cli.kinds import ShownKind, kind_named
-from muslin.cli.options import datastore_option, open_datastore
-from muslin.cli.stored import text_at
+from muslin.cli.kinds import SHOWN_KINDS, ShownKind
+from muslin.cli.options import Reach, reaching
+from muslin.cli.scope import key_of, named_on_command_line
+from muslin.cli.stored import mapping_at, text_at
 from muslin.cli.tables import plain_table
+from muslin.cli.wording import Ended, reference_text
 from muslin.datastore.protocol import Datastore, Json, NotFound
-from muslin.errors import BadInput, Failed, Problem
+from muslin.errors import BadInput, MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
 
 __all__ = ["get"]
 
 _FORMATS = ("ps", "wide", "yaml", "json")
-_CUSTOM = "custom-columns="
-_NOT_EXPORTED = ("namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "generation")
+_NEED_VALUE = {
+    "custom-columns": "need to specify at least one column",
+    "go-template": "need to specify a template",
+    "go-template-file": "need to specify a template file",
+}
+_NOT_EXPORTED = (
+    "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+    "generation",
+)  # fmt: skip
 
 
 @click.command()
-@click.argument("kind")
+@click.argument("kind", required=False)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("-f", "--filename", metavar="FILE", help="Objects that a file, a folder or standard input (-) names.")
+@click.option("-R", "--recursive", is_flag=True, help="With a folder: also the folders inside it.")
+@click.option("--skip-empty", is_flag=True, help="Bear files without any object.")
 @click.option(
     "-o", "--output", metavar="FORMAT", default="ps", show_default=True,
-    help="ps, wide, yaml, json, or custom-columns=HEADING,HEADING.",
+    help="ps, wide, yaml, json, custom-columns=HEADING,HEADING, go-template=TEMPLATE or go-template-file=FILE.",
 )  # fmt: skip
-@click.option("-n", "--namespace", help="Of namespaced kinds. Default: `default`.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="Of namespaced kinds: every namespace.")
+@click.option("-n", "--namespace", metavar="NAME", help="Of namespaced kinds. [default]")
+@click.option("-A", "-a", "--all-namespaces", is_flag=True, help="Of namespaced kinds: every namespace.")
 @click.option("--export", is_flag=True, help="With NAMEs: without what a datastore adds, ready for another one.")
-@datastore_option
+@reaching
 def get(
-    kind: str,
+    kind: str | None,
     names: tuple[str, ...],
+    filename: str | None,
+    *,
+    recursive: bool,
+    skip_empty: bool,
     output: str,
     namespace: str | None,
-    *,
     all_namespaces: bool,
     export: bool,
-    datastore: str,
+    reach: Reach,
 ) -> None:
-    r"""Show resources of KIND: all, or those with these NAMEs.
+    r"""Show objects of KIND: all, or those with these NAMEs.
 
     KIND is singular, plural or short, in any case: ippool, pool, gnp, policies, node, wep ... and of the reconciler:
     reconcilerstatus, reconcilerledger. Objects are shown as they are stored, also those that break a rule.
@@ -57,117 +73,217 @@ def get(
     muslin get networkpolicy -A
     muslin get gnp default-deny -o yaml --export
     muslin get nodes -o custom-columns=NAME,ASN
+    muslin get pools -o go-template='{{range .}}{{len .Items}}{{end}}'
 
     Exit status 1 if a NAME does not exist; those that do are shown all the same.
     """
-    shown = kind_named(kind)
-    _check_format(output)
-    _check_scope(shown, namespace=namespace, everywhere=all_namespaces, names=names)
-    if export and not names:
-        raise BadInput(Problem("only named objects can be exported", "--export", "give their names"))
-    scope = None if all_namespaces or not shown.namespaced else (namespace or "default")
-    read = asyncio.run(_read(datastore, shown, scope, names))
-    values = [_exported(value) for value in read.values] if export else read.values
-    if output in ("json", "yaml"):
-        if values or not names:
-            click.echo(_text(_as_printed(shown, names, values, read.revision), output), nl=False)
-    elif values or not names:
-        with_namespace = shown.namespaced and (all_namespaces or namespace is not None)
-        columns = (
-            chosen_columns(shown.name, output.removeprefix(_CUSTOM).split(","))
-            if output.startswith(_CUSTOM)
-            else columns_of(shown.name, wide=output == "wide", namespace=with_namespace)
-        )
-        rows = [[column.cell(value, read.look) for column in columns] for value in values]
-        click.echo(plain_table([column.heading for column in columns], rows))
-    if read.missing:
-        raise Failed(read.missing)
-
-
-def _check_format(output: str) -> None:
-    if output in _FORMATS or output.startswith(_CUSTOM):
-        return
-    fix = f"use one of {', '.join(_FORMATS)}, {_CUSTOM}HEADING,HEADING"
-    if output.startswith(("go-template", "go-template-file")):
-        fix = "use -o json and a tool such as jq"
-    raise BadInput(Problem(f"there is no output format {output!r}", "--output", fix))
-
-
-def _check_scope(kind: ShownKind, *, namespace: str | None, everywhere: bool, names: Sequence[str]) -> None:
-    if not kind.namespaced and (namespace is not None or everywhere):
-        flag = "--all-namespaces" if everywhere else "--namespace"
-        raise BadInput(Problem(f"{kind.name} has no namespace", flag, "leave the flag out"))
-    if everywhere and namespace is not None:
-        raise BadInput(Problem("one namespace and every namespace at once", "--all-namespaces", "give one of the two"))
-    if everywhere and names:
-        raise BadInput(
-            Problem("a name needs one namespace", "--all-namespaces", "use --namespace NAME, or leave the names out")
-        )
-    if namespace == "":
+    printer = _Printer.of(output)
+    if namespace == "" and not reach.calicoctl:
         raise BadInput(Problem("the namespace is empty", "--namespace", "name one, or use --all-namespaces"))
-
-
-_PLAIN = Look()
+    if filename is None:
+        wanted = _wanted(kind, names, namespace or None, everywhere=all_namespaces)
+    else:
+        wanted = _of_files(filename, namespace, recursive=recursive, skip_empty=skip_empty)
+        if not wanted:
+            return
+    if export and not names and not reach.calicoctl:
+        raise BadInput(Problem("only named objects can be exported", "--export", "give their names"))
+    read = asyncio.run(_read(reach, wanted))
+    if export and names:
+        read.values[:] = [_exported(value) for value in read.values]
+    printer.show(read, namespaces=all_namespaces or bool(namespace))
+    if reach.calicoctl and printer.tabular:
+        click.echo()  # calicoctl leaves a line free after a table
+    if read.errors:
+        line = "\n".join(reference_text(error) for error in read.errors)
+        raise Ended(line, [problem for error in read.errors for problem in error.problems])
 
 
 @dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One object, or all of a kind (in a namespace, or in every one)."""
+
+    kind: ShownKind
+    name: str | None
+    namespace: str | None
+
+
+@dataclass(slots=True)
 class _Read:
-    """What one look at the datastore gave."""
+    """What one look at the datastore gave; a list is a value as well."""
 
-    values: Sequence[Json]
-    missing: tuple[Problem, ...] = ()
-    revision: str = ""
-    look: Look = _PLAIN
+    values: list[Json] = field(default_factory=list)
+    errors: list[MuslinError] = field(default_factory=list)
+    look: Look = field(default_factory=Look)
 
 
-async def _read(path: str, kind: ShownKind, namespace: str | None, names: Sequence[str]) -> _Read:
-    async with open_datastore(path) as store:
-        look = await _look(store) if kind.name == "Node" else _PLAIN
-        if not names:
-            listing = await store.list(kind.name, namespace=namespace)
-            return _Read([entry.value for entry in listing.entries], revision=listing.revision, look=look)
-        found: list[Json] = []
-        missing: list[Problem] = []
-        for name in names:
+def _wanted(kind: str | None, names: Sequence[str], namespace: str | None, *, everywhere: bool) -> list[_Wanted]:
+    if kind is None:
+        problem = Problem("no kind is given", "KIND", "for example `muslin get ippools`, or give a file with -f")
+        raise Ended("No resources specified", problem, input_=True)
+    shown = named_on_command_line(kind)
+    if not shown.namespaced and (namespace is not None or everywhere):
+        flag = "--all-namespaces" if everywhere else "--namespace"
+        raise _scope_refused(f"{shown.name} is not namespaced", flag, "leave the flag out")
+    if everywhere and namespace is not None:
+        what = "cannot use both --namespace and --all-namespaces flags at the same time"
+        raise _scope_refused(what, "--all-namespaces", "give one of the two")
+    if everywhere and names:
+        what = "cannot use --all-namespace flag for getting a single resource"
+        raise _scope_refused(what, "--all-namespaces", "use --namespace NAME, or leave the names out")
+    if not all(names):
+        raise _scope_refused("resource name may not be empty", "NAME", "leave it out to see all")
+    scope = None if everywhere or not shown.namespaced else (namespace or "default")
+    return [_Wanted(shown, name, scope) for name in names] or [_Wanted(shown, None, scope)]
+
+
+def _scope_refused(what: str, where: str, fix: str) -> Ended:
+    return Ended(what, Problem(what, where, fix), input_=True)
+
+
+def _of_files(filename: str, namespace: str | None, *, recursive: bool, skip_empty: bool) -> list[_Wanted]:
+    from muslin.cli.documents import read_objects  # noqa: PLC0415 - named objects do without YAML
+
+    keys = [key_of(each, namespace) for each in read_objects(filename, recursive=recursive, skip_empty=skip_empty)]
+    return [_Wanted(SHOWN_KINDS[key.kind], key.name, key.namespace) for key in keys]
+
+
+async def _read(reach: Reach, wanted: Sequence[_Wanted]) -> _Read:
+    read = _Read()
+    async with reach.store() as store:
+        if any(each.kind.name == "Node" for each in wanted):
+            read.look = await _look(store)
+        for each in wanted:
             try:
-                found.append((await store.get(Key(kind.name, name, namespace))).value)
-            except NotFound:
-                key = Key(kind.name, name, namespace)
-                missing.append(Problem(f"{key} does not exist", str(key), f"see `muslin get {kind.name.lower()}`"))
-        return _Read(found, tuple(missing), look=look)
+                if each.name is None:
+                    read.values.append(await _list(store, each))
+                else:
+                    read.values.append((await store.get(Key(each.kind.name, each.name, each.namespace))).value)
+            except Unavailable:
+                raise
+            except MuslinError as error:
+                read.errors.append(_told(error))
+    return read
+
+
+def _told(error: MuslinError) -> MuslinError:
+    if isinstance(error, NotFound):
+        fix = f"see `muslin get {error.key.kind.lower()}`"
+        return Ended(reference_text(error), Problem(f"{error.key} does not exist", str(error.key), fix))
+    return error
+
+
+async def _list(store: Datastore, wanted: _Wanted) -> Json:
+    listing = await store.list(wanted.kind.name, namespace=wanted.namespace)
+    return {
+        "apiVersion": wanted.kind.api_version,
+        "kind": f"{wanted.kind.name}List",
+        "metadata": {"resourceVersion": listing.revision},
+        "items": [entry.value for entry in listing.entries],
+    }
 
 
 async def _look(store: Datastore) -> Look:
     try:
         value = (await store.get(Key("BGPConfiguration", "default"))).value
     except NotFound:
-        return _PLAIN
-    return Look(text_at(value, "spec", "asNumber") or _PLAIN.cluster_as)
+        return Look()
+    except MuslinError:
+        return Look("unknown")
+    return Look(text_at(value, "spec", "asNumber") or Look().cluster_as)
 
 
 def _exported(value: Json) -> Json:
-    metadata = value.get("metadata")
-    kept = {name: held for name, held in metadata.items() if name not in _NOT_EXPORTED} if metadata else {}
-    return {**value, "metadata": kept}
+    metadata = mapping_at(value, "metadata")
+    return {**value, "metadata": {name: held for name, held in metadata.items() if name not in _NOT_EXPORTED}}
 
 
-def _as_printed(kind: ShownKind, names: Sequence[str], values: Sequence[Json], revision: str) -> Any:
-    """As calicoctl gives them: one named object alone, several as a list, no names as a List object."""
-    if len(names) == 1:
-        return values[0]
-    if names:
-        return list(values)
-    return {
-        "apiVersion": kind.api_version,
-        "kind": f"{kind.name}List",
-        "metadata": {"resourceVersion": revision},
-        "items": list(values),
-    }
+@dataclass(frozen=True, slots=True)
+class _Printer:
+    """One format, and what was given with it."""
+
+    form: str
+    argument: str = ""
+
+    @classmethod
+    def of(cls, output: str) -> _Printer:
+        """The format that `-o` means. Raises Ended."""
+        if output in _FORMATS:
+            return cls(output)
+        if output == "yml":
+            return cls("yaml")
+        form, _, argument = output.partition("=")
+        if form not in _NEED_VALUE:
+            what = f"unrecognized output format '{output}'"
+            fix = f"use one of {', '.join(_FORMATS)}, {', '.join(f'{name}=...' for name in _NEED_VALUE)}"
+            raise Ended(what, Problem(what, "--output", fix), input_=True)
+        if not argument:
+            what = _NEED_VALUE[form]
+            raise Ended(what, Problem(what, "--output", f"write it behind {form}="), input_=True)
+        return cls(form, argument)
+
+    @property
+    def tabular(self) -> bool:
+        """Whether tables are printed."""
+        return self.form in ("ps", "wide", "custom-columns")
+
+    def show(self, read: _Read, *, namespaces: bool) -> None:
+        """Print what was read. Raises Ended for a template that is wrong."""
+        values = read.values
+        match self.form:
+            case "json" | "yaml":
+                if values:
+                    click.echo(_text(values[0] if len(values) == 1 else values, self.form), nl=False)
+            case "go-template" | "go-template-file":
+                click.echo(self._templated(read), nl=False)
+            case _:
+                self._tables(read, namespaces=namespaces)
+
+    def _tables(self, read: _Read, *, namespaces: bool) -> None:
+        """A table a kind; those of objects that were asked for by name together."""
+        tables: dict[str, list[Json]] = {}
+        for value in read.values:
+            name = str(value.get("kind"))
+            items = value.get("items") if name.endswith("List") else None
+            tables.setdefault(name.removesuffix("List"), []).extend([value] if items is None else items)
+        shown = []
+        for name, objects in tables.items():
+            namespaced = name in SHOWN_KINDS and SHOWN_KINDS[name].namespaced
+            columns = (
+                chosen_columns(name, self.argument.split(","))
+                if self.form == "custom-columns"
+                else columns_of(name, wide=self.form == "wide", namespace=namespaces and namespaced)
+            )
+            rows = [[column.cell(value, read.look) for column in columns] for value in objects]
+            shown.append(plain_table([column.heading for column in columns], rows))
+        if shown:
+            click.echo("\n\n".join(shown))
+
+    def _templated(self, read: _Read) -> str:
+        from muslin.cli.template import TemplateFault, render  # noqa: PLC0415 - only for templates
+
+        template, where = self.argument, "--output"
+        if self.form == "go-template-file":
+            where = self.argument
+            try:
+                template = Path(self.argument).read_text("utf-8")
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                line = f"open {self.argument}: {str(reason)[:1].lower()}{str(reason)[1:]}"
+                what = f"the template can't be read: {reason}"
+                raise Ended(line, Problem(what, where, "give a text file"), input_=True) from error
+        try:
+            return render(template, read.values, {"config": lambda _: read.look.cluster_as})
+        except TemplateFault as fault:
+            line = f"template: get:{fault.line}:{fault.column}: {fault.what}"
+            fix = "see what there is with -o json; fields are named as there, or as in Go"
+            place = f"{where}:{fault.line}:{fault.column}"
+            raise Ended(line, Problem(fault.what, place, fix), input_=True) from fault
 
 
-def _text(value: Any, output: str) -> str:
-    if output == "json":
-        return json.dumps(value, indent=2, default=str) + "\n"
+def _text(value: Any, form: str) -> str:
+    if form == "json":
+        return json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n"
     from muslin.yaml.write import dump  # noqa: PLC0415 - only here
 
     if isinstance(value, Mapping):

@@ -2,13 +2,13 @@
 
 A verb's module is imported only when that verb is used, so that `muslin speaker` does not pay for `muslin lab`.
 Exit statuses: 0 fine, 1 failed, 2 wrong usage or input. `plan` answers 2 when there are changes, so 1 for all errors.
+Called `calicoctl`, or as `muslin ctl`, it is `muslin.cli.ctl` instead; called `kubectl-muslin`, a plugin of kubectl.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import io
 import os
 import sys
@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from muslin.cli.printing import printable
+from muslin.cli.verbs import CALICO_VERBS, LazyGroup, global_options, mark_examples
 from muslin.errors import BadInput, MuslinError, Problem
 
 __all__ = ["main"]
@@ -29,8 +30,10 @@ _VERBS: dict[str, tuple[str, str]] = {
     "reconcile": ("muslin.cli.reconcile:reconcile", "Keep a datastore in line with a git repository."),
     "fetch": ("muslin.cli.reconcile:fetch", "Keep a bare mirror of a git repository up to date."),
     "status": ("muslin.cli.status:status", "Show what the reconciler has applied, and what holds it up."),
-    "get": ("muslin.cli.get:get", "Show resources, as calicoctl does."),
-    "node": ("muslin.cli.node:node", "Look at one node: BGP sessions."),
+    **CALICO_VERBS,
+    "ctl": ("muslin.cli.ctl:ctl", "All verbs of calicoctl, with its exit statuses and messages."),
+    "crds": ("muslin.cli.crds:crds", "Print the definitions that make Kubernetes serve our kinds."),
+    "schema": ("muslin.cli.crds:schema", "Print the JSON Schema of our kinds, for editors."),
     "lab": ("muslin.cli.lab:lab", "A whole cluster in network namespaces on this machine."),
     "agent": ("muslin.cli.processes:agent", "Run the agent of a node: routes, policy, pods."),
     "speaker": ("muslin.cli.processes:speaker", "Run the BGP speaker of a node."),
@@ -40,19 +43,8 @@ _TWO_MEANS_CHANGES = frozenset({"plan"})
 """Verbs whose exit status 2 is an answer: all their errors are 1."""
 
 
-class _Verbs(click.Group):
-    """A group whose commands are imported when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _VERBS:
-            return None
-        module, _, attribute = _VERBS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        _mark_examples(command)
-        return command
+class _Verbs(LazyGroup):
+    """The verbs, with a word for those who mistype one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -68,21 +60,12 @@ class _Verbs(click.Group):
             ctx.obj["verb"] = name
         return name, command, rest
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, text) for verb, (_, text) in _VERBS.items()])
 
-
-def _mark_examples(command: click.Command) -> None:
-    """Let click see where lines must not be joined: in our raw docstrings its mark stands as two characters."""
-    if command.help:
-        command.help = command.help.replace("\\b\n", "\b\n")
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        _mark_examples(below)
-
-
-@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=_Verbs, verbs=_VERBS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="muslin", message="muslin %(version)s")
+@global_options
 def _muslin() -> None:
     r"""Calico's reference architecture as a program: decide, reconcile, carry the packets.
 
@@ -98,19 +81,33 @@ def _muslin() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run one verb and exit with its status; never ends in a traceback, unless MUSLIN_TRACEBACK asks for one."""
     _prepare_streams()
-    _mark_examples(_muslin)
+    given = sys.argv[1:] if arguments is None else arguments
+    if called := _called_calicoctl(given, arguments):
+        from muslin.cli.ctl import status_of  # noqa: PLC0415 - as `muslin` nobody pays for it
+
+        sys.exit(_flushed(status_of(called[1], called[0])))
+    mark_examples(_muslin)
     asked: dict[str, Any] = {}
-    status = _status_of(arguments, asked)
+    status = _status_of(given, asked)
     if status == 2 and asked.get("failed") and asked.get("verb") in _TWO_MEANS_CHANGES:
         status = 1
     sys.exit(_flushed(status))
 
 
-def _status_of(arguments: list[str] | None, asked: dict[str, Any]) -> int:
+def _called_calicoctl(given: list[str], arguments: list[str] | None) -> tuple[str, list[str]] | None:
+    """Our name and what follows it, where we go by the name of calicoctl; None where we do not."""
+    name = Path(sys.argv[0]).name if arguments is None else "muslin"
+    if name == "calicoctl" or name.startswith("calicoctl-") or name == "kubectl-calico":
+        return "calicoctl", given
+    return ("muslin ctl", given[1:]) if given[:1] == ["ctl"] else None
+
+
+def _status_of(arguments: list[str], asked: dict[str, Any]) -> int:
     """Run the verb, and say what went wrong. `asked` is told the verb, and whether it failed."""
     try:
         color = False if os.environ.get("NO_COLOR") else None
-        answer = _muslin.main(arguments, "muslin", standalone_mode=False, obj=asked, color=color)
+        name = "kubectl muslin" if Path(sys.argv[0]).name == "kubectl-muslin" else "muslin"
+        answer = _muslin.main(arguments, name, standalone_mode=False, obj=asked, color=color)
         return answer if isinstance(answer, int) else 0
     except SystemExit as error:  # verbs that read their arguments themselves
         return error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -123,7 +120,7 @@ def _status_of(arguments: list[str] | None, asked: dict[str, Any]) -> int:
         return 130
     except MuslinError as error:
         _tell(*error.problems)
-        if not isinstance(error, BadInput):
+        if not (isinstance(error, BadInput) or getattr(error, "input", False)):
             return 1
     except OSError as error:
         if error.errno != errno.EPIPE:  # whoever read us has seen enough

@@ -6,41 +6,49 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
-from muslin.cli.options import datastore_option, open_datastore
+from muslin.cli.bird import FOLDERS, BirdFault, ask
+from muslin.cli.options import Reach, reaching
 from muslin.cli.printing import printable
 from muslin.cli.stored import mapping_at, mappings_at, text_at
 from muslin.cli.tables import boxed_table
+from muslin.cli.verbs import LazyGroup
 from muslin.datastore.protocol import NotFound
 from muslin.errors import Failed, Problem
 from muslin.resources.keys import Key
 
-__all__ = ["node"]
+__all__ = ["bird_runs", "node", "status"]
 
 _KINDS_OF_PEER = {"NodeMesh": "node-to-node mesh", "NodePeer": "node specific", "GlobalPeer": "global"}
 _HEADINGS = ("PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "INFO")
 
 
-@click.group()
+_BELOW = {
+    "status": ("muslin.cli.node:status", "The node's BGP sessions."),
+    "diags": ("muslin.cli.node_files:diags", "Collect diagnostics of this host."),
+    "checksystem": ("muslin.cli.node_files:checksystem", "Check what this host's kernel has."),
+}
+
+
+@click.command(cls=LazyGroup, verbs=_BELOW)
 def node() -> None:
     r"""Look at one node.
 
     \b
     muslin node status --node node1
+    sudo muslin node diags
     """
 
 
-@node.command()
-@click.option(
-    "--node", "name", envvar="NODENAME", default=socket.gethostname, show_default="NODENAME, else this host's name",
-    help="Which node.",
-)  # fmt: skip
-@datastore_option
-def status(name: str, datastore: str) -> None:
-    r"""Show the node's BGP sessions, as its agent last reported them.
+@click.command()
+@click.option("--node", "name", envvar="NODENAME", help="Which node, as its agent reported. [NODENAME, else this host]")
+@reaching
+def status(name: str | None, reach: Reach) -> None:
+    r"""Show the node's BGP sessions: those of BIRD, where it runs on this host, else as the agent last reported.
 
     STATE is `up` for an established session; INFO is the session's state in the words of BGP (RFC 4271).
 
@@ -50,7 +58,11 @@ def status(name: str, datastore: str) -> None:
 
     Exit status 1 if a session is not established, or the agent has not reported.
     """
-    value = asyncio.run(_read(datastore, name))
+    if name is None and bird_runs():
+        _of_bird()
+        return
+    name = name or socket.gethostname()
+    value = asyncio.run(_read(reach, name))
     if any(text_at(each, "state") == "Ready" for each in mapping_at(value, "status", "agent").values()):
         click.echo("Calico process is running.")
     else:
@@ -70,6 +82,25 @@ def status(name: str, datastore: str) -> None:
                 "check that the peer's speaker runs, that TCP port 179 passes, and that the AS numbers agree",
             )
         )
+
+
+def bird_runs() -> bool:
+    """Whether BIRD's control socket is on this host: then upstream Calico's node runs here."""
+    return any(Path(folder, name).is_socket() for folder in FOLDERS for name in ("bird.ctl", "bird6.ctl"))
+
+
+def _of_bird() -> None:
+    click.echo("Calico process is running.")
+    for version in (4, 6):
+        click.echo(f"\nIPv{version} BGP status")
+        try:
+            peers = ask(version)
+        except BirdFault as fault:
+            click.echo(printable(f"Error querying BIRD: {fault}"))
+            continue
+        rows = [[peer.address, peer.kind, peer.state, peer.since, peer.info] for peer in peers]
+        click.echo(boxed_table(_HEADINGS, rows) if rows else f"No IPv{version} peers found.")
+    click.echo()
 
 
 def _row(peer: Mapping[str, Any]) -> list[str]:
@@ -93,8 +124,8 @@ def _clock(since: str) -> str:
     return when.strftime("%H:%M:%S") if when.date() == today else when.date().isoformat()
 
 
-async def _read(path: str, name: str) -> Mapping[str, Any]:
-    async with open_datastore(path) as store:
+async def _read(reach: Reach, name: str) -> Mapping[str, Any]:
+    async with reach.store(gate=False) as store:
         try:
             return (await store.get(Key("CalicoNodeStatus", name))).value
         except NotFound:

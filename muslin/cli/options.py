@@ -1,11 +1,12 @@
-"""Options that several verbs share, and how they are opened."""
+"""How verbs are told which datastore to use, and how they get at it: calicoctl's flags, and one of our own."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,53 +14,81 @@ import click
 from muslin.errors import BadInput, Problem
 
 if TYPE_CHECKING:
-    from muslin.datastore.embedded import EmbeddedDatastore
+    from muslin.datastore.protocol import Datastore
+    from muslin.datastore.settings import DatastoreSettings
 
-__all__ = ["check_datastore", "datastore_option", "open_datastore"]
+__all__ = ["GLOBAL_OPTIONS", "LOG_LEVELS", "Reach", "reaching"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+_R = TypeVar("_R")
 
-
-def datastore_option(function: _F) -> _F:
-    """Add `--datastore FILE` (or MUSLIN_DATASTORE): the embedded datastore to work on."""
-    return click.option(
-        "--datastore",
-        envvar="MUSLIN_DATASTORE",
-        metavar="FILE",
-        default="/var/lib/muslin/datastore.db",
-        show_default=True,
-        help="File of the embedded datastore; also from MUSLIN_DATASTORE.",
-    )(function)
+LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
+GLOBAL_OPTIONS = ("config", "context", "datastore", "log_level", "allow_version_mismatch")
+"""Options that may stand before the verb as well."""
 
 
-@contextlib.asynccontextmanager
-async def open_datastore(path: str) -> AsyncIterator[EmbeddedDatastore]:
-    """The datastore in an existing file; closes it at the end. Raises BadInput where there is no such file."""
-    from muslin.datastore.embedded import EmbeddedDatastore  # noqa: PLC0415 - wrong usage is told before it is paid for
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which datastore a verb was asked to use.
 
-    check_datastore(path)
-    store = EmbeddedDatastore.open(path)
-    try:
-        yield store
-    finally:
-        await store.close()
+    Attributes:
+        datastore: the embedded one's file, if it was given.
+        config: a CalicoAPIConfig file, if one was given.
+        context: of the kubeconfig.
+        allow_version_mismatch: do not compare versions.
+        calicoctl: we go by that name, and do as it does.
+    """
+
+    datastore: str | None = None
+    config: str | None = None
+    context: str | None = None
+    allow_version_mismatch: bool = False
+    calicoctl: bool = False
+
+    def settings(self) -> DatastoreSettings:
+        """What flags, file and environment come to. Raises BadInput."""
+        from muslin.datastore.configuration import Asked, settings_of  # noqa: PLC0415 - wrong usage is told before
+
+        asked = Asked(self.datastore, self.config, self.context, prefer_embedded=not self.calicoctl)
+        return settings_of(asked, os.environ)
+
+    @contextlib.asynccontextmanager
+    async def store(self, *, gate: bool = True) -> AsyncIterator[Datastore]:
+        """The datastore, closed at the end; `gate` compares the cluster's version with ours first."""
+        from muslin.datastore.opening import opened  # noqa: PLC0415
+
+        async with opened(self.settings()) as store:
+            if gate and not self.allow_version_mismatch:
+                from muslin.cli.version_gate import pass_gate  # noqa: PLC0415
+
+                await pass_gate(store, strict=self.calicoctl)
+            yield store
 
 
-def check_datastore(path: str) -> None:
-    """Refuse a path at which a datastore would have to be made first: that is not for who only looks."""
-    try:
-        size = Path(path).stat().st_size if Path(path).is_file() else None
-    except OSError as error:
-        raise _refused(f"the datastore can't be looked at: {error.strerror}", path) from error
-    except ValueError as error:
-        raise _refused(f"{path!r} can't be a file: {error}", path) from error
-    if size is None:
-        what = "is not a file" if Path(path).exists() else "is not there"
-        raise _refused(f"the datastore {path} {what}", path)
-    if size == 0:
-        raise _refused(f"{path} is empty, and no datastore", path)
+def reaching(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Add `--config`, `--context`, `--datastore` and their like to a verb, which gets them as `reach`."""
 
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> _R:
+        given = {name: options.pop(name) for name in GLOBAL_OPTIONS}
+        context = click.get_current_context()
+        shared: dict[str, Any] = context.obj if isinstance(context.obj, dict) else {}
+        before: dict[str, Any] = shared.get("global", {})
+        found: dict[str, Any] = {
+            name: value if value not in (None, False) else before.get(name) for name, value in given.items()
+        }
+        level = found.pop("log_level")
+        if level is not None and level.lower() not in LOG_LEVELS:
+            what = f"unknown log level: {level}, expected one of: panic, fatal, error, warn, info, debug"
+            raise BadInput(Problem(what, "--log-level", "leave it out, or use one of these"))
+        found["allow_version_mismatch"] = bool(found["allow_version_mismatch"])
+        return function(*arguments, reach=Reach(**found, calicoctl=bool(shared.get("calicoctl"))), **options)
 
-def _refused(what: str, path: str) -> BadInput:
-    where = "MUSLIN_DATASTORE" if os.environ.get("MUSLIN_DATASTORE") == path else "--datastore"
-    return BadInput(Problem(what, where, "give the file of a running cluster; `muslin lab up` prints its own"))
+    for option in (
+        click.option("-c", "--config", metavar="FILE", help="A CalicoAPIConfig file. [/etc/calico/calicoctl.cfg]"),
+        click.option("--context", metavar="NAME", help="Context of the kubeconfig to use."),
+        click.option("--datastore", metavar="FILE", help="File of the embedded datastore; also from MUSLIN_DATASTORE."),
+        click.option("-l", "--log-level", metavar="LEVEL", hidden=True),
+        click.option("--allow-version-mismatch", is_flag=True, help="Do not compare the cluster's version with ours."),
+    ):
+        call = option(call)
+    return call

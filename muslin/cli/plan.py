@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from muslin.cli.options import datastore_option, open_datastore
+from muslin.cli.options import Reach, reaching
 from muslin.cli.printing import field_lines, printable, short_commit
 from muslin.cli.stored import value_at
 from muslin.datastore.protocol import NotFound
@@ -27,7 +27,6 @@ __all__ = ["plan"]
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@datastore_option
 @click.option("--set", "set_name", default="default", show_default=True, help="Name of the ledger, as of `reconcile`.")
 @click.option(
     "--max-deletes", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="PART",
@@ -35,7 +34,8 @@ __all__ = ["plan"]
 )  # fmt: skip
 @click.option("--allow-empty", is_flag=True, help="As of `reconcile`.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def plan(folder: Path, datastore: str, set_name: str, max_deletes: float, *, allow_empty: bool, output: str) -> int:
+@reaching
+def plan(folder: Path, *, set_name: str, max_deletes: float, allow_empty: bool, output: str, reach: Reach) -> int:
     r"""Show what the manifests in FOLDER, if they were pushed, would change in a datastore. Nothing is written.
 
     The files go through the checks that a commit goes through; FOLDER is what `reconcile --path` names. Steps are
@@ -51,7 +51,7 @@ def plan(folder: Path, datastore: str, set_name: str, max_deletes: float, *, all
     reading = read_folder(folder, name=str(folder))
     if reading.problems:
         raise BadInput(reading.problems)
-    look = asyncio.run(_look(datastore, reading, set_name, Budget(part=max_deletes, allow_empty=allow_empty)))
+    look = asyncio.run(_look(reach, reading, set_name, Budget(part=max_deletes, allow_empty=allow_empty)))
     if output == "json":
         held = look.held and {"reason": look.held[0], "what": look.held[1].what, "fix": look.held[1].fix}
         told = look.plan.to_json() | {"accepted": look.accepted, "held": held, "paused": look.paused}
@@ -71,8 +71,8 @@ class _Look:
     paused: bool
 
 
-async def _look(path: str, reading: Reading, set_name: str, budget: Budget) -> _Look:
-    async with open_datastore(path) as store:
+async def _look(reach: Reach, reading: Reading, set_name: str, budget: Budget) -> _Look:
+    async with reach.store(gate=False) as store:
         ledger = await Ledger.load(store, set_name)
         proposed = await preview(store, reading, set_name)
         found = hold(proposed, len(reading.resources), len(ledger.owned), budget)

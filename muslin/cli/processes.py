@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from muslin.cli.options import Reach, reaching
 from muslin.errors import BadInput, Problem
 
 __all__ = ["agent", "speaker"]
@@ -15,21 +16,19 @@ __all__ = ["agent", "speaker"]
 @click.command()
 @click.option("--node", required=True, envvar="NODENAME", help="Name of this node, as in the datastore.")
 @click.option(
-    "--datastore", envvar="MUSLIN_DATASTORE", required=True, metavar="FILE",
-    help="File of the embedded datastore; also from MUSLIN_DATASTORE.",
-)  # fmt: skip
-@click.option(
     "--run-dir", type=click.Path(path_type=Path), default=Path("/run/calico"), show_default=True, metavar="FOLDER",
     help="Where speaker.sock is, and muslin-cni.sock will be.",
 )  # fmt: skip
 @click.option("--address", help="Address of the BGP speaker with its length, 192.0.2.1/24. Default: the first found.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Put this label on the Node. Repeatable.")
-def agent(node: str, datastore: str, run_dir: Path, address: str | None, labels: tuple[str, ...]) -> None:
+@reaching
+def agent(node: str, *, run_dir: Path, address: str | None, labels: tuple[str, ...], reach: Reach) -> None:
     r"""Run the agent of a node: routes, policy, pods. Runs until SIGTERM.
 
     Needs NET_ADMIN. Whenever it is stopped or killed, what is in the kernel stays in force; the next start finds its
     own and changes only what differs. Logs one JSON object a line to standard error. The datastore must be there:
-    an agent on an empty one would take every route and policy away.
+    an agent on an empty one would take every route and policy away. Which one, also etcd and Kubernetes, is told as
+    for `muslin get`: --datastore, --config, MUSLIN_DATASTORE, /etc/calico/calicoctl.cfg, DATASTORE_TYPE and its like.
 
     \b
     muslin agent --node node1 --datastore /var/lib/muslin/datastore.db
@@ -37,7 +36,7 @@ def agent(node: str, datastore: str, run_dir: Path, address: str | None, labels:
 
     Exit status: 0 stopped as asked, 1 it could not begin or go on, 2 wrong usage.
     """
-    from muslin.cli.options import check_datastore  # noqa: PLC0415 - only this verb pays for it
+    from muslin.datastore.opening import check  # noqa: PLC0415 - only this verb pays for it
     from muslin.net import parse_interface_address  # noqa: PLC0415
     from muslin.resources.base import SUBDOMAIN_NAME  # noqa: PLC0415
 
@@ -56,10 +55,11 @@ def agent(node: str, datastore: str, run_dir: Path, address: str | None, labels:
             Problem(f"{address!r} is an IPv6 address", "--address", "give an IPv4 one: the agent routes IPv4 pods only")
         )
     wanted = _labels(labels)
-    check_datastore(datastore)
+    settings = reach.settings()
+    check(settings)
     from runtime.main import Settings, main  # noqa: PLC0415
 
-    main(Settings(node, Path(datastore), run_dir, parsed, wanted))
+    main(Settings(node, settings, run_dir, parsed, wanted))
 
 
 def _labels(texts: tuple[str, ...]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from muslin.cli.options import datastore_option, open_datastore
+from muslin.cli.options import Reach, reaching
 from muslin.cli.printing import field_lines, printable, short_commit
 from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
 from muslin.cli.tables import plain_table
@@ -28,8 +28,8 @@ _FETCH_WORKS = frozenset({"", "Current"})
 @click.option("--drift", "drift_shown", type=click.IntRange(0), default=10, show_default=True, metavar="COUNT",
               help="How many of the latest repairs to show.")  # fmt: skip
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@datastore_option
-def status(set_name: str | None, drift_shown: int, output: str, datastore: str) -> int:
+@reaching
+def status(set_name: str | None, drift_shown: int, output: str, reach: Reach) -> int:
     r"""Show what the reconciler has applied, what is held up and why, and which agents have applied which revision.
 
     Held: the branch's commit is not in force, and the one before it stays. Failed, waiting, blocked: single objects.
@@ -42,7 +42,7 @@ def status(set_name: str | None, drift_shown: int, output: str, datastore: str) 
     Exit status 1 if a commit is held, an object failed or waits, the repository can't be fetched, the reconciler is
     paused, or none has reported.
     """
-    look = asyncio.run(_look(datastore, set_name))
+    look = asyncio.run(_look(reach, set_name))
     if output == "json":
         click.echo(json.dumps(look.to_json(), indent=2, default=str))
         return 0 if look.fine else 1
@@ -102,8 +102,8 @@ def _in_trouble(value: Mapping[str, Any]) -> bool:
     return any(value.get(name) for name in troubles) or text_at(value, "fetch", "standing") not in _FETCH_WORKS
 
 
-async def _look(path: str, set_name: str | None) -> _Look:
-    async with open_datastore(path) as store:
+async def _look(reach: Reach, set_name: str | None) -> _Look:
+    async with reach.store(gate=False) as store:
         entries = (await store.list(_STATUS)).entries
         sets = {
             entry.key.name: mapping_at(entry.value, "status")

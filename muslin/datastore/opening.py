@@ -1,0 +1,89 @@
+"""Opens the datastore that settings name; a driver is imported only when its store is opened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from muslin.datastore.configuration import EMBEDDED_VARIABLE
+from muslin.datastore.protocol import Datastore
+from muslin.datastore.settings import DatastoreSettings, EmbeddedSettings, EtcdSettings, KubernetesSettings
+from muslin.errors import BadInput, Problem
+
+__all__ = ["check", "named", "open_store", "opened"]
+
+
+async def open_store(settings: DatastoreSettings, *, make: bool = False) -> Datastore:
+    """The store, ready to be used on the running loop; close it when done.
+
+    Args:
+        settings: which, and how it is reached.
+        make: make the embedded datastore's file where there is none; otherwise that is refused, since whoever only
+            looks, or keeps a kernel in line with it, must not mistake an empty store for the cluster's.
+
+    Raises:
+        BadInput: the settings can't be right.
+        Unavailable: the store does not answer.
+        Forbidden: it does not let us in.
+    """
+    match settings:
+        case EmbeddedSettings(path):
+            from muslin.datastore.embedded import EmbeddedDatastore  # noqa: PLC0415 - the others do without SQLite
+
+            if not make:
+                check(settings)
+            return EmbeddedDatastore.open(path)
+        case EtcdSettings():
+            from muslin.datastore.etcd import EtcdDatastore  # noqa: PLC0415 - gRPC is loaded for etcd alone
+
+            return await EtcdDatastore.open(settings)
+        case KubernetesSettings():
+            from muslin.datastore.kubernetes import KubernetesDatastore  # noqa: PLC0415 - so is aiohttp
+
+            return await KubernetesDatastore.open(settings)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: DatastoreSettings, *, make: bool = False) -> AsyncIterator[Datastore]:
+    """As `open_store`; closes the store at the end."""
+    store = await open_store(settings, make=make)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def named(settings: DatastoreSettings) -> str:
+    """Which store it is, for people: never a secret."""
+    match settings:
+        case EmbeddedSettings(path):
+            return path
+        case EtcdSettings(endpoints=endpoints, discovery_srv=srv):
+            return f"etcd {','.join(endpoints) or srv}"
+        case KubernetesSettings(api_endpoint=endpoint, kubeconfig=kubeconfig, context=context):
+            return f"Kubernetes {endpoint or kubeconfig or '(of this pod)'}{f', context {context}' if context else ''}"
+
+
+def check(settings: DatastoreSettings) -> None:
+    """Refuse an embedded datastore that is not there yet. Raises BadInput."""
+    if not isinstance(settings, EmbeddedSettings):
+        return
+    path = settings.path
+    try:
+        size = Path(path).stat().st_size if Path(path).is_file() else None
+    except OSError as error:
+        raise _refused(f"the datastore can't be looked at: {error.strerror}", path) from error
+    except ValueError as error:
+        raise _refused(f"{path!r} can't be a file: {error}", path) from error
+    if size is None:
+        what = "is not a file" if Path(path).exists() else "is not there"
+        raise _refused(f"the datastore {path} {what}", path)
+    if size == 0:
+        raise _refused(f"{path} is empty, and no datastore", path)
+
+
+def _refused(what: str, path: str) -> BadInput:
+    where = EMBEDDED_VARIABLE if os.environ.get(EMBEDDED_VARIABLE) == path else "--datastore"
+    return BadInput(Problem(what, where, "give the file of a running cluster; `muslin lab up` prints its own"))
