@@ -132,7 +132,15 @@ def _dscp(value: StrictInt | StrictStr) -> int | str:
 DSCPField: TypeAlias = Annotated[
     Any,
     PlainValidator(_dscp),
-    Shape({"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}, alone=True),
+    Shape(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "minimum": 0,
+            "maximum": 0xFF,
+        },
+        alone=True,
+    ),
 ]
 """The bits of a class of traffic, by number or name."""
 

@@ -10,45 +10,18 @@ from muslin.errors import BadInput, Problem
 from muslin.resources import dump, load
 from muslin.resources.felix_configuration import FelixConfigurationSpec
 from muslin.resources.openapi import schema_of
-
-
-def _manifest(spec: dict[str, Any], name: str = "default") -> dict[str, Any]:
-    return {
-        "apiVersion": "projectcalico.org/v3",
-        "kind": "FelixConfiguration",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
+from tests.support.felix_fields import ACCEPTED, RANGES, REFUSED, felix_manifest
 
 
 def _problems(spec: dict[str, Any], name: str = "default") -> tuple[Problem, ...]:
     try:
-        load(_manifest(spec, name))
+        load(felix_manifest(spec, name))
     except BadInput as refused:
         return refused.problems
     return ()
 
 
-_RANGES: tuple[tuple[str, int, int], ...] = (
-    ("debugPort", 0, 65535),
-    ("bpfExtToServiceConnmark", 0, 4294967295),
-    ("bpfKubeProxyHealthzPort", 0, 65535),
-    ("ipv4NormalRoutePriority", 1, 2147483646),
-    ("ipv4ElevatedRoutePriority", 1, 2147483646),
-    ("ipv6NormalRoutePriority", 1, 2147483646),
-    ("ipv6ElevatedRoutePriority", 1, 2147483646),
-    ("wireguardListeningPort", 1, 65535),
-    ("wireguardListeningPortV6", 1, 65535),
-    ("wireguardRoutingRulePriority", 1, 32765),
-    ("bpfMaglevMaxEndpointsPerService", 1, 3000),
-    ("bpfMaglevMaxServices", 1, 3000),
-    ("logActionRateLimitBurst", 0, 9999),
-    ("iptablesMarkMask", 0, 4294967295),
-    ("nftablesMarkMask", 0, 4294967295),
-)
-
-
-@pytest.mark.parametrize(("field", "low", "high"), _RANGES)
+@pytest.mark.parametrize(("field", "low", "high"), RANGES)
 def test_numbers_have_the_reference_s_ranges(field: str, low: int, high: int) -> None:
     """Both ends are accepted, one beyond is refused, and the schema says the same."""
     schema = schema_of(FelixConfigurationSpec)["properties"][field]
@@ -61,67 +34,13 @@ def test_numbers_have_the_reference_s_ranges(field: str, low: int, high: int) ->
     assert ends == (low, high)
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"healthPort": 70000, "prometheusMetricsPort": -1, "metadataPort": 70000, "vxlanPort": 0},
-        {"goGCThreshold": -1, "goMaxProcs": -1, "goMemoryLimitMB": -1, "bpfMapSizeConntrackCleanupQueue": 1},
-        {"logSeverityScreen": "debug", "chainInsertMode": "APPEND", "bpfLogLevel": "", "routeSource": "workloadips"},
-        {"serviceLoopPrevention": "", "workloadSourceSpoofing": "Any", "bpfAttachType": "Netkit", "ipForwarding": ""},
-        {"featureDetectOverride": "A=true,b-C=,D_1=false", "featureGates": "A=x,B=y;z"},
-        {"logActionRateLimit": "10/minute", "logPrefix": "a %t/%n: _-1"},
-        {
-            "prometheusMetricsHost": "fe80::1",
-            "wireguardInterfaceName": "*",
-            "iptablesNATOutgoingInterfaceFilter": "eth+",
-        },
-        {"bpfForceTrackPacketsFromIfaces": ["docker+", "a:b"], "bpfLogFilters": {"eth0.1": "tcp port 80"}},
-        {"bpfConntrackTimeouts": {"tcpFinsSeen": "Auto", "udpTimeout": "1m30s"}, "bpfConntrackMode": "BPFProgram"},
-        {"bpfDSROptoutCIDRs": ["192.0.2.1", "198.51.100.7/24"], "bpfExcludeCIDRsFromNAT": []},
-        {"routeRefreshInterval": "1h30m0s", "nftablesRefreshInterval": "-1µs", "netlinkTimeout": "10ms"},
-        {"failsafeInboundHostPorts": [{"port": 0, "protocol": "anything", "net": "anywhere"}]},
-        {"healthTimeoutOverrides": [{"name": "Calc graph_1-x", "timeout": "0s"}]},
-        {"istioDSCPMark": 255, "mtuIfacePattern": r"(?P<x>a)[[:alpha:]]\z", "kubeNodePortRanges": [1, "2:3"]},
-        {"natOutgoingAddress": "", "deviceRouteSourceAddressIPv6": "2001:db8::1", "openstackRegion": "r" * 47},
-    ],
-)
+@pytest.mark.parametrize("spec", ACCEPTED)
 def test_what_the_reference_accepts_is_accepted_and_kept(spec: dict[str, Any]) -> None:
     """Such an object is read without a problem, and printed as it was given."""
-    assert dump(load(_manifest(spec)))["spec"] == spec
+    assert dump(load(felix_manifest(spec)))["spec"] == spec
 
 
-@pytest.mark.parametrize(
-    ("spec", "where"),
-    [
-        ({"goGCThreshold": -2}, "spec.goGCThreshold"),
-        ({"bpfMapSizeConntrackCleanupQueue": 0}, "spec.bpfMapSizeConntrackCleanupQueue"),
-        ({"serviceLoopPrevention": "drop"}, "spec.serviceLoopPrevention"),
-        ({"iptablesBackend": "nft"}, "spec.iptablesBackend"),
-        ({"floatingIPs": ""}, "spec.floatingIPs"),
-        ({"bpfConntrackCleanupMode": "Auto"}, "spec.bpfConntrackCleanupMode"),
-        ({"featureDetectOverride": "A=yes"}, "spec.featureDetectOverride"),
-        ({"featureGates": "A"}, "spec.featureGates"),
-        ({"logActionRateLimit": "0/minute"}, "spec.logActionRateLimit"),
-        ({"logPrefix": "a{b}"}, "spec.logPrefix"),
-        ({"prometheusMetricsHost": "a b"}, "spec.prometheusMetricsHost"),
-        ({"wireguardInterfaceNameV6": "wg&0"}, "spec.wireguardInterfaceNameV6"),
-        ({"bpfForceTrackPacketsFromIfaces": ["a@b"]}, "spec.bpfForceTrackPacketsFromIfaces[0]"),
-        ({"bpfLogFilters": {"a b": ""}}, "spec.bpfLogFilters"),
-        ({"bpfConntrackTimeouts": {"udpTimeout": "60"}}, "spec.bpfConntrackTimeouts.udpTimeout"),
-        ({"bpfDSROptoutCIDRs": ["x"]}, "spec.bpfDSROptoutCIDRs[0]"),
-        ({"routeRefreshInterval": "-1s"}, "spec.routeRefreshInterval"),
-        ({"routeRefreshInterval": ""}, "spec.routeRefreshInterval"),
-        ({"failsafeInboundHostPorts": [{"protocol": "tcp"}]}, "spec.failsafeInboundHostPorts[0].port"),
-        ({"healthTimeoutOverrides": [{"name": "a/b", "timeout": "1s"}]}, "spec.healthTimeoutOverrides[0].name"),
-        ({"healthTimeoutOverrides": [{"name": "a", "timeout": "-1s"}]}, "spec.healthTimeoutOverrides[0].timeout"),
-        ({"istioDSCPMark": 256}, "spec.istioDSCPMark"),
-        ({"mtuIfacePattern": "(?=a)"}, "spec.mtuIfacePattern"),
-        ({"kubeNodePortRanges": ["http"]}, "spec.kubeNodePortRanges[0]"),
-        ({"kubeNodePortRanges": [0]}, "spec.kubeNodePortRanges[0]"),
-        ({"kubeNodePortRanges": list(range(1, 9))}, "spec.kubeNodePortRanges"),
-        ({"openstackRegion": "r" * 48}, "spec.openstackRegion"),
-    ],
-)
+@pytest.mark.parametrize(("spec", "where"), REFUSED)
 def test_what_the_reference_refuses_is_refused_at_its_place(spec: dict[str, Any], where: str) -> None:
     """One problem, at the field that is wrong."""
     assert [problem.where for problem in _problems(spec)] == [where]
