@@ -7,7 +7,7 @@ Source: calico.md sections 1a and 2.15.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_interface, ip_network
 from typing import Any, Final
 
@@ -26,9 +26,11 @@ from muslin.conversion.reading import (
     place,
 )
 from muslin.errors import BadInput, Problem
+from muslin.ipam.names import block_name
 from muslin.net import AsNumber, ClusterId, Mac
+from muslin.resources.names import annotation_problems, label_problems
 
-__all__ = ["KUBE_LABELS", "node_from_core", "node_patch", "synthetic_block_host"]
+__all__ = ["KUBE_LABELS", "blocks_of_pod_cidrs", "node_from_core", "node_patch"]
 
 _PREFIX = "projectcalico.org/"
 KUBE_LABELS: Final = "projectcalico.org/kube-labels"
@@ -36,30 +38,49 @@ KUBE_LABELS: Final = "projectcalico.org/kube-labels"
 _LABELS, _ANNOTATIONS, _INTERFACES = _PREFIX + "labels", _PREFIX + "annotations", _PREFIX + "Interfaces"
 _PUBLIC_KEY = _PREFIX + "WireguardPublicKey"
 
-_Check = Callable[[str], object]
+_Check = Callable[[str], str | int]
 Path = tuple[str, ...]
 
 
 def _address(version: int) -> _Check:
-    def check(text: str) -> None:
+    """Accepts an address, also with the length of its network."""
+
+    def check(text: str) -> str:
         if "%" in text or ip_interface(text).version != version:
             raise ValueError(f"{text!r} is not an IPv{version} address")
+        return text
 
     return check
+
+
+def _single(version: int) -> _Check:
+    """Accepts an address alone; one that is written as a network of itself is that address."""
+
+    def check(text: str) -> str:
+        found = None if "%" in text else ip_interface(text)
+        if found is None or found.version != version or found.network.num_addresses != 1:
+            raise ValueError(f"{text!r} is not a single IPv{version} address")
+        return text.partition("/")[0]
+
+    return check
+
+
+def _cluster_id(text: str) -> str:
+    return str(ClusterId(text))
 
 
 _FIELDS: Final[tuple[tuple[str, Path, _Check], ...]] = (
     ("IPv4Address", ("spec", "bgp", "ipv4Address"), _address(4)),
     ("IPv6Address", ("spec", "bgp", "ipv6Address"), _address(6)),
-    ("ASNumber", ("spec", "bgp", "asNumber"), AsNumber),
-    ("RouteReflectorClusterID", ("spec", "bgp", "routeReflectorClusterID"), ClusterId),
-    ("IPv4IPIPTunnelAddr", ("spec", "bgp", "ipv4IPIPTunnelAddr"), _address(4)),
-    ("IPv4VXLANTunnelAddr", ("spec", "ipv4VXLANTunnelAddr"), _address(4)),
-    ("IPv6VXLANTunnelAddr", ("spec", "ipv6VXLANTunnelAddr"), _address(6)),
+    ("ASNumber", ("spec", "bgp", "asNumber"), lambda text: int(AsNumber(text))),
+    ("RouteReflectorClusterID", ("spec", "bgp", "routeReflectorClusterID"), _cluster_id),
+    ("IPv4IPIPTunnelAddr", ("spec", "bgp", "ipv4IPIPTunnelAddr"), _single(4)),
+    ("IPv4VXLANTunnelAddr", ("spec", "ipv4VXLANTunnelAddr"), _single(4)),
+    ("IPv6VXLANTunnelAddr", ("spec", "ipv6VXLANTunnelAddr"), _single(6)),
     ("VXLANTunnelMACAddr", ("spec", "vxlanTunnelMACAddr"), Mac),
     ("VXLANTunnelMACAddrV6", ("spec", "vxlanTunnelMACAddrV6"), Mac),
-    ("IPv4WireguardInterfaceAddr", ("spec", "wireguard", "interfaceIPv4Address"), _address(4)),
-    ("IPv6WireguardInterfaceAddr", ("spec", "wireguard", "interfaceIPv6Address"), _address(6)),
+    ("IPv4WireguardInterfaceAddr", ("spec", "wireguard", "interfaceIPv4Address"), _single(4)),
+    ("IPv6WireguardInterfaceAddr", ("spec", "wireguard", "interfaceIPv6Address"), _single(6)),
     ("WireguardPublicKey", ("status", "wireguardPublicKey"), str),
     ("WireguardPublicKeyV6", ("status", "wireguardPublicKeyV6"), str),
 )
@@ -94,20 +115,18 @@ def node_from_core(core: Json, *, use_pod_cidr: bool = False) -> Converted:
         if not text or (tunnel is not None and name in _OF_POD_CIDR):
             continue
         try:
-            check(text)
+            _put(node, path, check(text))
         except ValueError as error:
             tell(str(error), f"metadata.annotations[{_PREFIX}{name}]")
-        else:
-            _put(node, path, int(AsNumber(text)) if name == "ASNumber" else text)
     if tunnel:
         _put(node, ("spec", "bgp", "ipv4IPIPTunnelAddr"), tunnel)
         if annotations.get(_PUBLIC_KEY):
             _put(node, ("spec", "wireguard", "interfaceIPv4Address"), tunnel)
-    if addresses := _addresses(core, node):
+    if addresses := _addresses(core, node, tell):
         node["spec"]["addresses"] = addresses
     if interfaces := _interfaces(annotations, tell):
         node["spec"]["interfaces"] = interfaces
-    if cidrs := [each for each in as_list(as_mapping(core.get("spec")).get("podCIDRs")) if isinstance(each, str)]:
+    if cidrs := list(_usable(as_list(as_mapping(core.get("spec")).get("podCIDRs")), "spec.podCIDRs", tell)):
         _put(node, ("status", "podCIDRs"), cidrs)
     return Converted(node, tuple(problems))
 
@@ -132,12 +151,26 @@ def node_patch(node: Json, core: Json, *, use_pod_cidr: bool = False) -> dict[st
     return {"metadata": metadata}
 
 
-def synthetic_block_host(core: Json) -> tuple[tuple[str, str], ...]:
-    """(prefix, `host:<node>`) for each podCIDR: the blocks that nodes see where addresses come from podCIDRs."""
+def blocks_of_pod_cidrs(core: Json) -> tuple[dict[str, Any], ...]:
+    """The IPAMBlocks that nodes act on where addresses come from podCIDRs: one for each, with only its owner."""
     affinity = f"host:{as_text(metadata_of(core).get('name'))}"
     spec = as_mapping(core.get("spec"))
-    cidrs = as_list(spec.get("podCIDRs")) or [spec.get("podCIDR")]
-    return tuple((each, affinity) for each in cidrs if isinstance(each, str) and each)
+    found = []
+    for each in as_list(spec.get("podCIDRs")) or [spec.get("podCIDR")]:
+        try:
+            prefix = ip_network(as_text(each))
+        except ValueError:
+            continue
+        held = {"allocations": [], "unallocated": [], "attributes": [], "deleted": False, "strictAffinity": False}
+        found.append(
+            {
+                "apiVersion": API_VERSION,
+                "kind": "IPAMBlock",
+                "metadata": {"name": block_name(prefix)},
+                "spec": {"cidr": str(prefix), "affinity": affinity, **held},
+            }
+        )
+    return tuple(found)
 
 
 def _metadata(core: Json, annotations: Mapping[str, str], tell: Callable[[str, str], None]) -> dict[str, Any]:
@@ -164,7 +197,10 @@ def _texts(annotations: Mapping[str, str], name: str, tell: Callable[[str, str],
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value.values()):
         tell("it is no JSON mapping of text to text", path)
         return {}
-    return dict(value)
+    problems = dict(label_problems(value) if name == _LABELS else annotation_problems(value))
+    for key, what in problems.items():
+        tell(what if key is None else f"{key!r}: {what}", path)
+    return {key: text for key, text in value.items() if key not in problems}
 
 
 def _interfaces(annotations: Mapping[str, str], tell: Callable[[str, str], None]) -> list[dict[str, Any]]:
@@ -178,25 +214,33 @@ def _interfaces(annotations: Mapping[str, str], tell: Callable[[str, str], None]
         return []
     found = []
     for index, each in enumerate(value if isinstance(value, list) else [value]):
-        addresses = each.get("addresses") if isinstance(each, dict) else None
-        if isinstance(each, dict) and isinstance(each.get("name"), str) and _all_text(addresses or []):
-            found.append({"name": each["name"], **({"addresses": addresses} if addresses else {})})
-        else:
+        if not (isinstance(each, dict) and isinstance(each.get("name"), str)):
             tell("it is no interface with name and addresses", f"{path}[{index}]")
+            continue
+        addresses = list(_usable(as_list(each.get("addresses")), f"{path}[{index}]", tell))
+        found.append({"name": each["name"], **({"addresses": addresses} if addresses else {})})
     return found
 
 
-def _all_text(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+def _usable(addresses: Iterable[Any], path: str, tell: Callable[[str, str], None]) -> Iterator[str]:
+    """Addresses and prefixes; some who write them write names of hosts."""
+    for each in addresses:
+        try:
+            if isinstance(each, str) and "%" not in each and ip_interface(each):
+                yield each
+                continue
+        except ValueError:
+            pass
+        tell(f"{each!r} is no address", path)
 
 
-def _addresses(core: Json, node: Json) -> list[dict[str, str]]:
+def _addresses(core: Json, node: Json, tell: Callable[[str, str], None]) -> list[dict[str, str]]:
     bgp = as_mapping(as_mapping(node.get("spec")).get("bgp"))
     found = [{"address": bgp[f], "type": "CalicoNodeIP"} for f in ("ipv4Address", "ipv6Address") if f in bgp]
-    for each in as_list(as_mapping(core.get("status")).get("addresses")):
-        kind, address = as_mapping(each).get("type"), as_mapping(each).get("address")
-        if kind in _SHOWN_ADDRESSES and isinstance(address, str):
-            found.append({"address": address, "type": kind})
+    for index, each in enumerate(as_list(as_mapping(core.get("status")).get("addresses"))):
+        kind, path = as_text(as_mapping(each).get("type")), f"status.addresses[{index}]"
+        if kind in _SHOWN_ADDRESSES:
+            found += [{"address": a, "type": kind} for a in _usable([as_mapping(each).get("address")], path, tell)]
     return found
 
 

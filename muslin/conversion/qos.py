@@ -31,11 +31,11 @@ _NEEDS: Final = (
     ("PacketBurst", "PacketRate"),
 )
 """What makes no sense without the other, in the order in which it is looked at."""
-_DSCP: Final[Mapping[str, int]] = {
-    "DF": 0, "EF": 46, "VA": 44, "LE": 1,
-    **{f"AF{group}{drop}": group * 8 + drop * 2 for group in range(1, 5) for drop in range(1, 4)},
-    **{f"CS{group}": group * 8 for group in range(8)},
-}  # fmt: skip
+_DSCP: Final = frozenset(
+    {"DF", "EF"}
+    | {f"AF{group}{drop}" for group in range(1, 5) for drop in range(1, 4)}
+    | {f"CS{group}" for group in range(7)}
+)
 
 Tell = Callable[[str, str], None]
 
@@ -101,4 +101,5 @@ def _bounded(text: str, bounds: tuple[int, int], key: str, tell: Tell) -> int:
 def _dscp(text: str) -> int | str | None:
     if text.isascii() and text.isdigit() and len(text) <= 3:
         return int(text) if int(text) <= 63 else None
-    return text.upper() if text.upper() in _DSCP else None
+    name = text.strip().upper()
+    return name if name in _DSCP else None

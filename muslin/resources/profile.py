@@ -16,9 +16,15 @@ from muslin.resources.validation import Breach, ValidationRule, go
 __all__ = ["Profile", "ProfileSpec"]
 
 
+_OF_KUBERNETES = ("pcns.", "pcsa.")
+"""How labels of namespaces and service accounts begin; with it they may be longer than a label of one's own."""
+
+
 def _labels(spec: ProfileSpec) -> Iterator[Breach]:
-    for key, problem in label_problems(spec.labels_to_apply):
-        yield Breach(f"label {key!r} = {spec.labels_to_apply[key]!r}: {problem}", ("labelsToApply", key))
+    for key, value in spec.labels_to_apply.items():
+        own = next((key.removeprefix(each) for each in _OF_KUBERNETES if key.startswith(each)), key)
+        for _, problem in label_problems({own: value}):
+            yield Breach(f"label {key!r} = {value!r}: {problem}", ("labelsToApply", key))
 
 
 class ProfileSpec(Part):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from muslin.resources.base import Resource
+from muslin.resources.base import SUBDOMAIN_NAME, NameForm, Resource
 from muslin.resources.endpoint_checks import WORKLOAD_PORT_RULES, WORKLOAD_RULES
 from muslin.resources.fields import (
     EMPTY_IS_UNSET,
@@ -23,10 +23,15 @@ from muslin.resources.fields import (
     V4Address,
     V6Address,
 )
+from muslin.resources.names import SUBDOMAIN
 from muslin.resources.part import Part
 from muslin.resources.validation import ValidationRule
 
 __all__ = ["IPNAT", "WorkloadEndpoint", "WorkloadEndpointPort", "WorkloadEndpointSpec"]
+
+
+ENDPOINT_NAME: Final = NameForm(SUBDOMAIN, SUBDOMAIN_NAME.sentence, 1024)
+"""A node's and a pod's name, each up to 253 octets of which some are doubled: longer than other names may be."""
 
 
 class IPNAT(Part):
@@ -81,6 +86,7 @@ class WorkloadEndpoint(Resource):
     """The network end of a workload, in the workload's namespace."""
 
     NAMESPACED: ClassVar[bool] = True
+    NAME_FORM: ClassVar[NameForm] = ENDPOINT_NAME
 
     kind: Literal["WorkloadEndpoint"] = "WorkloadEndpoint"
     spec: WorkloadEndpointSpec

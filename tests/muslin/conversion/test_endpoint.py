@@ -157,6 +157,15 @@ def test_a_finished_pod_owns_no_address(changes: dict[str, Any], *, finished: bo
     assert ("ipNetworks" not in converted.value["spec"]) == finished
 
 
+def test_long_names_of_node_and_pod_make_a_longer_one() -> None:
+    """The endpoint is one that agents can read."""
+    converted = endpoint_from_pod(pod(metadata={"name": "p-" * 126 + "p"}, spec={"nodeName": "n-" * 126 + "n"}))
+    assert converted is not None
+
+    assert len(converted.value["metadata"]["name"]) > 253
+    assert resources.load(converted.value).kind == "WorkloadEndpoint"
+
+
 def test_ports_with_a_name_or_on_the_host_are_shown() -> None:
     """Containers first, then those that initialise; protocols that policy does not know are left out."""
     spec = {

@@ -12,7 +12,7 @@ import pytest
 from muslin.conversion.cluster_policy import cluster_policy_from_kubernetes
 from muslin.conversion.endpoint import endpoint_from_pod, endpoint_patch
 from muslin.conversion.etcd import from_etcd
-from muslin.conversion.node import node_from_core, node_patch, synthetic_block_host
+from muslin.conversion.node import blocks_of_pod_cidrs, node_from_core, node_patch
 from muslin.conversion.policy import policy_for_etcd, policy_from_kubernetes, staged_policy_from_kubernetes
 from muslin.conversion.profile import profile_from_namespace, profile_from_service_account
 from muslin.conversion.v1 import METADATA, from_v1, key_of_v1
@@ -71,7 +71,7 @@ CONVERSIONS: dict[str, tuple[Callable[[Any], object], dict[str, Any]]] = {
     "node": (node_from_core, core_node(EVERYTHING, podCIDR="10.49.0.0/24", podCIDRs=["10.49.0.0/24"])),
     "node with podCIDR": (lambda core: node_from_core(core, use_pod_cidr=True), core_node(podCIDR="10.49.0.0/24")),
     "unchanged node": (lambda core: node_patch(node_from_core(core).value, core), core_node(EVERYTHING)),
-    "blocks of podCIDRs": (synthetic_block_host, core_node(podCIDR="10.49.0.0/24", podCIDRs=["10.49.0.0/24"])),
+    "blocks of podCIDRs": (blocks_of_pod_cidrs, core_node(podCIDR="10.49.0.0/24", podCIDRs=["10.49.0.0/24"])),
     "pod": (endpoint_from_pod, _POD),
     "endpoint": (endpoint_patch, {"metadata": BORN, "spec": {"ipNetworks": ["10.48.0.1/32"], "containerID": "0"}}),
     "namespace": (profile_from_namespace, _NAMED),

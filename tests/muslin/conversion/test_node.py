@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muslin import resources
-from muslin.conversion.node import KUBE_LABELS, node_from_core, node_patch, synthetic_block_host
+from muslin.conversion.node import KUBE_LABELS, blocks_of_pod_cidrs, node_from_core, node_patch
 from muslin.errors import BadInput
 from tests.muslin.conversion.objects import BORN, core_node
 
@@ -119,7 +119,11 @@ def test_labels_of_kubernetes_win() -> None:
         ("Interfaces", '["eth0"]'),
         ("labels", "[]"),
         ("labels", '{"a":1}'),
+        ("labels", '{"no label!":"x"}'),
+        ("IPv4IPIPTunnelAddr", "10.48.0.1/24"),
+        ("Interfaces", '{"name":7}'),
         ("annotations", "NaN"),
+        ("annotations", '{"no key!":"x"}'),
     ],
 )
 def test_a_bad_annotation_is_left_out_and_told(name: str, text: str) -> None:
@@ -129,6 +133,52 @@ def test_a_bad_annotation_is_left_out_and_told(name: str, text: str) -> None:
     (problem,) = problems
     assert f"metadata.annotations[projectcalico.org/{name}]" in problem.where
     assert node == node_from_core(core_node({"IPv4VXLANTunnelAddr": "10.48.0.2"})).value
+
+
+def test_addresses_that_are_none_are_left_out_and_told() -> None:
+    """Some clouds write the name of a host where an address belongs; the node must stay."""
+    core = core_node({"Interfaces": '[{"name":"eth0","addresses":["192.0.2.1","host",7]}]'}, podCIDRs=["x"])
+    core["status"]["addresses"].append({"type": "InternalIP", "address": "host.example.org"})
+    node, problems = node_from_core(core)
+
+    assert node["spec"]["addresses"] == node_from_core(core_node()).value["spec"]["addresses"]
+    assert node["spec"]["interfaces"] == [{"name": "eth0", "addresses": ["192.0.2.1"]}]
+    assert [problem.where.partition("  ")[2] for problem in problems] == [
+        "status.addresses[3]",
+        *["metadata.annotations[projectcalico.org/Interfaces][0]"] * 2,
+        "spec.podCIDRs",
+    ]
+    assert resources.load(node).kind == "Node"
+
+
+def test_a_single_address_may_be_written_as_a_network() -> None:
+    """A tunnel's address has no length."""
+    node = node_from_core(core_node({"IPv4IPIPTunnelAddr": "10.48.0.1/32"})).value
+
+    assert node["spec"]["bgp"]["ipv4IPIPTunnelAddr"] == "10.48.0.1"
+    assert resources.load(node).kind == "Node"
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_no_annotation_makes_a_node_unreadable(name: str) -> None:
+    """Whatever a person or a program writes there, the node stays one that agents can read."""
+    texts = [
+        "",
+        "x",
+        "0",
+        "-1",
+        "1.1",
+        "::",
+        "192.0.2.1",
+        "192.0.2.1/24",
+        "2001:db8::1/128",
+        "[]",
+        "{}",
+        '[{"name":""}]',
+    ]
+    texts += ['{"":""}', '{"a":"b c"}', '{"a b":"c"}', "\x00", "9" * 5000, "é", '[{"name":"eth0","addresses":["::1"]}]']
+    for text in texts:
+        assert resources.load(node_from_core(core_node({**EVERYTHING, name: text})).value).kind == "Node"
 
 
 @pytest.mark.parametrize(("text", "number"), [("64500", 64500), ("1.10", 65546), ("4294967295", 4294967295)])
@@ -167,9 +217,14 @@ def test_pod_cidrs_stand_for_blocks() -> None:
     """Each podCIDR is a block of its node."""
     cidrs = ["10.49.3.0/24", "2001:db8:1::/64"]
 
-    assert synthetic_block_host(core_node(podCIDRs=cidrs)) == tuple((each, "host:node-1") for each in cidrs)
-    assert synthetic_block_host(core_node(podCIDR=cidrs[0])) == ((cidrs[0], "host:node-1"),)
-    assert synthetic_block_host(core_node()) == ()
+    def blocks(**spec: Any) -> list[tuple[str, str]]:
+        found = [resources.load(each) for each in blocks_of_pod_cidrs(core_node(**spec))]
+        return [(str(each.spec.cidr), each.spec.affinity) for each in found]
+
+    assert blocks(podCIDRs=cidrs) == [(each, "host:node-1") for each in cidrs]
+    assert blocks(podCIDR=cidrs[0]) == [(cidrs[0], "host:node-1")]
+    assert blocks() == []
+    assert blocks(podCIDR="nonsense") == []
 
 
 def test_an_unchanged_node_changes_nothing() -> None:
@@ -217,13 +272,14 @@ def test_an_unreadable_record_of_labels_refuses_the_write(record: str) -> None:
 
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+_LABELS = st.dictionaries(st.sampled_from(["rack", "example.org/zone", "a_b"]), st.sampled_from(["", "7", "x.y"]))
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(sorted(set(EVERYTHING) - {"Interfaces", "labels", "annotations"})), st.booleans()),
-    st.dictionaries(_TEXT, _TEXT, max_size=3),
-    st.dictionaries(_TEXT, _TEXT, max_size=3),
+    _LABELS,
+    st.dictionaries(st.sampled_from(["note", "example.org/Note"]), _TEXT),
 )
 def test_what_is_written_is_read_again(kept: dict[str, bool], labels: dict[str, str], notes: dict[str, str]) -> None:
     """Any node written over any other gives itself."""

@@ -43,6 +43,16 @@ def test_a_service_account_gives_its_labels_and_no_rules() -> None:
     assert resources.load(profile).kind == "Profile"
 
 
+def test_a_label_as_long_as_kubernetes_allows_is_no_problem() -> None:
+    """With its prefix it is longer than a label may be; without its profile a pod could do nothing."""
+    labels = {"l" * 63: "v" * 63, f"{'p' * 63}.example.org/{'l' * 63}": ""}
+    for convert in (profile_from_namespace, profile_from_service_account):
+        profile = convert({"metadata": {"name": "n", "namespace": "n", "labels": labels}}).value
+
+        assert len(profile["spec"]["labelsToApply"]) == 3
+        assert resources.load(profile).kind == "Profile"
+
+
 def test_the_profile_that_allows_everything_is_a_profile() -> None:
     """It has a fixed name and allows both directions."""
     profile = default_allow()

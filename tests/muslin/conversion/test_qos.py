@@ -117,13 +117,15 @@ def test_a_packet_rate_has_a_burst() -> None:
     assert _controls(ingressPacketRate="7")[0] == {"ingressPacketRate": 7, "ingressPacketBurst": 5}
 
 
-@pytest.mark.parametrize(("text", "value"), [("46", 46), ("0", 0), ("EF", "EF"), ("af41", "AF41"), ("CS7", "CS7")])
+@pytest.mark.parametrize(
+    ("text", "value"), [("46", 46), ("0", 0), ("EF", "EF"), ("af41", "AF41"), ("CS6", "CS6"), (" ef ", "EF")]
+)
 def test_dscp_is_a_number_or_a_name(text: str, value: int | str) -> None:
     """Numbers 0..63, and the names that the field has for some."""
     assert _controls(dscp=text) == ({"dscp": value}, [])
 
 
-@pytest.mark.parametrize("text", ["64", "-1", "AF44", "", "high"])
+@pytest.mark.parametrize("text", ["64", "-1", "AF44", "CS7", "", "high"])
 def test_any_other_dscp_is_left_out(text: str) -> None:
     """It is told."""
     assert _controls(dscp=text) == ({}, [f"{_QOS}dscp"])
