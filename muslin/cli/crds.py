@@ -1,8 +1,9 @@
-"""`muslin crds`: the definitions that make Kubernetes serve our kinds, as YAML for `kubectl apply`."""
+"""`muslin crds` and `muslin schema`: our kinds as Kubernetes and as editors want to be told of them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -10,11 +11,12 @@ import click
 from muslin.errors import BadInput, Problem
 from muslin.resources.admission import admission_objects
 from muslin.resources.crd_kinds import CUSTOM_KINDS
-from muslin.resources.crds import definition
-from muslin.resources.registry import kind_by_alias
+from muslin.resources.crds import definition, definitions
+from muslin.resources.json_schema import json_schema
+from muslin.resources.registry import KINDS, kind_by_alias
 from muslin.yaml.write import dump_documents
 
-__all__ = ["crds"]
+__all__ = ["crds", "schema"]
 
 
 @click.command()
@@ -42,7 +44,7 @@ def crds(kinds: tuple[str, ...], admission: str, output: str) -> None:
 
     Exit status: 0 printed, 2 there is no such kind.
     """
-    objects = [definition(kind) for kind in map(_kind, kinds)] if kinds else all_objects(admission)
+    objects = [definition(_kind(word, CUSTOM_KINDS)) for word in kinds] if kinds else _all_objects(admission)
     if output == "json":
         listed = {"apiVersion": "v1", "kind": "List", "items": objects}
         click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
@@ -50,15 +52,35 @@ def crds(kinds: tuple[str, ...], admission: str, output: str) -> None:
         click.echo(dump_documents(objects), nl=False)
 
 
-def all_objects(admission: str) -> list[dict[str, Any]]:
-    """Every definition, and the admission policies in this version or none."""
-    definitions = [definition(kind) for kind in CUSTOM_KINDS]
-    return definitions if admission == "none" else definitions + admission_objects(admission)
+@click.command()
+@click.argument("kinds", metavar="[KIND]...", nargs=-1)
+def schema(kinds: tuple[str, ...]) -> None:
+    r"""Print a JSON Schema of manifests, for editors: completion, explanations, and mistakes marked as they are made.
+
+    Without KIND it is one schema for all of them; a file may hold several kinds. It knows fields, types and values.
+    Rules over several fields are in the explanations alone: `muslin validate` checks them.
+
+    \b
+    muslin schema > muslin.schema.json
+    muslin schema ippool bgppeer
+
+    \b
+    In a manifest, for the YAML language server (VS Code, Neovim, Helix, ...):
+    # yaml-language-server: $schema=./muslin.schema.json
+
+    Exit status: 0 printed, 2 there is no such kind.
+    """
+    chosen = [_kind(word, KINDS) for word in kinds] or None
+    click.echo(json.dumps(json_schema(chosen), indent=1, ensure_ascii=False))
 
 
-def _kind(word: str) -> str:
+def _all_objects(admission: str) -> list[dict[str, Any]]:
+    return definitions() if admission == "none" else definitions() + admission_objects(admission)
+
+
+def _kind(word: str, known: Collection[str]) -> str:
     kind = kind_by_alias(word)
-    if kind is None or kind not in CUSTOM_KINDS:
+    if kind is None or kind not in known:
         what = f"there is no kind {word!r}" if kind is None else f"{kind} has no definition"
-        raise BadInput(Problem(what, "KIND", f"use one of {', '.join(CUSTOM_KINDS)}"))
+        raise BadInput(Problem(what, "KIND", f"use one of {', '.join(known)}"))
     return kind
