@@ -34,6 +34,8 @@ from runtime.cni.pod import Pod
 __all__ = ["PodAddresses"]
 
 _NAMESPACE_LABEL = "pcns."
+_TOGETHER = 8
+"""Of many, so many at most are answered at once: the first go on, and their links are made, while the next are."""
 
 
 _Asked: TypeAlias = tuple[Handle, Pod, tuple[str, ...], "asyncio.Future[tuple[Address, ...]]"]
@@ -66,11 +68,11 @@ class PodAddresses:
         return await asked  # cancelled with the one who asks: nobody is given an address that nobody waits for
 
     async def _work_off(self) -> None:
-        """Answer all who have gathered, together, until nobody asks; each goes on as soon as it has its answer."""
+        """Answer who have gathered, together, until nobody asks; each goes on as soon as it has its answer."""
         try:
             while self._asking:
                 async with self._turn:
-                    gathered, self._asking = self._asking, []
+                    gathered, self._asking = self._asking[:_TOGETHER], self._asking[_TOGETHER:]
                     await self._answer(gathered)
         finally:
             self._answering = None

@@ -12,7 +12,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from muslin.errors import KernelRefused
 from muslin.net import Address, Mac
@@ -28,7 +28,8 @@ _Step: TypeAlias = tuple[str, str, Message]
 """An operation in words, what it is done to, and the request."""
 
 __all__ = [
-    "configure_host_side", "configure_pod_side", "create_veth", "delete_link", "find_link", "write_sysctl",
+    "Veth", "configure_host_side", "configure_pod_side", "create_veth", "create_veths", "delete_link", "find_link",
+    "write_sysctl",
 ]  # fmt: skip
 
 _PROC: Final = "/proc/sys/net"
@@ -40,21 +41,42 @@ _GATEWAY_6: Final = IPv6Address("fe80::ecee:eeff:feee:eeee")
 """Link-local address that the host's end gets because of its MAC (EUI-64)."""
 
 
-def create_veth(
-    host: NetlinkSocket, name: str, *, peer: str, namespace: int | None, mtu: int, peer_mac: Mac | None = None
-) -> Link:
-    """Create the pair; the pod's end is born in the namespace of the file descriptor. Undone by `delete_link`.
+class Veth(NamedTuple):
+    """A pair to be made: the host's end and, born in the namespace of the file descriptor, the pod's."""
 
-    Raises:
-        KernelRefused: EEXIST if either name is taken.
-    """
-    create = codec.create_veth(name, Mac(HOST_MAC), mtu, peer=peer, peer_namespace=namespace, peer_mac=peer_mac)
-    reply, found = host.change_then_get(create, codec.get_link(name))
-    if reply.errno:
-        raise KernelRefused("veth create", name, reply.errno, reply.extack)
-    if found is None:
-        raise KernelRefused("veth create", name, errno.ENODEV, "the link was gone at once")
-    return codec.parse_link(found)
+    name: str
+    peer: str
+    namespace: int | None
+    mtu: int
+    peer_mac: Mac | None = None
+
+
+def create_veth(host: NetlinkSocket, veth: Veth) -> Link:
+    """Create one pair. Undone by `delete_link`. Raises KernelRefused: EEXIST if either name is taken."""
+    (made,) = create_veths(host, (veth,))
+    if isinstance(made, KernelRefused):
+        raise made
+    return made
+
+
+def create_veths(host: NetlinkSocket, wanted: Sequence[Veth]) -> list[Link | KernelRefused]:
+    """Create pairs in one send; each becomes the host's end, or why the kernel refused it."""
+    pairs = [(_create(veth), codec.get_link(veth.name)) for veth in wanted]
+    made: list[Link | KernelRefused] = []
+    for veth, (reply, found) in zip(wanted, host.change_then_get(pairs), strict=True):
+        if reply.errno:
+            made.append(KernelRefused("veth create", veth.name, reply.errno, reply.extack))
+        elif found is None:
+            made.append(KernelRefused("veth create", veth.name, errno.ENODEV, "the link was gone at once"))
+        else:
+            made.append(codec.parse_link(found))
+    return made
+
+
+def _create(veth: Veth) -> Message:
+    return codec.create_veth(
+        veth.name, Mac(HOST_MAC), veth.mtu, peer=veth.peer, peer_namespace=veth.namespace, peer_mac=veth.peer_mac
+    )
 
 
 def find_link(netlink: NetlinkSocket, name: str) -> Link | None:

@@ -44,7 +44,7 @@ def route_to(host: NetlinkSocket, interface: int, address: Address) -> None:
 def wire_pod(host: NetlinkSocket, interface: str, addresses: tuple[Address, ...]) -> int:
     """A pod's namespace, wired and routed."""
     namespace = new_namespace()
-    link = links.create_veth(host, interface, peer="eth0", namespace=namespace, mtu=1450)
+    link = links.create_veth(host, links.Veth(interface, "eth0", namespace, 1450))
     links.configure_host_side(host, link)
     with entered(namespace):
         handed_in = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, ROUTE)

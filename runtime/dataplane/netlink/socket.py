@@ -120,22 +120,30 @@ class NetlinkSocket:
             refused += [item._replace(place=item.place + start) for item in self._exchange(packed, last)]
         return refused
 
-    def change_then_get(self, change: Message, request: Message) -> tuple[Reply, bytes | None]:
-        """One change and, in the same breath, the one answer to a request about what it made.
+    def change_then_get(self, pairs: Sequence[tuple[Message, Message]]) -> list[tuple[Reply, bytes | None]]:
+        """Changes, and after each the one answer to a request about what it made; all in one send.
 
-        Gives what became of the change, and the answer's body, None where the kernel refused the request.
+        Gives for each pair what became of the change, and the answer's body, None where the kernel refused the request.
         """
         first = self._sequence + 1
-        self._sequence += 2
-        changing = change._replace(flags=change.flags | wire.ACK)
-        self._socket.send(wire.pack(changing, first) + wire.pack(request, first + 1))
-        reply: Reply | None = None
-        while True:
+        self._sequence += 2 * len(pairs)
+        packed = bytearray()
+        for at, (change, request) in enumerate(pairs):
+            packed += wire.pack(change._replace(flags=change.flags | wire.ACK), first + 2 * at)
+            packed += wire.pack(request, first + 2 * at + 1)
+        self._socket.send(packed)
+        replies: dict[int, Reply] = {}
+        answers: dict[int, bytes | None] = {}
+        while len(answers) < len(pairs):
             for received in self._receive():
-                if received.sequence == first and received.kind == wire.ERROR:
-                    reply = wire.parse_reply(received)
-                elif received.sequence == first + 1 and reply is not None:
-                    return reply, None if received.kind == wire.ERROR else bytes(received.body)
+                at, is_answer = divmod(received.sequence - first, 2)
+                if not 0 <= at < len(pairs):
+                    continue
+                if is_answer:
+                    answers[at] = None if received.kind == wire.ERROR else bytes(received.body)
+                elif received.kind == wire.ERROR:
+                    replies[at] = wire.parse_reply(received)
+        return [(replies[at], answers[at]) for at in range(len(pairs))]
 
     def transaction(self, begin: Message, operations: Sequence[Message], end: Message) -> list[Refusal]:
         """Do all operations or none (nfnetlink batch). An empty list: all were done.

@@ -59,10 +59,10 @@ def test_every_step_can_be_undone_and_repeated() -> None:
     """A taken name is refused; deleting what is gone is success; the veth takes the pod's end along."""
     host = NetlinkSocket(ROUTE)
     namespace = new_namespace()
-    link = links.create_veth(host, "cali9", peer="eth0", namespace=namespace, mtu=1400)
+    link = links.create_veth(host, links.Veth("cali9", "eth0", namespace, 1400))
     links.configure_host_side(host, link)
     with pytest.raises(KernelRefused, match="File exists"):
-        links.create_veth(host, "cali9", peer="eth1", namespace=namespace, mtu=1400)
+        links.create_veth(host, links.Veth("cali9", "eth1", namespace, 1400))
 
     links.delete_link(host, "cali9")
     links.delete_link(host, "cali9")
