@@ -19,7 +19,12 @@ from muslin.resources.profile import Profile
 from muslin.resources.tier import DEFAULT_TIER_ORDER, Tier, TierAction
 from muslin.resources.workload_endpoint import WorkloadEndpoint
 from muslin.selectors import Selector
-from muslin.semantics.selector_scope import NAMESPACE_LABEL, SERVICE_ACCOUNT_LABEL, effective_selector
+from muslin.semantics.selector_scope import (
+    INHERITED_PREFIXES,
+    NAMESPACE_LABEL,
+    SERVICE_ACCOUNT_LABEL,
+    effective_selector,
+)
 from muslin.semantics.snapshot import Snapshot
 
 __all__ = [
@@ -119,8 +124,11 @@ def inherited_labels(
 
 
 def own_labels(endpoint: WorkloadEndpoint) -> Mapping[str, str]:
-    """A workload's labels with those that its namespace and service account imply."""
-    labels = dict(endpoint.metadata.labels)
+    """A workload's labels with those that its namespace and service account imply.
+
+    Labels that say what only a namespace or a service account can say are not the workload's to set.
+    """
+    labels = {k: v for k, v in endpoint.metadata.labels.items() if not k.startswith(INHERITED_PREFIXES)}
     if endpoint.metadata.namespace:
         labels[NAMESPACE_LABEL] = endpoint.metadata.namespace
     if endpoint.spec.service_account_name:

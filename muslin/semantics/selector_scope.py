@@ -15,6 +15,7 @@ from muslin.resources.policy_rules import EntityRule, ServiceAccountMatch
 from muslin.selectors import All, And, Equals, Global, Has, In, Leaf, Node, Not, Selector, parse
 
 __all__ = [
+    "INHERITED_PREFIXES",
     "NAMESPACE_LABEL",
     "SERVICE_ACCOUNT_LABEL",
     "effective_selector",
@@ -27,6 +28,8 @@ SERVICE_ACCOUNT_LABEL = "projectcalico.org/serviceaccount"
 
 _NAMESPACE_PREFIX = "pcns."
 _SERVICE_ACCOUNT_PREFIX = "pcsa."
+INHERITED_PREFIXES = (_NAMESPACE_PREFIX, _SERVICE_ACCOUNT_PREFIX)
+"""How labels begin that an endpoint has from its profiles alone."""
 
 
 def effective_selector(policy: NetworkPolicy | GlobalNetworkPolicy) -> Selector:

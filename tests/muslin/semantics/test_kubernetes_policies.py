@@ -25,13 +25,13 @@ _ADDRESSES = {"web": "10.48.0.1", "db": "10.48.0.2", "other": "10.48.0.3"}
 _OUTSIDE = "203.0.113.9"
 
 
-def _pod(name: str, namespace: str, account: str = "default") -> Resource:
+def _pod(name: str, namespace: str, labels: dict[str, str] | None = None) -> Resource:
     converted = endpoint_from_pod(
         {
-            "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+            "metadata": {"name": name, "namespace": namespace, "labels": {"app": name, **(labels or {})}},
             "spec": {
                 "nodeName": _NODE,
-                "serviceAccountName": account,
+                "serviceAccountName": "default",
                 "containers": [{"ports": [{"name": "main", "containerPort": 5432}]}],
             },
             "status": {"podIPs": [{"ip": _ADDRESSES[name]}]},
@@ -157,6 +157,22 @@ def test_a_rule_lets_in_whom_it_names(rule: dict[str, Any], *, web: bool, other:
 def test_a_rule_lets_in_to_the_ports_that_it_names(ports: list[dict[str, Any]], *, allowed: bool) -> None:
     """By number, range or name; TCP where nothing is said."""
     assert _allowed(_kubernetes(ingress=[{"ports": ports}])) == allowed
+
+
+@pytest.mark.parametrize(
+    "label", [{"pcns.team": "one"}, {"pcns.projectcalico.org/name": "red"}, {"projectcalico.org/namespace": "red"}]
+)
+def test_a_pod_cannot_pretend_to_be_in_another_namespace(label: dict[str, str]) -> None:
+    """What selectors of namespaces see comes from namespaces, whatever labels a pod gives itself."""
+    liar = _pod("other", "blue", label)
+    rules = [
+        {"from": [{"namespaceSelector": {"matchLabels": {"team": "one"}}}]},
+        {"from": [{"namespaceSelector": {"matchLabels": {"projectcalico.org/name": "red"}}}]},
+        {"from": [{"podSelector": {}}]},
+    ]
+
+    assert not _allowed(_kubernetes(ingress=rules), liar, source="other")
+    assert _allowed(_kubernetes(ingress=rules), liar)
 
 
 def test_policies_add_up() -> None:
