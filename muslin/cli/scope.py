@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from muslin.cli.documents import Given
 from muslin.cli.kinds import SHOWN_KINDS, ShownKind, kind_named
 from muslin.cli.stored import text_at
 from muslin.cli.wording import Ended
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
+
+if TYPE_CHECKING:
+    from muslin.cli.documents import Given
 
 __all__ = ["key_of", "named_on_command_line", "namespace_of"]
 

@@ -1,7 +1,8 @@
 """YAML as Kubernetes understands it: text to JSON-like values with the place of each, and back.
 
 One meaning for every file that people or programs write, the one `kubectl` gives it; hostile text is refused with its
-place before anything is built from it. Writing is `muslin.yaml.write`, kept apart because its library loads slowly.
+place before anything is built from it. Writing is `muslin.yaml.write`; changing a text that people wrote is
+`muslin.yaml.edit`, kept apart because its library loads slowly.
 """
 
 from muslin.yaml.limits import Limits

@@ -1,7 +1,7 @@
 """Objects to YAML text: the same text for the same objects, read back alike by every reader, comments above fields.
 
 Only what JSON can say is written, in block style and in the order of the mappings handed in. Text that people wrote is
-not rewritten with this, see `edit`, which keeps their comments and style.
+not rewritten with this, see `muslin.yaml.edit`, which keeps their comments and style.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Any
 
-from muslin.yaml.edit import edit
 from muslin.yaml.places import Path, field_path
 from muslin.yaml.presentation import plain_text, quoted_text
 
-__all__ = ["Comments", "dump", "dump_documents", "edit"]
+__all__ = ["Comments", "dump", "dump_documents"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from muslin.errors import BadInput, Failed
 from muslin.yaml import load
+from muslin.yaml.edit import edit
 from muslin.yaml.places import Path
-from muslin.yaml.write import edit
 from tests.muslin.yaml.test_fuzz import TEXTS
 
 TEXT = """\

@@ -10,8 +10,9 @@ import pytest
 
 from muslin.errors import BadInput, Failed
 from muslin.yaml import load
+from muslin.yaml.edit import edit
 from muslin.yaml.events import ParserFactory, fastest_parser, python_parser
-from muslin.yaml.write import dump, edit
+from muslin.yaml.write import dump
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "scalars.json").read_text())["cases"]
 TABS_BETWEEN_TOKENS = {"a:\t1", "a: 1\t"}
