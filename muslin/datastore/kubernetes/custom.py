@@ -8,10 +8,10 @@ of status make good. A value without `status` leaves the status alone.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
 
-from muslin.conversion.kinds import NAMED_POLICIES
 from muslin.conversion.reading import as_mapping, as_text, metadata_of
 from muslin.datastore.kubernetes.forms import Form
 from muslin.datastore.kubernetes.refusals import not_served, said
@@ -51,16 +51,17 @@ class CustomResources:
 
     async def create(self, key: Key, value: dict[str, Any]) -> Entry:
         """See `Datastore.create`."""
-        body = self._form.stored(value, None)
+        collection, body = self._collection(key), self._form.stored(value, None)
+        if len(self._form.names(key)) > 1:
+            await self._absent(key)
         for _ in range(_TRIES):
             try:
                 with said(key):
-                    raw = await self._client.create(self._collection(key), body)
+                    raw = await self._client.create(collection, body)
             except (api.AlreadyExists, api.Conflict):
-                try:
-                    raise AlreadyExists(await self.get(key))
-                except NotFound:
-                    continue
+                await self._absent(key)
+                await self._unnamed(key)
+                continue
             except api.NotFound as error:
                 raise self._homeless(key, error) from error
             return self._entry(await self._with_status(key, raw, value, fresh=True))
@@ -68,6 +69,8 @@ class CustomResources:
 
     async def update(self, key: Key, value: dict[str, Any], revision: Revision) -> Entry:
         """See `Datastore.update`."""
+        if not self._is_possible(key):
+            raise NotFound(key)
         current: dict[str, Any] = {"metadata": {"name": key.name, "resourceVersion": str(revision)}}
         for _ in range(_TRIES):
             if self._form.needs_current or not _REVISION.fullmatch(revision):
@@ -102,10 +105,6 @@ class CustomResources:
             return entry
         raise _contended(key)
 
-    def settles_at_other(self, entry: Entry, raw: dict[str, Any]) -> bool:
-        """Whether the object may still stand under its other name when this one is gone."""
-        return entry.key.kind in NAMED_POLICIES and _name(raw) != entry.key.name
-
     # Reading.
 
     def _entry(self, raw: dict[str, Any]) -> Entry:
@@ -113,9 +112,9 @@ class CustomResources:
 
     async def _raw(self, key: Key) -> dict[str, Any]:
         """The object as it stands in the API, under whichever of its names. Raises `NotFound`."""
-        if (key.namespace is not None) != self._form.namespaced:
+        if not self._is_possible(key):
             raise NotFound(key)
-        for name in filter(is_segment, self._form.names(key)):
+        for name in self._form.names(key):
             try:
                 with said(key):
                     raw = await self._client.get(self._address(key, name))
@@ -124,6 +123,18 @@ class CustomResources:
             if self._form.is_of(raw, key):
                 return raw
         raise NotFound(key)
+
+    async def _absent(self, key: Key) -> None:
+        """Raises `AlreadyExists` where the object is there, under whichever of its names."""
+        with suppress(NotFound):
+            raise AlreadyExists(await self.get(key))
+
+    async def _unnamed(self, key: Key) -> None:
+        """Raises `AlreadyExists` where another object is stored under this one's name."""
+        with suppress(api.NotFound), said(key):
+            raw = await self._client.get(self._address(key, key.name))
+            if not self._form.is_of(raw, key):
+                raise AlreadyExists(self._entry(raw))
 
     def _compare(self, raw: dict[str, Any], revision: Revision) -> None:
         if metadata_of(raw).get("resourceVersion") != revision:
@@ -181,13 +192,18 @@ class CustomResources:
 
     def _collection(self, key: Key) -> str:
         path = self.sources[0].within(key.namespace)
-        if path is None or (key.namespace is None and self._form.namespaced) or not is_segment(key.name):
+        if path is None or not self._is_possible(key):
             what = f"{key.name!r} in namespace {key.namespace!r} is no name in Kubernetes"
             fix = (
                 "name it with lower case letters, digits, '-' and '.', and give a namespace only where the kind has one"
             )
             raise BadInput(Problem(what, f"{key}  metadata.name", fix))
         return path
+
+    def _is_possible(self, key: Key) -> bool:
+        """Whether an object can have this name in this place."""
+        placed = (key.namespace is not None) == self._form.namespaced
+        return placed and is_segment(key.name) and (key.namespace is None or is_segment(key.namespace))
 
     def _address(self, key: Key, name: str) -> str:
         return f"{self._collection(key)}/{quote(name, safe='')}"

@@ -6,20 +6,24 @@ accept is tried in `test_real_definitions.py`.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import functools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from muslin.conversion.kinds import CRD_KINDS, ApiGroup
 from muslin.datastore.kubernetes import KubernetesDatastore
 from muslin.datastore.kubernetes.forms import OWN_KINDS
 from muslin.datastore.settings import KubernetesSettings
+from muslin.resources.keys import Key
 from tests.support.engines import wait_until
 from tests.support.kube_apiserver import KubeApiserver
 
-__all__ = ["cleared", "cluster", "compact", "install", "settings", "shared", "stores"]
+__all__ = ["cleared", "cluster", "compact", "definitions", "install", "over", "settings", "shared", "stores", "value"]
+
+_T = TypeVar("_T")
 
 _WITH_STATUS = ("CalicoNodeStatus", "IPPool", "KubeControllersConfiguration", "Tier")
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -47,7 +51,8 @@ def _definition(group: str, version: str, kind: str, plural: str, scope: str, *,
     }
 
 
-def _definitions(group: ApiGroup) -> Iterator[dict[str, Any]]:
+def definitions(group: ApiGroup) -> Iterator[dict[str, Any]]:
+    """Definitions of all kinds in a group."""
     for kind, stored in CRD_KINDS.items():
         old = group is ApiGroup.V1
         name, plural = (stored.v1_kind, stored.v1_plural) if old else (kind, stored.plural)
@@ -56,9 +61,9 @@ def _definitions(group: ApiGroup) -> Iterator[dict[str, Any]]:
         yield _definition(group.group, version, name, plural, scope, status=kind in _WITH_STATUS and not old)
 
 
-def install(server: KubeApiserver, definitions: Iterator[dict[str, Any]]) -> None:
+def install(server: KubeApiserver, crds: Iterator[dict[str, Any]]) -> None:
     """Create definitions, all at once, and wait until all are served."""
-    wanted = list(definitions)
+    wanted = list(crds)
     for each in wanted:
         assert server.request("POST", _DEFINITIONS, each).status in (201, 409)
 
@@ -78,7 +83,7 @@ def cluster(*groups: ApiGroup, arguments: tuple[str, ...] = ()) -> Iterator[Kube
     """A server of one's own, with these groups of Calico's kinds and Muslin's own ones."""
     with KubeApiserver(arguments=arguments) as server:
         for group in groups:
-            install(server, _definitions(group))
+            install(server, definitions(group))
         own = (
             _definition(version.partition("/")[0], version.partition("/")[2], kind, plural, "Cluster", status=False)
             for kind, (version, plural) in OWN_KINDS.items()
@@ -126,6 +131,29 @@ async def stores(
     finally:
         for store in opened:
             await store.close()
+
+
+def over(
+    server: KubeApiserver,
+    story: Callable[..., Awaitable[_T]],
+    *,
+    count: int = 1,
+    group: ApiGroup | None = ApiGroup.V3,
+    within_s: float = 60,
+) -> _T:
+    """Run a story over so many datastores of the server; one that hangs fails."""
+
+    async def main() -> _T:
+        async with stores(server, count, group) as opened:
+            return await asyncio.wait_for(story(*opened), within_s)
+
+    return asyncio.run(main())
+
+
+def value(key: Key, **parts: Any) -> dict[str, Any]:
+    """An object for a key."""
+    metadata = {"name": key.name} | ({"namespace": key.namespace} if key.namespace else {})
+    return {"apiVersion": ApiGroup.V3.value, "kind": key.kind, "metadata": metadata, **parts}
 
 
 def compact(server: KubeApiserver) -> None:
