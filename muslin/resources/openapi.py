@@ -24,6 +24,7 @@ from muslin.net import AsNumber, ClusterId, Mac
 from muslin.resources.bgp_peer import PeerAddress
 from muslin.resources.durations import Duration
 from muslin.resources.fields import EMPTY_IS_UNSET, ListType, TextForm, Words
+from muslin.resources.meanings import meaning
 from muslin.resources.part import Part, rules_of
 from muslin.resources.ports import NamedPort, PortRange
 from muslin.resources.protocols import Protocol
@@ -127,8 +128,8 @@ def _field(model: type[Part], name: str, field: FieldInfo) -> Schema:
 
 def field_meaning(model: type[Part], name: str, field: FieldInfo) -> str | None:
     """One sentence about a field: its own, else what its `effective_` property, its enum or its model says."""
-    if field.description:
-        return field.description
+    if own := meaning(model, field.alias or name):
+        return own
     effective = getattr(model, f"effective_{name}", None)
     if effective is not None and effective.__doc__:
         return _first_sentence(effective.__doc__, _spelt(model) | _values(field.annotation))
