@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainValidator
@@ -35,10 +35,11 @@ _V4_WITH_PORT = re.compile(r"([0-9.]+):(\d{1,5})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
-    """Where a peer listens; `port` None means the usual one, 179."""
+    """Where a peer listens; `port` None means the usual one, 179. `text` is how it was written, if otherwise."""
 
     address: Address
     port: int | None = None
+    text: str | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         if self.port is None:
@@ -54,11 +55,11 @@ def parse_peer_address(value: Any) -> PeerAddress:
         raise ValueError(f"{value!r} is not a peer's address such as 192.0.2.1, 192.0.2.1:1790 or [2001:db8::1]:1790")  # noqa: TRY004
     split = _BRACKETED.fullmatch(value) or _V4_WITH_PORT.fullmatch(value)
     if split is None:
-        return PeerAddress(parse_address(value))
+        return PeerAddress(parse_address(value), None, value)
     address, port = parse_address(split.group(1)), split.group(2)
     if port is not None and not 1 <= int(port) <= 65535:
         raise ValueError(f"{value!r}: the port must be 1..65535")
-    return PeerAddress(address, int(port) if port else None)
+    return PeerAddress(address, int(port) if port else None, value)
 
 
 class NextHopMode(enum.Enum):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import binascii
 import enum
-from typing import Annotated, ClassVar, Literal
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Final, Literal
 
 from muslin.resources.base import Resource
 from muslin.resources.fields import (
@@ -18,12 +21,21 @@ from muslin.resources.fields import (
     V6Address,
 )
 from muslin.resources.part import Part
-from muslin.resources.validation import ValidationRule, cel
+from muslin.resources.validation import Breach, ValidationRule, cel, go
 
 __all__ = [
     "Node", "NodeAddress", "NodeAddressType", "NodeBGP", "NodeInterface", "NodeSpec", "NodeStatus", "NodeWireguard",
     "OrchRef",
 ]  # fmt: skip
+
+
+_KEY_LENGTH: Final = 32
+
+
+def _families(bgp: NodeBGP) -> Iterator[Breach]:
+    for field, address, version in (("ipv4Address", bgp.ipv4_address, 4), ("ipv6Address", bgp.ipv6_address, 6)):
+        if address is not None and address.version != version:
+            yield Breach(f"{str(address)!r} is not an IPv{version} address", (field,), f"use an IPv{version} address")
 
 
 class NodeBGP(Part):
@@ -37,6 +49,7 @@ class NodeBGP(Part):
             lambda bgp: any(value is not None for _, value in bgp),
             fix="set an address, or remove bgp",
         ),
+        go("families", "addresses are of the version that their field names", _families, fix="exchange the addresses"),
     )
 
     as_number: AsNumberField | None = None
@@ -96,8 +109,29 @@ class NodeSpec(Part):
     interfaces: tuple[NodeInterface, ...] = ()
 
 
+def _keys(status: NodeStatus) -> Iterator[Breach]:
+    keys = (
+        ("wireguardPublicKey", status.wireguard_public_key),
+        ("wireguardPublicKeyV6", status.wireguard_public_key_v6),
+    )
+    for field, key in keys:
+        if key and not _is_key(key):
+            yield Breach(f"{key!r} is not a public key of WireGuard", (field,))
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(b64decode(text, validate=True)) == _KEY_LENGTH
+    except (binascii.Error, ValueError):
+        return False
+
+
 class NodeStatus(Part):
     """What a node says of itself."""
+
+    RULES: ClassVar[tuple[ValidationRule, ...]] = (
+        go("keys", "keys are 32 octets in base64", _keys, fix="copy the whole key, 44 characters"),
+    )
 
     wireguard_public_key: Text | None = None
     wireguard_public_key_v6: Text | None = None

@@ -80,7 +80,5 @@ def as_written(value: _T, text: str) -> _T:
 
 def written_text(value: Any) -> str:
     """The text that a value was read from, else the one that it prints."""
-    return value.text if type(value) in _REMEMBERING else str(value)
-
-
-_REMEMBERING: Final = frozenset(_WRITTEN.values())
+    text = getattr(value, "text", None)
+    return text if isinstance(text, str) else str(value)

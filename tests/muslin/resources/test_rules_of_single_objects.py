@@ -79,7 +79,13 @@ _LONG = "a" * 64
             "at most 50 items",
         ),
         ("NetworkPolicy", {"selector": "a" * 1025}, {"namespace": "shop"}, "spec.selector", "1025 characters"),
-        ("NetworkPolicy", {"types": ["Ingress", "Ingress"]}, {"namespace": "shop"}, "spec.types", "Duplicate value: 'Ingress'"),
+        (
+            "NetworkPolicy",
+            {"types": ["Ingress", "Ingress"]},
+            {"namespace": "shop"},
+            "spec.types",
+            "Duplicate value: 'Ingress'",
+        ),
         ("BGPPeer", {"node": "a" * 254}, {}, "spec.node", "too long"),
         ("IPAMBlock", {"cidr": "192.0.2.0/26", "affinity": "node-1"}, {}, "spec.affinity", "has not the form"),
         (
