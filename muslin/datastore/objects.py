@@ -20,10 +20,12 @@ __all__ = ["MAX_OBJECT_BYTES", "entry", "parse", "revision_number", "text_of_new
 MAX_OBJECT_BYTES = 1_500_000
 """Largest text of one object. The same order as etcd's request limit (1.5 MiB), so that a move there works."""
 
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 
 def timestamp(now: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as Kubernetes writes creationTimestamp."""
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return now.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def text_of_new(key: Key, value: Json, *, uid: str, now: datetime) -> str:
@@ -94,7 +96,7 @@ def _text(key: Key, value: Json, stamped: Mapping[str, Any]) -> str:
     metadata |= {k: v for k, v in given.items() if k not in ("resourceVersion", "uid", "creationTimestamp")}
     metadata |= stamped
     try:
-        text = json.dumps({**value, "kind": key.kind, "metadata": metadata}, separators=(",", ":"), allow_nan=False)
+        text = _encoder.encode({**value, "kind": key.kind, "metadata": metadata})
         str(key).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from muslin.datastore.etcd import rpc_pb2 as rpc
@@ -26,7 +26,7 @@ class Outcome:
     Attributes:
         done: whether its comparisons held.
         revision: of the store after it.
-        found: `rpc.KeyValue`s: what was removed, or what is there where a comparison did not hold.
+        found: `rpc.KeyValue`s: what was removed by `remove`, or what is there where a comparison did not hold.
     """
 
     done: bool
@@ -109,7 +109,10 @@ class Connection:
         """Delete what is there, if given only at this modification revision. Raises `AnswerLost`."""
         compare = [] if revision is None else [_modified_at(path, revision)]
         delete = rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=path, prev_kv=True))
-        return await self._transaction(compare, delete, [rpc.RangeRequest(key=path)])
+        outcome = await self._transaction(compare, delete, [rpc.RangeRequest(key=path)])
+        if not outcome.done:
+            return outcome
+        return replace(outcome, found=outcome.found[0].response_delete_range.prev_kvs)
 
     async def compact(self, revision: int) -> None:
         """Forget what is older. Raises `Compacted` if that is done already."""
@@ -138,8 +141,7 @@ class Connection:
         if not answer.succeeded:
             found = [kv for response in answer.responses for kv in response.response_range.kvs]
             return Outcome(done=False, revision=answer.header.revision, found=found)
-        removed = answer.responses[0].response_delete_range.prev_kvs
-        return Outcome(done=True, revision=answer.header.revision, found=removed)
+        return Outcome(done=True, revision=answer.header.revision, found=answer.responses)
 
 
 _OPERATIONS = 120

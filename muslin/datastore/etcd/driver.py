@@ -7,8 +7,8 @@ proves that it was the right one.
 
 from __future__ import annotations
 
+import itertools
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from muslin.datastore.etcd import stored
 from muslin.datastore.etcd.endpoints import endpoints_from
 from muslin.datastore.etcd.patience import Patience
 from muslin.datastore.etcd.refusals import AnswerLost, End
-from muslin.datastore.etcd.stored import DELETED, Kept, Written
+from muslin.datastore.etcd.stored import DELETED, Written
 from muslin.datastore.objects import revision_number
 from muslin.datastore.protocol import (
     AlreadyExists,
@@ -71,7 +71,7 @@ class EtcdDatastore:
         new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self._etcd, self._now, self._new_uid = connection, now, new_uid
-        self._known: OrderedDict[Key, Written] = OrderedDict()
+        self._known: dict[Key, Written] = {}
         self._cluster: int | None = None
 
     @classmethod
@@ -124,7 +124,9 @@ class EtcdDatastore:
         uid = self._new_uid()
         text = stored.new_text(key, value, uid=uid, now=self._now())
         path = stored.path_of(key, value).encode()
-        others = {other: 0 for other in map(str.encode, stored.places(key)) if other != path}
+        others: dict[bytes, int] = {}
+        if key.kind not in stored.PLAIN:
+            others = {other: 0 for other in map(str.encode, stored.places(key)) if other != path}
         while True:
             try:
                 outcome = await self._etcd.create(path, text, others)
@@ -144,21 +146,20 @@ class EtcdDatastore:
 
     async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
         """See `Datastore.update`."""
-        stored.new_text(key, value, uid="", now=self._now())  # says what is wrong with the value before any request
         _refuse_default_profile(key)
         known = await self._at(key, revision)
-        text = stored.updated_text(key, value, known.identity)
+        text = stored.updated_text(key, value, known)
         lost: AnswerLost | None = None
         while True:
             try:
-                outcome = await self._etcd.replace(known.path, text, known.revision)
+                outcome = await self._etcd.replace(known[0], text, known[1])
                 break
             except AnswerLost as error:
                 if lost is not None:
                     raise MaybeDone(key, str(error)) from error
                 lost = error  # once more: the comparison holds for one of the two at most
         if outcome.done:
-            return self._written(key, known.path, text, outcome.revision)
+            return self._written(key, known[0], text, outcome.revision)
         if lost is not None:
             raise MaybeDone(key, str(lost)) from lost
         raise self._refused(key, outcome.found)
@@ -170,7 +171,7 @@ class EtcdDatastore:
         path = places[0].encode() if len(places) == 1 and key.kind != "IPAMHandle" else None
         if revision is not None or path is None:
             known = await self._at(key, revision)
-            path, at = known.path, known.revision
+            path, at = known[0], known[1]
         try:
             outcome = await self._etcd.remove(path, at)
         except AnswerLost as lost:
@@ -256,7 +257,7 @@ class EtcdDatastore:
     async def _at(self, key: Key, revision: Revision | None) -> Written:
         """Where it is and who it is, at this revision. Raises `NotFound`, `Conflict`."""
         known = self._known.get(key)
-        if known is not None and str(known.revision) == revision:
+        if known is not None and str(known[1]) == revision:
             return known
         entry, known = await self._find(key)
         if revision is not None and entry.revision != revision:
@@ -274,16 +275,18 @@ class EtcdDatastore:
         return None
 
     def _written(self, key: Key, path: bytes, text: bytes, revision: int) -> Entry:
-        there = stored.entry_of(Kept(path, text, revision))
-        return self._remembered(there) if there is not None else Entry(key, {}, Revision(str(revision)))
+        return self._remembered(stored.written(key, path, text, revision))
 
     def _remembered(self, there: tuple[Entry, Written]) -> Entry:
         entry, written = there
         self._known[entry.key] = written
-        self._known.move_to_end(entry.key)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        self._forget_some()
         return entry
+
+    def _forget_some(self) -> None:
+        if len(self._known) > _REMEMBERED:
+            for key in tuple(itertools.islice(self._known, _REMEMBERED // 4)):
+                del self._known[key]  # those that came first
 
     def _refused(self, key: Key, found: Sequence[Any]) -> NotFound | Conflict:
         for kv in found:
@@ -301,21 +304,23 @@ class EtcdDatastore:
         if not stored.ranges(kind, namespace):
             return Listing((), Revision(str((await self._etcd.head()).revision)))
         if limit is None or stored.in_key_order(kind, namespace):
-            kvs, at, more = await self._kvs(kind, namespace, limit, token)
+            found, at, more = await self._in_etcds_order(kind, namespace, limit, token)
         else:
-            kvs, at, more = await self._sorted_page(kind, namespace, limit, token)
-        entries = [self._remembered(there) for kv in kvs if (there := stored.entry_of(kv)) is not None]
-        if limit is None:
+            found, at, more = await self._sorted_page(kind, namespace, limit, token)
+        entries = [entry for entry, _ in found]
+        self._known.update((entry.key, written) for entry, written in found[-_REMEMBERED:])
+        self._forget_some()
+        if limit is None and (kind not in stored.PLAIN or not stored.in_key_order(kind, namespace)):
             entries.sort(key=lambda entry: (entry.key.namespace or "", entry.key.name))
         if kind == "Profile":
             entries, more = _with_default_profile(entries, more, token, limit, at)
         return Listing(tuple(entries), Revision(str(at)), None if more is None else paging.write(more))
 
-    async def _kvs(
+    async def _in_etcds_order(
         self, kind: str, namespace: str | None, limit: int | None, token: paging.Token | None
-    ) -> tuple[_List[Any], int, paging.Token | None]:
-        """Keys and values of one instant in etcd's order, in portions."""
-        found: _List[Any] = []
+    ) -> tuple[_List[tuple[Entry, Written]], int, paging.Token | None]:
+        """Objects of one instant, in portions."""
+        found: _List[tuple[Entry, Written]] = []
         at = 0 if token is None else token.revision
         for first, last in stored.ranges(kind, namespace):
             start = first if token is None else stored.after(kind, token)
@@ -323,12 +328,12 @@ class EtcdDatastore:
                 wanted = _CHUNK if limit is None else min(_CHUNK, limit - len(found))
                 answer = await self._etcd.range(start, last, limit=wanted, revision=at)
                 at = at or answer.header.revision
-                found += (kv for kv in answer.kvs if stored.token_of(kv.key, at) is not None)
+                found += stored.entries_of(answer.kvs, kind)
                 if not answer.more:
                     break
                 start = answer.kvs[-1].key + b"\0"
                 if limit is not None and len(found) >= limit:
-                    return found, at, stored.token_of(found[-1].key, at)
+                    return found, at, stored.token_of(found[-1][1][0], at)
         return found, at, None
 
     async def _keys(self, kind: str, namespace: str | None, at: int) -> tuple[_List[Any], int]:
@@ -341,14 +346,14 @@ class EtcdDatastore:
 
     async def _sorted_page(
         self, kind: str, namespace: str | None, limit: int, token: paging.Token | None
-    ) -> tuple[_List[Any], int, paging.Token | None]:
+    ) -> tuple[_List[tuple[Entry, Written]], int, paging.Token | None]:
         """A page where etcd's order is another than that of names: all keys are read, and the page's values."""
         kvs, at = await self._keys(kind, namespace, 0 if token is None else token.revision)
         named = sorted((it, kv.key) for kv in kvs if (it := stored.token_of(kv.key, at)) is not None)
         rest = [(it, path) for it, path in named if token is None or it > token]
         page = rest[:limit]
         values = await self._etcd.values_at([path for _, path in page], at)
-        return values, at, page[-1][0] if len(page) < len(rest) else None
+        return stored.entries_of(values, kind), at, page[-1][0] if len(page) < len(rest) else None
 
     # Watches.
 

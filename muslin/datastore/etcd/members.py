@@ -83,6 +83,7 @@ class Member:
             else grpc.aio.secure_channel(endpoint.target, credentials, _OPTIONS)
         )
         self._calls: dict[str, Any] = {}
+        self._metadata: tuple[Metadata, Any] = ((), grpc.aio.Metadata())
 
     def __str__(self) -> str:
         return str(self.endpoint)
@@ -115,8 +116,10 @@ class Member:
                 response_deserializer=method.answer.FromString,
             )
             self._calls[method.path] = call
+        if self._metadata[0] != metadata:  # gRPC would make it anew for each call
+            self._metadata = (metadata, grpc.aio.Metadata(*metadata))
         try:
-            return await call(request, timeout=timeout_s, metadata=metadata)
+            return await call(request, timeout=timeout_s, metadata=self._metadata[1])
         except grpc.aio.AioRpcError as error:
             raise self.refused(error) from None
         except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:  # somebody closed the store meanwhile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -41,6 +42,10 @@ class Members:
         raise AssertionError("nobody leads")
 
 
+def _knows_a_leader(endpoint: str) -> bool:
+    return bool(_said(f"{endpoint}/v3/maintenance/status").get("leader", "0") != "0")
+
+
 def _said(url: str) -> Any:
     with contextlib.suppress(OSError), urllib.request.urlopen(url, b"{}", timeout=2) as answer:
         return json.load(answer)
@@ -64,7 +69,7 @@ def three_members() -> Iterator[Members]:
                     f"--initial-cluster={cluster}", "--unsafe-no-fsync",
                 ],
                 folder / f"log{number}",
-                lambda url=clients[number]: _said(f"{url}/v3/maintenance/status").get("leader", "0") != "0",
+                functools.partial(_knows_a_leader, clients[number]),
             )
             for number in range(3)
         ]  # fmt: skip
