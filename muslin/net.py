@@ -5,7 +5,9 @@ Each has one parser that says what is wrong and one printed form. No I/O, no nam
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -30,7 +32,10 @@ __all__ = [
     "parse_address",
     "parse_interface_address",
     "parse_prefix",
+    "parse_wireguard_key",
 ]
+
+_KEY_LENGTH = 32
 
 Address: TypeAlias = IPv4Address | IPv6Address
 """An address without a length."""
@@ -68,6 +73,17 @@ def parse_interface_address(text: str) -> InterfaceAddress:
         return ip_interface(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an address with length such as 192.0.2.7/24") from None
+
+
+def parse_wireguard_key(text: str) -> str:
+    """A public key of WireGuard as it is written: 32 octets in base64. Raises ValueError."""
+    try:
+        octets = len(b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        octets = 0
+    if octets != _KEY_LENGTH:
+        raise ValueError(f"{text!r} is not a public key of WireGuard")
+    return text
 
 
 class AsNumber(int):

@@ -27,7 +27,7 @@ from muslin.conversion.reading import (
 )
 from muslin.errors import BadInput, Problem
 from muslin.ipam.names import block_name
-from muslin.net import AsNumber, ClusterId, Mac
+from muslin.net import AsNumber, ClusterId, Mac, parse_wireguard_key
 from muslin.resources.names import annotation_problems, label_problems
 
 __all__ = ["KUBE_LABELS", "blocks_of_pod_cidrs", "node_from_core", "node_patch"]
@@ -81,8 +81,8 @@ _FIELDS: Final[tuple[tuple[str, Path, _Check], ...]] = (
     ("VXLANTunnelMACAddrV6", ("spec", "vxlanTunnelMACAddrV6"), Mac),
     ("IPv4WireguardInterfaceAddr", ("spec", "wireguard", "interfaceIPv4Address"), _single(4)),
     ("IPv6WireguardInterfaceAddr", ("spec", "wireguard", "interfaceIPv6Address"), _single(6)),
-    ("WireguardPublicKey", ("status", "wireguardPublicKey"), str),
-    ("WireguardPublicKeyV6", ("status", "wireguardPublicKeyV6"), str),
+    ("WireguardPublicKey", ("status", "wireguardPublicKey"), parse_wireguard_key),
+    ("WireguardPublicKeyV6", ("status", "wireguardPublicKeyV6"), parse_wireguard_key),
 )
 """Annotation (below `projectcalico.org/`), the field it is, and what refuses a value of it."""
 
@@ -141,8 +141,9 @@ def node_patch(node: Json, core: Json, *, use_pod_cidr: bool = False) -> dict[st
     Raises:
         BadInput: the record of Kubernetes' labels in `node` cannot be read, or a field has a wrong type.
     """
-    shown = _calicos_annotations(node_from_core(core, use_pod_cidr=use_pod_cidr).value)
-    wanted = _calicos_annotations(node)
+    kube_labels = as_texts(metadata_of(core).get("labels"))
+    shown = _calicos_annotations(node_from_core(core, use_pod_cidr=use_pod_cidr).value, kube_labels)
+    wanted = _calicos_annotations(node, kube_labels)
     names = sorted(shown.keys() | wanted.keys())
     changed = {name: wanted.get(name) for name in names if wanted.get(name) != shown.get(name)}
     metadata: dict[str, Any] = {"annotations": changed} if changed else {}
@@ -265,20 +266,23 @@ def _put(node: dict[str, Any], path: Path, value: Any) -> None:
     at[last] = value
 
 
-def _calicos_annotations(node: Json) -> dict[str, str]:
+def _calicos_annotations(node: Json, kube_labels: Mapping[str, str]) -> dict[str, str]:
+    """What a node says, as the annotations that say it; `kube_labels` count where it has no record of its own."""
     metadata = metadata_of(node)
     annotations, labels = as_texts(metadata.get("annotations")), as_texts(metadata.get("labels"))
     recorded = annotations.pop(KUBE_LABELS, "")
-    if recorded:
+    if not recorded:
+        labels = dict(labels.items() - kube_labels.items())
+    else:
         try:
-            kube_labels = parse_json(recorded)
+            known = parse_json(recorded)
         except ValueError as error:
             raise _bad(
                 node, f"the record of Kubernetes' labels: {error}", f"metadata.annotations[{KUBE_LABELS}]"
             ) from None
-        if kube_labels is not None and not isinstance(kube_labels, Mapping):
+        if known is not None and not isinstance(known, Mapping):
             raise _bad(node, "the record of Kubernetes' labels is no mapping", f"metadata.annotations[{KUBE_LABELS}]")
-        labels = {name: value for name, value in labels.items() if name not in (kube_labels or {})}
+        labels = {name: value for name, value in labels.items() if name not in (known or {})}
     wanted = {}
     for name, path, _ in _FIELDS:
         value: Any = node

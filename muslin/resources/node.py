@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import binascii
 import enum
-from base64 import b64decode
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal
 
+from muslin.net import parse_wireguard_key
 from muslin.resources.base import Resource
 from muslin.resources.fields import (
     EMPTY_IS_UNSET,
@@ -27,9 +26,6 @@ __all__ = [
     "Node", "NodeAddress", "NodeAddressType", "NodeBGP", "NodeInterface", "NodeSpec", "NodeStatus", "NodeWireguard",
     "OrchRef",
 ]  # fmt: skip
-
-
-_KEY_LENGTH: Final = 32
 
 
 def _families(bgp: NodeBGP) -> Iterator[Breach]:
@@ -115,15 +111,11 @@ def _keys(status: NodeStatus) -> Iterator[Breach]:
         ("wireguardPublicKeyV6", status.wireguard_public_key_v6),
     )
     for field, key in keys:
-        if key and not _is_key(key):
-            yield Breach(f"{key!r} is not a public key of WireGuard", (field,))
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return len(b64decode(text, validate=True)) == _KEY_LENGTH
-    except (binascii.Error, ValueError):
-        return False
+        try:
+            if key:
+                parse_wireguard_key(key)
+        except ValueError as error:
+            yield Breach(str(error), (field,))
 
 
 class NodeStatus(Part):

@@ -52,7 +52,7 @@ class Nodes:
         core = await self._core(key)
         if revision_of(core) != revision:
             raise Conflict(self._entry(core))
-        patch = node_patch(value, core)
+        patch = node_patch(value, core, use_pod_cidr=self._use_pod_cidr)
         if not patch["metadata"].get("annotations"):
             return self._entry(core)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from copy import deepcopy
 from typing import Any
 
@@ -15,6 +16,7 @@ from muslin.conversion.node import KUBE_LABELS, blocks_of_pod_cidrs, node_from_c
 from muslin.errors import BadInput
 from tests.muslin.conversion.objects import BORN, core_node
 
+KEYS = (b64encode(b"4" * 32).decode(), b64encode(b"6" * 32).decode())
 EVERYTHING = {
     "IPv4Address": "192.0.2.1/24",
     "IPv6Address": "2001:db8::1/64",
@@ -27,8 +29,8 @@ EVERYTHING = {
     "VXLANTunnelMACAddrV6": "66:3b:72:c9:44:e3",
     "IPv4WireguardInterfaceAddr": "10.48.0.3",
     "IPv6WireguardInterfaceAddr": "2001:db8::3",
-    "WireguardPublicKey": "key-4",
-    "WireguardPublicKeyV6": "key-6",
+    "WireguardPublicKey": KEYS[0],
+    "WireguardPublicKeyV6": KEYS[1],
     "Interfaces": '[{"name":"eth0","addresses":["192.0.2.1"]},{"name":"lo"}]',
     "labels": '{"rack":"7"}',
     "annotations": '{"note":"n"}',
@@ -74,7 +76,7 @@ def test_every_annotation_is_its_field() -> None:
 
     assert problems == ()
     assert node["spec"] == SPEC
-    status = {"wireguardPublicKey": "key-4", "wireguardPublicKeyV6": "key-6", "podCIDRs": ["10.49.0.0/24"]}
+    status = {"wireguardPublicKey": KEYS[0], "wireguardPublicKeyV6": KEYS[1], "podCIDRs": ["10.49.0.0/24"]}
     assert node["status"] == status
     assert node["metadata"] == {
         "name": "node-1",
@@ -121,6 +123,7 @@ def test_labels_of_kubernetes_win() -> None:
         ("labels", '{"a":1}'),
         ("labels", '{"no label!":"x"}'),
         ("IPv4IPIPTunnelAddr", "10.48.0.1/24"),
+        ("WireguardPublicKey", "key"),
         ("Interfaces", '{"name":7}'),
         ("annotations", "NaN"),
         ("annotations", '{"no key!":"x"}'),
@@ -247,6 +250,22 @@ def test_a_change_writes_its_annotation_alone() -> None:
         "projectcalico.org/VXLANTunnelMACAddr": None,
         "projectcalico.org/labels": '{"rack":"8"}',
     }
+
+
+def test_without_a_record_labels_that_kubernetes_has_are_kubernetes_s() -> None:
+    """A node that somebody wrote down by hand has no record; what it repeats is not made Calico's."""
+    core = core_node()
+    node = {"kind": "Node", "metadata": {"name": "node-1", "labels": {"kubernetes.io/hostname": "node-1", "rack": "7"}}}
+
+    assert node_patch(node, core)["metadata"]["annotations"] == {"projectcalico.org/labels": '{"rack":"7"}'}
+
+
+def test_what_follows_from_pod_cidr_is_not_written() -> None:
+    """An unchanged node stays unchanged, and keeps what it has from the time before."""
+    core = core_node(EVERYTHING, podCIDR="10.49.3.0/24")
+    node = node_from_core(core, use_pod_cidr=True).value
+
+    assert "annotations" not in node_patch(node, core, use_pod_cidr=True)["metadata"]
 
 
 def test_a_node_without_bgp_loses_all_of_it() -> None:
