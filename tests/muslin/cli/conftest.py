@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from muslin.datastore.embedded import EmbeddedDatastore
+from tests.muslin.cli.calico import Calico
 from tests.muslin.cli.running import Cluster, Run
 
 
@@ -29,3 +32,15 @@ def first_cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 def cluster(first_cluster: Cluster, tmp_path: Path) -> Cluster:
     """A datastore to which one commit has been applied."""
     return first_cluster.copy(tmp_path)
+
+
+async def _made(file: Path) -> None:
+    await EmbeddedDatastore.open(file).close()
+
+
+@pytest.fixture
+def calico(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calico:
+    """An empty embedded datastore."""
+    file = tmp_path / "calico.db"
+    asyncio.run(_made(file))
+    return Calico(run, tmp_path, {"MUSLIN_DATASTORE": str(file)}, monkeypatch)
