@@ -105,12 +105,13 @@ class Client:
         )
 
 
-def checked(given: Given, value: Mapping[str, Any] | None = None) -> Json:
+def checked(given: Given, value: Mapping[str, Any] | None = None, *, stored: bool = True) -> Json:
     """An object as it is stored: every rule holds, in canonical form, with the defaults that Calico's client writes.
 
     Args:
         given: for its places.
         value: the object, if it is no longer the given one's.
+        stored: false for the object as it was given, checked without what only a store would refuse.
 
     Raises:
         BadInput: with every problem at its place.
@@ -118,8 +119,8 @@ def checked(given: Given, value: Mapping[str, Any] | None = None) -> Json:
     from muslin import resources  # noqa: PLC0415 - reading verbs do without the models
     from muslin.resources.stored import as_stored  # noqa: PLC0415
 
-    resource = resources.load(value or given.value, given.places, given.file)
-    return as_stored(resource, given.places, given.file)
+    resource = resources.load(value or given.value, given.places, given.file, scalars_as_text=True)
+    return as_stored(resource, given.places, given.file) if stored else resources.dump(resource)
 
 
 def _metadata(given: Given) -> Mapping[str, Any]:

@@ -116,7 +116,7 @@ def validate(filename: str | None, *, recursive: bool, skip_empty: bool, namespa
         try:
             key = key_of(each, namespace)
             metadata = {**each.value.get("metadata", {}), **({"namespace": key.namespace} if key.namespace else {})}
-            outcome.done.append(checked(each, {**each.value, "metadata": metadata}))
+            outcome.done.append(checked(each, {**each.value, "metadata": metadata}, stored=False))
         except BadInput as error:
             outcome.errors.append(error)
     report_written("validate", outcome)

@@ -11,6 +11,7 @@ from muslin.net import AsNumber
 from muslin.resources.base import Resource
 from muslin.resources.bgp_checks import BGP_OBJECT_RULES, BGP_RULES
 from muslin.resources.fields import (
+    EMPTY_IS_UNSET,
     AsNumberField,
     Bool,
     DurationField,
@@ -60,9 +61,9 @@ class ClusterRoutes(enum.Enum):
 
 
 class ServicePrefix(Part):
-    """A range of addresses of services; written with its length."""
+    """A range of addresses of services; written with its length. One that is empty is none."""
 
-    cidr: NetWithLength
+    cidr: Annotated[NetWithLength | None, EMPTY_IS_UNSET] = None
 
 
 class Community(Part):

@@ -16,13 +16,14 @@ from muslin.resources.registry import KINDS, OF_KUBERNETES
 __all__ = ["dump", "load", "refused_changes"]
 
 
-def load(obj: Any, places: Places | None = None, file: str | None = None) -> Resource:
+def load(obj: Any, places: Places | None = None, file: str | None = None, *, scalars_as_text: bool = False) -> Resource:
     """The resource that an object describes.
 
     Args:
         obj: JSON-like value, as a YAML or JSON parser gives it.
         places: where its values stand in their text, if that is known.
         file: name of the file to show if `places` knows none.
+        scalars_as_text: a number, true or false where text belongs is taken as the text, as calicoctl takes YAML.
 
     Raises:
         BadInput: with every problem of the object.
@@ -46,11 +47,55 @@ def load(obj: Any, places: Places | None = None, file: str | None = None) -> Res
         raise refuse(("apiVersion",), f"{kind} has apiVersion {version!r}", f"set apiVersion to {API_VERSION}")
     model = info.model
     try:
-        return model.model_validate(dict(obj), by_alias=True, by_name=False)
+        try:
+            return model.model_validate(dict(obj), by_alias=True, by_name=False)
+        except ValidationError as error:
+            texts = _scalars_for_text(error) if scalars_as_text else ()
+            if not texts:
+                raise
+            return model.model_validate(_with(dict(obj), texts), by_alias=True, by_name=False)
     except ValidationError as error:
         raise BadInput(problems_of(error, model, places, file)) from None
     except RecursionError:
         raise refuse((), "the object is nested too deeply", "flatten it") from None
+
+
+def _scalars_for_text(error: ValidationError) -> tuple[tuple[FieldPath, str], ...]:
+    """Where a scalar stands that should be text, and the text that Go makes of it."""
+    return tuple(
+        (details["loc"], _go_text(details["input"]))
+        for details in error.errors(include_url=False)
+        if details["type"] in _NOT_TEXT and isinstance(details["input"], (bool, int, float))
+    )
+
+
+_NOT_TEXT = frozenset({"string_type", "string_sub_type"})
+
+
+def _go_text(value: float) -> str:
+    """A scalar of YAML in Go's words: `true`, `80`, `1.5`, `1e+21`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    mantissa, e, exponent = repr(value).partition("e")
+    mantissa = mantissa.removesuffix(".0")
+    return f"{mantissa}e{int(exponent):+03d}" if e else mantissa
+
+
+def _with(value: Any, texts: tuple[tuple[FieldPath, str], ...]) -> Any:
+    """The same value with texts at these places; what is on the way there is copied, nothing else."""
+    here = [text for path, text in texts if not path]
+    if here:
+        return here[0]
+    steps: dict[str | int, list[tuple[FieldPath, str]]] = {}
+    for path, text in texts:
+        steps.setdefault(path[0], []).append((path[1:], text))
+    if isinstance(value, Mapping):
+        return {key: _with(item, tuple(steps[key])) if key in steps else item for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with(item, tuple(steps[i])) if i in steps else item for i, item in enumerate(value)]
+    return value
 
 
 def dump(resource: Resource) -> dict[str, Any]:

@@ -230,3 +230,28 @@ def test_addresses_of_nodes_keep_their_text() -> None:
     assert dump(node)["spec"] == spec
     assert str(node.spec.vxlan_tunnel_mac_addr) == "ee:ee:ee:00:00:01"
     assert dump(copy.deepcopy(node))["spec"] == spec
+
+
+def test_scalars_of_yaml_can_stand_for_text() -> None:
+    """As calicoctl reads YAML, a number or true is the text that Go makes of it; otherwise it is refused."""
+    labels = {"a": True, "b": False, "c": 80, "d": 1.10, "e": 1e-07, "g": "h"}
+    node = manifest("Node", {"orchRefs": [{"nodeName": 5, "orchestrator": "k8s"}]}, labels=labels)
+
+    printed = dump(load(node, scalars_as_text=True))
+
+    assert printed["metadata"]["labels"] == {
+        "a": "true", "b": "false", "c": "80", "d": "1.1", "e": "1e-07", "g": "h"
+    }  # fmt: skip
+    assert printed["spec"]["orchRefs"] == [{"nodeName": "5", "orchestrator": "k8s"}]
+    assert node["metadata"]["labels"] == labels
+    with pytest.raises(BadInput, match="must be text"):
+        load(node)
+
+
+def test_other_wrong_types_stay_wrong() -> None:
+    """Only scalars stand for text: a list does not, nor does text for a number."""
+    for spec in ({"orchRefs": [{"orchestrator": ["k8s"]}]}, {"orchRefs": [{"orchestrator": None}]}):
+        with pytest.raises(BadInput):
+            load(manifest("Node", spec), scalars_as_text=True)
+    with pytest.raises(BadInput):
+        load(manifest("Tier", {"order": "5"}), scalars_as_text=True)
