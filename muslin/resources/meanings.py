@@ -153,6 +153,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     "IPNAT": {"internalIP": "One of the endpoint's own addresses.", "externalIP": "Translated to it."},
     "IPPoolCondition": {
         "type": "What it is about: Allocatable.",
+        "status": "True, False or Unknown.",
         "reason": "In one word: OK, CIDROverlap, Terminating, PoolDisabled.",
         "message": "In a sentence.",
         "lastTransitionTime": "When the status last changed.",

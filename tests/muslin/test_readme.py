@@ -23,7 +23,7 @@ _README = (_ROOT / "README.md").read_text("utf-8")
 _TEXTS = (
     *(_ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "DESIGN.md")),
     *sorted((_ROOT / "design").glob("*.md")),
-    *sorted((_ROOT / "docs").glob("*")),
+    *sorted(path for path in (_ROOT / "docs").rglob("*") if path.is_file()),
 )
 _SPAN = re.compile(r"`((?:muslin|make) [^`]+)`")
 
@@ -40,7 +40,7 @@ def _typed(text: str) -> Iterator[str]:
 
 def _commands(text: str) -> list[str]:
     """Those that begin with `muslin`, without comments; of `up|down` the first."""
-    lines = (re.sub(r"(\s#| {3,}).*", "", line.strip()) for line in _typed(text))
+    lines = (re.sub(r"(\s#| {3,}| \| ).*", "", line.strip()) for line in _typed(text))
     return [re.sub(r"\|\S*", "", line) for line in lines if line.startswith("muslin ")]
 
 
@@ -66,7 +66,7 @@ def _before(words: list[str], end: str) -> list[str]:
     return words[: words.index(end)] if end in words else words
 
 
-@pytest.mark.parametrize("path", _TEXTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", _TEXTS, ids=lambda path: str(path.relative_to(_ROOT)))
 def test_every_command_that_a_text_shows_exists(path: Path) -> None:
     """Verbs and options that people read about are there."""
     complaints = {line: _complaint(line) for line in _commands(path.read_text("utf-8"))}
@@ -86,7 +86,7 @@ def test_what_does_not_exist_is_noticed() -> None:
     assert _complaint("muslin lab exec node1 -- ip -4 route") is None
 
 
-@pytest.mark.parametrize("path", _TEXTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", _TEXTS, ids=lambda path: str(path.relative_to(_ROOT)))
 def test_every_make_target_that_a_text_shows_exists(path: Path) -> None:
     """Targets that people read about are in the Makefile."""
     targets = set(re.findall(r"^([a-z]+):", (_ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
