@@ -5,6 +5,7 @@ Source: calico.md sections 1a, 2.16 and 4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_interface
 from typing import Any, Final
@@ -27,6 +28,7 @@ from muslin.conversion.reading import (
     place,
 )
 from muslin.errors import Problem
+from muslin.resources import names
 
 __all__ = ["endpoint_from_pod", "endpoint_patch", "is_finished", "is_shown", "pod_of_endpoint", "removal_patch"]
 
@@ -40,6 +42,7 @@ _KEPT = "k8s.v1.cni.cncf.io/network-status"
 
 _NAMESPACE, _ORCHESTRATOR = "projectcalico.org/namespace", "projectcalico.org/orchestrator"
 _SERVICE_ACCOUNT = "projectcalico.org/serviceaccount"
+_CONTAINER = re.compile(names.CONTAINER_ID)
 _LONGEST_LABEL = 63
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 
@@ -91,7 +94,7 @@ def endpoint_from_pod(pod: Json, *, interface_prefixes: str = "cali") -> Convert
     parts = {
         "orchestrator": "k8s",
         "node": node,
-        "containerID": annotations.get(CONTAINER_ID),
+        "containerID": _container(annotations, tell),
         "pod": name,
         "endpoint": "eth0",
         "serviceAccountName": account,
@@ -167,9 +170,24 @@ def _networks(pod: Json, annotations: Mapping[str, str], tell: Tell) -> Iterator
     path, texts = _addresses(pod, annotations)
     for text in texts:
         try:
-            yield network(text, bare=True)
+            yield _single(text)
         except ValueError as error:
             tell(str(error), path)
+
+
+def _single(text: str) -> str:
+    found = ip_interface(network(text, bare=True))
+    if found.network.num_addresses != 1:
+        raise ValueError(f"{text!r} is not a single address")
+    return str(found.network)
+
+
+def _container(annotations: Mapping[str, str], tell: Tell) -> str:
+    found = annotations.get(CONTAINER_ID, "")
+    if found and not _CONTAINER.fullmatch(found):
+        tell(f"{found[:80]!r} is not a container's id", f"metadata.annotations[{CONTAINER_ID}]")
+        return ""
+    return found
 
 
 def _addresses(pod: Json, annotations: Mapping[str, str]) -> tuple[str, Sequence[str]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from muslin.resources.names import CONTAINER_ID
 from muslin.resources.validation import Breach, ValidationRule, cel, go
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["HOST_RULES", "PORT_RULES", "WORKLOAD_PORT_RULES", "WORKLOAD_RULES"]
 
 _INTERFACE = re.compile(r"\*|[a-zA-Z0-9_.-]{1,15}")
-_CONTAINER = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?")
+_CONTAINER = re.compile(CONTAINER_ID)
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_PORT_NAME: Final = 15
 

@@ -12,6 +12,8 @@ __all__ = ["annotation_problems", "label_problems", "label_value_problem", "qual
 LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN: Final = rf"{LABEL}(\.{LABEL})*"
 
+CONTAINER_ID: Final = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+
 MAX_NAME: Final = 253
 MAX_LABEL: Final = 63
 MAX_ANNOTATIONS: Final = 256 * 1024

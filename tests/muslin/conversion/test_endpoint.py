@@ -241,6 +241,7 @@ def test_the_interface_has_the_first_prefix() -> None:
         ("allowedSourcePrefixes", '["203.0.113.7"]'),
         ("allowedSourcePrefixes", '["fe80::/64%eth0"]'),
         ("allowedSourcePrefixes", "x"),
+        ("containerID", "-a"),
         ("allowedSourcePrefixes", "[" * 100_000),
     ],
 )
@@ -252,6 +253,49 @@ def test_a_bad_annotation_is_left_out_and_told(name: str, text: str) -> None:
     (problem,) = converted.problems
     assert problem.where == f"Pod red/web-0  metadata.annotations[{_CNI}{name}]"
     assert converted.value["spec"] == _spec()
+
+
+_READ = [
+    *(_CNI + name for name in ("podIP", "podIPs", "containerID", "floatingIPs", "allowedSourcePrefixes")),
+    "vpc.amazonaws.com/pod-ips",
+    "k8s.v1.cni.cncf.io/network-status",
+    "kubernetes.io/ingress-bandwidth",
+    *(f"qos.projectcalico.org/{name}" for name in ("egressBurst", "ingressPacketRate", "egressMaxConnections", "dscp")),
+]
+
+
+@pytest.mark.parametrize("name", _READ)
+@pytest.mark.parametrize("status", [{}, _NOWHERE])
+def test_no_annotation_makes_an_endpoint_unreadable(name: str, status: dict[str, Any]) -> None:
+    """Whatever a person or a program writes there, the pod keeps an endpoint that agents can read."""
+    texts = [
+        "",
+        "x",
+        "-1",
+        "5M",
+        "::",
+        "192.0.2.1",
+        "192.0.2.1/24",
+        "10.0.0.1,10.0.0.2,::1",
+        ",",
+        "[]",
+        "{}",
+        "null",
+        "é",
+    ]
+    texts += [
+        '["::"]',
+        '["192.0.2.9", "192.0.2.9"]',
+        '["0.0.0.0/0", "::/0"]',
+        "[[]]",
+        "\x00",
+        "9" * 5000,
+        '["::ffff:192.0.2.1"]',
+    ]
+    for text in texts:
+        converted = endpoint_from_pod(pod({name: text}, status=status))
+        assert converted is not None
+        assert resources.load(converted.value).kind == "WorkloadEndpoint", text
 
 
 def test_a_bad_address_is_left_out_and_told() -> None:
