@@ -1,9 +1,15 @@
-"""One connection: a request goes out, the response comes in; who waits is woken once for a whole answer."""
+"""One connection: a request goes out, the response comes in; who waits is woken as seldom as possible.
+
+Once for a whole answer. Of a stream, the first octets after a rest are handed on at once; while more follow closely,
+they are gathered for a moment, in the kernel as far as it can: being woken for each event costs more than reading it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from muslin.kubernetes.responses import Malformed, ResponseReader
 
@@ -11,6 +17,11 @@ __all__ = ["Broken", "Wire"]
 
 _MOST = 1 << 21
 """Octets of a stream that wait to be read before the server is held back."""
+
+_GATHER_S = 0.01
+"""At most so long is an event of a busy stream held back."""
+_GATHER = 1 << 18
+"""Octets that end it early."""
 
 
 class Broken(Exception):
@@ -32,6 +43,7 @@ class Wire(asyncio.Protocol):
         self._whole = False
         self._error: Broken | None = None
         self._held, self._waiting = False, 0
+        self._handed_at, self._gathering = float("-inf"), False
         self.used_at = 0.0
 
     def take(self, transport: asyncio.Transport) -> None:
@@ -84,6 +96,7 @@ class Wire(asyncio.Protocol):
                 return b""
             await self._wait(within_s, whole=False)
         pieces, reader.pieces, self._waiting = reader.pieces, [], 0
+        self._handed_at = self._loop.time()
         if self._held and self._transport is not None:
             self._held = False
             self._transport.resume_reading()
@@ -120,12 +133,34 @@ class Wire(asyncio.Protocol):
             if reader.done and not waiter.done():
                 waiter.set_result(None)
             return
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
         self._waiting += len(data)
+        if waiter is not None and not self._gathering:
+            rest = self._handed_at + _GATHER_S - self._loop.time()
+            if rest > 0 and not reader.done and self._waiting < _GATHER:
+                self._gathering = True
+                self._wake_at(_GATHER)
+                self._loop.call_later(rest, self._gathered)
+            else:
+                self._wake()
         if self._waiting > _MOST and not self._held and self._transport is not None:
             self._held = True
             self._transport.pause_reading()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _gathered(self) -> None:
+        """Now, with what the kernel has: the task that waits runs after the read that this makes ready."""
+        self._gathering = False
+        self._wake_at(1)
+        self._loop.call_soon(self._wake)
+
+    def _wake_at(self, octets: int) -> None:
+        """How many octets must be there for the kernel to wake us; it does all the same when the connection ends."""
+        if self._transport is not None and (sock := self._transport.get_extra_info("socket")) is not None:
+            with suppress(OSError):  # a wish: without it we are woken more often
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, octets)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """The connection has ended."""
@@ -135,8 +170,8 @@ class Wire(asyncio.Protocol):
                 reader.end()
             except Malformed as malformed:
                 why = str(malformed)
-        if reader.done and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if reader.done:
+            self._wake()
         self._fail(Broken(why))
         self._transport = None
         self._gone(error)
