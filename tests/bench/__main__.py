@@ -19,6 +19,7 @@ _BENCHES = {
     "kernel": "The kernel's packet filter and routes",
     "kubernetes_api": "Client of the Kubernetes API, plain dictionaries on all sides, CPU time of the client",
     "reading": "Reading YAML, selectors, computing a node",
+    "validation": "Reading objects into checked models",
     "etcd": "The driver on etcd, with TLS",
 }
 
