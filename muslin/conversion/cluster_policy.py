@@ -6,7 +6,7 @@ everything, a rule that accepts is left out. Source: calico.md section 1a.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from muslin.conversion.label_selectors import namespace_selector, pod_selector
@@ -63,7 +63,7 @@ def cluster_policy_from_kubernetes(policy: Json) -> Converted:
     for direction, word in (("ingress", "Ingress"), ("egress", "Egress")):
         rules = [
             converted
-            for index, rule in enumerate(as_list(spec.get(direction)))
+            for index, rule in enumerate(_each(spec.get(direction)))
             for converted in _closed(rule, direction, tell, f"spec.{direction}[{index}]")
         ]
         if rules:
@@ -111,6 +111,11 @@ def _selected(chosen: Json, tell: Tell, path: str, where: str) -> dict[str, str]
     raise _UnusableError("it has not one of the fields that are known", where)
 
 
+def _each(rules: Any) -> Sequence[Any]:
+    """The rules; what is no list is one rule, which makes no sense."""
+    return rules if isinstance(rules, (list, tuple)) else () if rules is None else (rules,)
+
+
 def _closed(rule: Any, direction: str, tell: Tell, path: str) -> list[dict[str, Any]]:
     """A rule's conversion; where it fails, what lets nothing through that the rule would not."""
     action = as_text(as_mapping(rule).get("action"))
@@ -126,7 +131,9 @@ def _closed(rule: Any, direction: str, tell: Tell, path: str) -> list[dict[str, 
 
 
 def _rules(rule: dict[str, Any], direction: str, tell: Tell, path: str) -> Iterator[dict[str, Any]]:
-    listed = as_list(rule.get("protocols"))
+    listed = rule.get("protocols") or ()
+    if not isinstance(listed, (list, tuple)):
+        raise _UnusableError("it is no list", ".protocols")
     ports = by_protocol(_port(entry, f".protocols[{index}]") for index, entry in enumerate(listed))
     ends = "from" if direction == "ingress" else "to"
     peers = [

@@ -44,10 +44,15 @@ def _terms(selector: Any, tell: Tell, path: str) -> Iterator[str]:
         tell("it is no label selector", path)
         yield _NONE
         return
-    labels = as_mapping(as_mapping(selector).get("matchLabels"))
+    labels, expressions = (as_mapping(selector).get(name) for name in ("matchLabels", "matchExpressions"))
+    if not isinstance(labels or {}, dict) or not isinstance(expressions or [], list):
+        tell("it is no label selector", path)
+        yield _NONE
+        return
+    labels = labels or {}
     for key in sorted(labels):
         yield f"{key} == '{labels[key]}'" if _is_key(key) and _is_value(labels[key]) else _NONE
-    for index, expression in enumerate(as_list(as_mapping(selector).get("matchExpressions"))):
+    for index, expression in enumerate(expressions or ()):
         term = _term(as_mapping(expression))
         if term is None:
             tell("it is no requirement with key, operator and values", f"{path}.matchExpressions[{index}]")

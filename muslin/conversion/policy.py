@@ -5,7 +5,7 @@ Source: calico.md section 1a.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from muslin.conversion.label_selectors import namespace_selector, pod_selector
@@ -129,16 +129,17 @@ def _spec(policy: Json, kind: str, problems: list[Problem]) -> dict[str, Any]:
 def _rules(rule: Any, direction: str, tell: Tell, path: str) -> Iterator[dict[str, Any]]:
     if not isinstance(rule, dict):
         raise _NoRuleError("it is no rule", "")
-    listed = as_list(rule.get("ports"))
-    ports = by_protocol(_port(port, f".ports[{index}]") for index, port in enumerate(listed))
     ends = "from" if direction == "ingress" else "to"
+    listed = _list(rule.get("ports"), ".ports")
+    ports = by_protocol(_port(port, f".ports[{index}]") for index, port in enumerate(listed))
     peers = [
         _peer(peer, tell, f"{path}.{ends}[{index}]", f".{ends}[{index}]")
-        for index, peer in enumerate(as_list(rule.get(ends)))
+        for index, peer in enumerate(_list(rule.get(ends), f".{ends}"))
     ]
     for protocol, numbers in (ports or {ANY_PROTOCOL: []}).items():
         for peer in peers or [{}]:
-            yield _rule(protocol, numbers, peer, direction)
+            if peer is not None:
+                yield _rule(protocol, numbers, peer, direction)
 
 
 def _rule(protocol: str, ports: list[int | str], peer: dict[str, Any], direction: str) -> dict[str, Any]:
@@ -167,7 +168,15 @@ def _port(port: Any, where: str) -> tuple[str, Port | None]:
         raise _NoRuleError(str(error), f"{where}.port") from None
 
 
-def _peer(peer: Any, tell: Tell, path: str, where: str) -> dict[str, Any]:
+def _list(value: Any, where: str) -> Sequence[Any]:
+    """A list that may be missing; anything else must not count as missing, which would mean everybody."""
+    if value is not None and not isinstance(value, (list, tuple)):
+        raise _NoRuleError("it is no list", where)
+    return value or ()
+
+
+def _peer(peer: Any, tell: Tell, path: str, where: str) -> dict[str, Any] | None:
+    """What a peer matches, None where it is nobody: a network with an exception for all addresses."""
     if not isinstance(peer, dict):
         raise _NoRuleError("it is no peer", where)
     block = peer.get("ipBlock")
@@ -175,9 +184,13 @@ def _peer(peer: Any, tell: Tell, path: str, where: str) -> dict[str, Any]:
         nets = {"nets": [_net(as_mapping(block).get("cidr"), f"{where}.ipBlock.cidr")]}
         excepted = [
             _net(each, f"{where}.ipBlock.except[{index}]")
-            for index, each in enumerate(as_list(as_mapping(block).get("except")))
+            for index, each in enumerate(_list(as_mapping(block).get("except"), f"{where}.ipBlock.except"))
         ]
+        if any(each.endswith("/0") for each in excepted):
+            return None
         return nets | ({"notNets": excepted} if excepted else {})
+    if peer.get("podSelector") is None and peer.get("namespaceSelector") is None:
+        raise _NoRuleError("it has not one of the fields that are known", where)
     found = {
         "selector": pod_selector(peer.get("podSelector"), tell, f"{path}.podSelector"),
         "namespaceSelector": namespace_selector(peer.get("namespaceSelector"), tell, f"{path}.namespaceSelector"),

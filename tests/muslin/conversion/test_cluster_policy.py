@@ -128,6 +128,7 @@ _BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"to": [{"namespaces": {}, "pods": {}}]}, ".to[0]"),
     ({"to": [{"networks": ["nonsense"]}]}, ".to[0].networks[0]"),
     ({"to": [_EVERYBODY], "protocols": [{}]}, ".protocols[0]"),
+    ({"to": [_EVERYBODY], "protocols": {"tcp": {}}}, ".protocols"),
     ({"to": [_EVERYBODY], "protocols": [{"icmp": {}}]}, ".protocols[0]"),
     ({"to": [_EVERYBODY], "protocols": [{"tcp": {"destinationPort": {}}}]}, ".protocols[0]"),
     ({"to": [_EVERYBODY], "protocols": [{"tcp": {"destinationPort": {"number": 70000}}}]}, ".protocols[0]"),
@@ -158,6 +159,13 @@ def test_an_unknown_action_denies(rule: Any) -> None:
 
     assert value["spec"]["egress"] == [{"action": "Deny"}]
     assert len(problems) == 1
+
+
+def test_rules_that_are_no_list_deny() -> None:
+    """Nobody knows what they would have denied."""
+    assert cluster_policy_from_kubernetes(cluster_policy(ingress={"a": 1})).value["spec"]["ingress"] == [
+        {"action": "Deny"}
+    ]
 
 
 def test_networks_are_no_peers_of_ingress() -> None:

@@ -195,9 +195,13 @@ def test_merged_ports_mean_the_same(ports: list[PortRange | NamedPort]) -> None:
         ({"ports": [{"port": 1.5}]}, ".ports[0].port"),
         ({"ports": [{"protocol": "ODD", "port": 1}]}, ".ports[0].protocol"),
         ({"ports": ["80"]}, ".ports[0]"),
+        ({"ports": "80"}, ".ports"),
+        ({"from": {"podSelector": {}}}, ".from"),
+        ({"from": [{"ipBlock": {"cidr": "192.0.2.0/24", "except": "192.0.2.0/25"}}]}, ".from[0].ipBlock.except"),
         ({"from": [{"ipBlock": {"cidr": "nonsense"}}]}, ".from[0].ipBlock.cidr"),
         ({"from": [{"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.1"]}}]}, ".from[0].ipBlock.except[0]"),
         ({"from": ["anybody"]}, ".from[0]"),
+        ({"from": [{}]}, ".from[0]"),
         ("nonsense", ""),
     ],
 )
@@ -220,6 +224,8 @@ def test_a_bad_rule_is_left_out_and_told(rule: Any, where: str) -> None:
         {"matchExpressions": [{"key": "a", "operator": "In", "values": []}]},
         {"matchExpressions": [{"key": "' || all() || a == '", "operator": "Exists"}]},
         {"matchExpressions": ["a"]},
+        {"matchExpressions": "a"},
+        {"matchLabels": ["a"]},
     ],
 )
 def test_a_selector_that_no_label_can_meet_selects_nobody(selector: Any) -> None:
@@ -229,6 +235,17 @@ def test_a_selector_that_no_label_can_meet_selects_nobody(selector: Any) -> None
 
     assert rule["source"]["selector"] == f"{_PODS} && ! all()"
     assert resources.load(value).kind == "KubernetesNetworkPolicy"
+
+
+def test_a_network_without_all_addresses_is_nobody() -> None:
+    """A rule for it alone lets nobody in, instead of everybody; one for others as well keeps them."""
+    nobody = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["0.0.0.0/0"]}}
+    one = {"ipBlock": {"cidr": "192.0.2.0/24"}}
+
+    assert "ingress" not in _spec(ingress=[{"from": [nobody]}])
+    assert _spec(ingress=[{"from": [nobody, one]}])["ingress"] == [
+        {"action": "Allow", "source": {"nets": ["192.0.2.0/24"]}}
+    ]
 
 
 def test_what_no_label_has_is_excluded_for_nothing() -> None:
