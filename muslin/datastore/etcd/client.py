@@ -52,10 +52,6 @@ class Client:
         """All endpoints, for messages."""
         return ", ".join(map(str, self._members))
 
-    async def status(self) -> Any:
-        """The version of a member and such, `rpc.StatusResponse`."""
-        return await self._call(members.STATUS, rpc.StatusRequest(), again=True)
-
     async def read(self, method: Method, request: Any) -> Any:
         """A call that may be repeated at will. Raises `Compacted`, `Forbidden`, `Unavailable`."""
         return await self._call(method, request, again=True)

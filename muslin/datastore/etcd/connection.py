@@ -114,6 +114,17 @@ class Connection:
             return outcome
         return replace(outcome, found=outcome.found[0].response_delete_range.prev_kvs)
 
+    async def put_for(self, path: bytes, text: bytes, ttl_s: int) -> int:
+        """Put a status that is gone after `ttl_s` seconds, as agents report themselves; gives its lease.
+
+        Raises:
+            AnswerLost: it may have been done.
+        """
+        lease = await self.client.lease(ttl_s)
+        put = rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=text, lease=lease))
+        await self._transaction([], put, [])
+        return lease
+
     async def compact(self, revision: int) -> None:
         """Forget what is older. Raises `Compacted` if that is done already."""
         await self.client.read(COMPACT, rpc.CompactionRequest(revision=revision))

@@ -171,12 +171,19 @@ class Watches:
             await stream.close()
 
     async def _opened(self, member: Member, metadata: Metadata) -> _Stream:
-        status = await member.call(members.STATUS, rpc.StatusRequest(), metadata, self._client.patience.answer_s)
+        try:
+            status = await member.call(members.STATUS, rpc.StatusRequest(), metadata, self._client.patience.answer_s)
+            exact = exact_progress(status.version)
+        except Refused as error:
+            # Whoever asks was asked for a right only by releases later than those that are wrong about progress.
+            if error.refusal.code != "PERMISSION_DENIED":
+                raise
+            exact = True
         for stream in tuple(self._streams):
             if stream.broken or stream.empty:
                 self._streams.discard(stream)
                 await stream.close()
-        made = _Stream(member, metadata, self._progress_s, exact=exact_progress(status.version))
+        made = _Stream(member, metadata, self._progress_s, exact=exact)
         self._streams.add(made)
         return made
 

@@ -1,0 +1,104 @@
+"""TLS, client certificates, users and passwords, on a real etcd."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muslin.datastore.etcd import EtcdDatastore
+from muslin.datastore.etcd.patience import Patience
+from muslin.datastore.protocol import Bookmark, Forbidden
+from muslin.datastore.settings import EtcdSettings
+from muslin.errors import BadInput, Unavailable
+from muslin.resources.keys import Key
+from tests.muslin.datastore.etcd.members import opened
+from tests.muslin.datastore.suite.drivers import pool, value
+from tests.support.certificates import Authority
+from tests.support.etcd_server import EtcdServer
+
+pytestmark = pytest.mark.engines("etcd")
+_SHORT = Patience(1.0, 2.0, 1.0)
+
+
+def _settings(server: EtcdServer, **more: Any) -> dict[str, Any]:
+    assert server.ca_file is not None
+    return {"ca_cert": server.ca_file.read_bytes(), **more}
+
+
+def test_a_client_certificate_lets_us_in_and_nothing_else_does(tmp_path: Path) -> None:
+    """With it a write is made; without it, with another authority's, or trusting another authority, nobody answers."""
+
+    async def main(server: EtcdServer) -> None:
+        assert server.client is not None
+        cert, key = server.client.cert.read_bytes(), server.client.key.read_bytes()
+        async with opened(server.endpoint, **_settings(server, cert=cert, key=key)) as store:
+            made = await store.create(pool("a"), value(pool("a")))
+            assert await store.get(pool("a")) == made
+        stranger = Authority(tmp_path, "somebody else")
+        theirs = stranger.issue("root")
+        wrong: tuple[dict[str, Any], ...] = (
+            _settings(server),
+            _settings(server, cert=theirs.cert.read_bytes(), key=theirs.key.read_bytes()),
+            {"ca_cert": stranger.cert.read_bytes(), "cert": cert, "key": key},
+        )
+        for given in wrong:
+            with pytest.raises(Unavailable) as refused:
+                await EtcdDatastore.open(EtcdSettings(endpoints=(server.endpoint,), **given), patience=_SHORT)
+            assert refused.value.problems[0].where == server.endpoint
+
+    with EtcdServer(client_certificates=True) as server:
+        asyncio.run(main(server))
+
+
+def test_half_a_certificate_is_refused_before_anything_is_connected() -> None:
+    """A certificate without its key, and a PEM that is none, are the caller's mistake."""
+    for given in ({"cert": b"-----BEGIN CERTIFICATE-----"}, {"ca_cert": b"nothing"}):
+        with pytest.raises(BadInput):
+            asyncio.run(EtcdDatastore.open(EtcdSettings(endpoints=("https://192.0.2.1:2379",), **given)))  # type: ignore[arg-type]
+
+
+def test_users_do_what_their_roles_allow_and_outlive_their_tokens() -> None:
+    """A password lets a user in; a wrong one, none, or a role for other keys is Forbidden; a lost token is renewed."""
+
+    async def main(server: EtcdServer) -> None:
+        endpoint = server.endpoint
+        async with opened(endpoint, username="calico", password="secret") as store:
+            made = await store.create(pool("a"), value(pool("a"), n=1))
+            watch = store.watch({"IPPool"}, made.revision)
+            assert isinstance(await anext(watch), Bookmark)
+            for user in ({"username": "calico", "password": "wrong"}, {}):
+                with pytest.raises(Forbidden):
+                    async with opened(endpoint, **user) as refused:
+                        await refused.get(pool("a"))
+            async with opened(endpoint, username="other", password="secret") as other:
+                for call in (other.get(pool("a")), other.create(pool("b"), value(pool("b"))), other.delete(pool("a"))):
+                    with pytest.raises(Forbidden):
+                        await call
+                with pytest.raises(Forbidden):
+                    await anext(other.watch({"IPPool"}, made.revision))
+
+            await asyncio.to_thread(server.restart)  # forgets every token
+            changed = await store.update(pool("a"), value(pool("a"), n=2), made.revision)
+            seen = await asyncio.wait_for(anext(watch), 20)
+            while isinstance(seen, Bookmark):
+                seen = await asyncio.wait_for(anext(watch), 20)
+            assert seen.revision == changed.revision
+
+    with EtcdServer() as server:
+        server.enable_auth("root-secret", {"calico": ("secret", "/calico/"), "other": ("secret", "/other/")})
+        asyncio.run(main(server))
+
+
+def test_a_user_where_none_is_asked_for_is_let_in() -> None:
+    """As with etcd's own clients: a name and a password do no harm where authentication is off."""
+
+    async def main(server: EtcdServer) -> None:
+        async with opened(server.endpoint, username="calico", password="secret") as store:
+            assert (await store.list("Tier")).entries == ()
+            assert await store.get(Key("Profile", "projectcalico-default-allow"))
+
+    with EtcdServer() as server:
+        asyncio.run(main(server))
