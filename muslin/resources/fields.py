@@ -96,6 +96,8 @@ class ListType(enum.Enum):
     """How a list is merged and what it may hold, as a generated CRD says it."""
 
     SET = "set"
+    BY_TYPE = "map"
+    """One entry for each `type`, as conditions are: writers of different ones do not overwrite each other."""
 
 
 def _unique(values: tuple[_T, ...]) -> tuple[_T, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from muslin.resources.base import Resource
-from muslin.resources.fields import Bool, Int, NetWithLength, SelectorText, Text, UniqueTuple
+from muslin.resources.fields import Bool, Int, ListType, NetWithLength, SelectorText, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.pool_checks import POOL_CHANGE_RULES, POOL_RULES
 from muslin.resources.validation import ChangeRule, ValidationRule
@@ -110,7 +110,7 @@ class IPPoolCondition(Part):
 class IPPoolStatus(Part):
     """What controllers report of a pool."""
 
-    conditions: tuple[IPPoolCondition, ...] = ()
+    conditions: Annotated[tuple[IPPoolCondition, ...], ListType.BY_TYPE] = ()
 
 
 class IPPool(Resource):

@@ -236,6 +236,8 @@ def _marked(schema: Schema, marks: Iterable[Any]) -> Schema:
             schema = _with_empty(schema)
         elif mark is ListType.SET:
             schema = _as_set(schema)
+        elif mark is ListType.BY_TYPE:
+            schema = {**schema, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
         elif isinstance(mark, Shape):
             schema = {**({} if mark.alone else schema), **mark.schema}
         elif isinstance(mark, Words):

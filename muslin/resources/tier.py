@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from muslin.resources.base import LABEL_NAME, NameForm, Resource
 from muslin.resources.fields import AnyJson, Number
 from muslin.resources.part import Part
+from muslin.resources.shape import Shape
 from muslin.resources.validation import ValidationRule, cel
 
 __all__ = ["DEFAULT_TIER_ORDER", "Tier", "TierAction", "TierSpec"]
@@ -90,4 +91,4 @@ class Tier(Resource):
 
     kind: Literal["Tier"] = "Tier"
     spec: TierSpec = TierSpec()
-    status: AnyJson = None
+    status: Annotated[AnyJson, Shape({"type": "object"})] = None

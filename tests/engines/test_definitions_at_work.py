@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from muslin.resources import dump, load
 from muslin.resources.crd_kinds import CUSTOM_KINDS
 from muslin.resources.crds import GROUP, definitions
 from muslin.resources.registry import KINDS
@@ -163,3 +164,37 @@ def test_a_newer_versions_field_is_pruned_with_a_word(server: KubeApiserver) -> 
     assert (lax.status, lax["spec"]) == (201, {"order": 5, "defaultAction": "Deny"})
     assert strict.status == 400
     assert 'unknown field "spec.fromTheFuture"' in strict["message"]
+
+
+@pytest.mark.parametrize("field", ["nodeSelector", "ipipMode", "allowedUses", "natOutgoing"])
+def test_null_is_unset(server: KubeApiserver, field: str) -> None:
+    """A field with nothing behind it counts as left out, for the server as for the models."""
+    obj = {
+        "apiVersion": f"{GROUP}/v3",
+        "kind": "IPPool",
+        "metadata": {"name": "empty"},
+        "spec": {"cidr": "192.0.2.0/24", field: None},
+    }
+    answer = server.request("POST", f"{path_of('IPPool', '')}?dryRun=All&fieldValidation=Strict", obj)
+    unset = dump(load(obj))["spec"]
+
+    assert (answer.status, unset) == (201, {"cidr": "192.0.2.0/24"})
+    assert answer["spec"].get(field) == CUSTOM_KINDS["IPPool"].defaults.get(f"spec.{field}")
+
+
+def test_conditions_of_different_types_have_different_writers(server: KubeApiserver, create: Create) -> None:
+    """Two writers that apply one condition each leave the other's alone."""
+    path = create("shared", {"cidr": "203.0.113.0/24"})
+    for writer, kind in (("one", "Allocatable"), ("two", "Other")):
+        applied = {
+            "apiVersion": f"{GROUP}/v3",
+            "kind": "IPPool",
+            "metadata": {"name": "shared"},
+            "status": {"conditions": [{"type": kind, "status": "True", "reason": "OK"}]},
+        }
+        answer = server.request(
+            "PATCH", f"{path}/status?fieldManager={writer}", applied, content_type="application/apply-patch+yaml"
+        )
+        assert answer.status == 200, answer
+
+    assert [each["type"] for each in answer["status"]["conditions"]] == ["Allocatable", "Other"]
