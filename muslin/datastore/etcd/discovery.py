@@ -44,6 +44,7 @@ async def discovered(domain: str, resolv_conf: Path = Path("/etc/resolv.conf"), 
 
 async def _asked(name: str, domain: str, servers: Sequence[str], port: int) -> tuple[Srv, ...]:
     try:
+        question(domain, 0)
         message = question(name, secrets.randbelow(1 << 16))
     except ValueError as error:
         raise BadInput(Problem(str(error), f"{_FIELD} {domain!r}", "such as example.org")) from None

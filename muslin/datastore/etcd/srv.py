@@ -37,7 +37,7 @@ class Truncated(Exception):
 
 def question(name: str, number: int) -> bytes:
     """The message that asks for the SRV records of a name. Raises ValueError for what cannot be a name."""
-    labels = [label.encode("ascii") for label in name.rstrip(".").split(".")]
+    labels = [label.encode("ascii") for label in name.removesuffix(".").split(".")]
     if not all(0 < len(label) < 64 for label in labels) or sum(map(len, labels)) + len(labels) > 254:
         raise ValueError(f"{name!r} is no name of DNS")
     header = _HEADER.pack(number, 0x0100, 1, 0, 0, 0)  # recursion desired

@@ -123,12 +123,12 @@ def test_every_list_of_profiles_has_the_one_that_allows_everything() -> None:
 
 def test_addresses_have_calicos_own_form() -> None:
     """Affinity, block, handle and configuration: key and JSON as Calico's library keeps them, and back the same."""
-    spec = {
+    spec: dict[str, Any] = {
         "cidr": "192.0.2.0/30", "affinity": "host:node-1", "allocations": [0, None, None, None],
         "unallocated": [1, 2, 3], "attributes": [{"handle_id": "h.1", "secondary": {"node": "node-1"}}],
         "sequenceNumber": 7, "sequenceNumberForAllocation": {"0": 6}, "deleted": False, "strictAffinity": False,
     }  # fmt: skip
-    objects = {
+    objects: dict[Key, dict[str, Any]] = {
         Key("IPAMBlock", "192-0-2-0-30"): spec,
         Key("BlockAffinity", "node-1-192-0-2-0-30"): {
             "state": "confirmed", "node": "node-1", "type": "host", "cidr": "192.0.2.0/30", "deleted": False,
