@@ -106,7 +106,7 @@ class BGPPeerSpec(Part):
     keep_original_next_hop: Bool = False
     reverse_peering: ReversePeering | None = None
     password: PasswordSource | None = None
-    source_address: SourceAddress | None = None
+    source_address: Annotated[SourceAddress | None, EMPTY_IS_UNSET] = None
     max_restart_time: DurationField | None = None
     keepalive_time: DurationField | None = None
     reachable_by: Annotated[AddressField | None, EMPTY_IS_UNSET] = None

@@ -6,7 +6,7 @@ import enum
 from typing import Annotated, ClassVar, Literal
 
 from muslin.resources.base import Resource
-from muslin.resources.fields import Bool, Int, ListType, NetWithLength, SelectorText, Text, UniqueTuple
+from muslin.resources.fields import EMPTY_IS_UNSET, Bool, Int, ListType, NetWithLength, SelectorText, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.pool_checks import POOL_CHANGE_RULES, POOL_RULES
 from muslin.resources.validation import ChangeRule, ValidationRule
@@ -53,8 +53,8 @@ class IPPoolSpec(Part):
 
     cidr: NetWithLength
     block_size: Int | None = None
-    ipip_mode: EncapsulationMode | None = None
-    vxlan_mode: EncapsulationMode | None = None
+    ipip_mode: Annotated[EncapsulationMode | None, EMPTY_IS_UNSET] = None
+    vxlan_mode: Annotated[EncapsulationMode | None, EMPTY_IS_UNSET] = None
     nat_outgoing: Bool = False
     disabled: Bool = False
     disable_bgp_export: Bool = False
