@@ -15,7 +15,7 @@ from urllib.parse import quote
 from muslin.conversion.reading import as_mapping, as_text, metadata_of
 from muslin.datastore.kubernetes.forms import Form
 from muslin.datastore.kubernetes.refusals import not_served, said
-from muslin.datastore.kubernetes.views import Source, entry_of, is_segment
+from muslin.datastore.kubernetes.views import FIELD_MANAGER, Source, entry_of, is_segment
 from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound, Revision
 from muslin.errors import BadInput, Failed, Problem, Unavailable
 from muslin.kubernetes import errors as api
@@ -57,7 +57,7 @@ class CustomResources:
         for _ in range(_TRIES):
             try:
                 with said(key):
-                    raw = await self._client.create(collection, body)
+                    raw = await self._client.create(collection, body, field_manager=FIELD_MANAGER)
             except (api.AlreadyExists, api.Conflict):
                 await self._absent(key)
                 await self._unnamed(key)
@@ -79,7 +79,9 @@ class CustomResources:
             body = self._form.stored(value, current)
             try:
                 with said(key):
-                    raw = await self._client.replace(self._address(key, _name(current)), body)
+                    raw = await self._client.replace(
+                        self._address(key, _name(current)), body, field_manager=FIELD_MANAGER
+                    )
             except api.NotFound as error:
                 raise NotFound(key) from error
             except (api.Conflict, api.AlreadyExists):
@@ -156,7 +158,9 @@ class CustomResources:
         body = {**raw, "metadata": metadata, "status": wanted or {}}
         try:
             with said(key):
-                return await self._client.replace(f"{self._address(key, _name(raw))}/status", body)
+                return await self._client.replace(
+                    f"{self._address(key, _name(raw))}/status", body, field_manager=FIELD_MANAGER
+                )
         except api.NotFound:
             return raw  # this CRD has no such address: what the server dropped, its schema does not know
         except (api.Conflict, api.AlreadyExists) as error:
@@ -170,7 +174,9 @@ class CustomResources:
         revision = as_text(metadata.get("resourceVersion"))
         if self._form.kind in _IN_TWO_STEPS:
             if not self._is_deleted(raw):
-                raw = await self._client.replace(self._address(key, _name(raw)), self._form.marked(raw))
+                raw = await self._client.replace(
+                    self._address(key, _name(raw)), self._form.marked(raw), field_manager=FIELD_MANAGER
+                )
             await self._end_deletion(key, raw)
             return
         await self._client.delete(

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from muslin.conversion.endpoint import endpoint_from_pod, endpoint_patch, pod_of_endpoint, removal_patch
 from muslin.conversion.reading import as_text, metadata_of
 from muslin.datastore.kubernetes.refusals import NotSupported, Operation, said
-from muslin.datastore.kubernetes.views import Source, entry_of, is_segment, readable, revision_of
+from muslin.datastore.kubernetes.views import FIELD_MANAGER, Source, entry_of, is_segment, readable, revision_of
 from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound, Revision
 from muslin.kubernetes import errors as api
 from muslin.kubernetes.client import KubernetesClient, PatchType
@@ -76,7 +76,9 @@ class WorkloadEndpoints:
     async def _patched(self, key: Key, pod: dict[str, Any], patch: dict[str, Any]) -> Entry:
         try:
             with said(key):
-                after = await self._client.patch(f"{_path(pod)}/status", patch, how=PatchType.STRATEGIC)
+                after = await self._client.patch(
+                    f"{_path(pod)}/status", patch, how=PatchType.STRATEGIC, field_manager=FIELD_MANAGER
+                )
         except api.NotFound as error:
             raise NotFound(key) from error
         except api.Conflict as error:

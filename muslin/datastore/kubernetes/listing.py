@@ -134,6 +134,8 @@ async def _part(
             answer = await client.page(path, limit=limit, continue_=place.token or None, params=params)
     except api.NotFound:  # this kind's CRD is not installed
         return [], Place(place.instant, place.source + 1)
+    except Compacted as forgotten:
+        raise Compacted(Revision(place.instant)) from forgotten
     token = as_text(as_mapping(answer.get("metadata")).get("continue"))
     now = place.instant or _revision(answer)
     read = (source.read(raw) for raw in as_list(answer.get("items")))

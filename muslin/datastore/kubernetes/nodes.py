@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from muslin.conversion.node import node_from_core, node_patch
 from muslin.datastore.kubernetes.refusals import NotSupported, Operation, said
-from muslin.datastore.kubernetes.views import Source, entry_of, is_segment, readable, revision_of
+from muslin.datastore.kubernetes.views import FIELD_MANAGER, Source, entry_of, is_segment, readable, revision_of
 from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound, Revision
 from muslin.kubernetes import errors as api
 from muslin.kubernetes.client import KubernetesClient, PatchType
@@ -58,7 +58,9 @@ class Nodes:
         try:
             with said(key):
                 path = f"{_PATH}/{quote(key.name, safe='')}/status"
-                return self._entry(await self._client.patch(path, patch, how=PatchType.MERGE))
+                return self._entry(
+                    await self._client.patch(path, patch, how=PatchType.MERGE, field_manager=FIELD_MANAGER)
+                )
         except api.NotFound as error:
             raise NotFound(key) from error
         except api.Conflict as error:

@@ -48,6 +48,7 @@ class KubernetesDatastore:
         group: `projectcalico.org/v3` or `crd.projectcalico.org/v1`, None to look what is there.
         use_pod_cidr: addresses come from the podCIDRs of nodes (`USE_POD_CIDR`).
         interface_prefixes: `FELIX_INTERFACEPREFIX`.
+        patience_s: how long a watch may be without a connection before it ends as `Unavailable`.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class KubernetesDatastore:
         group: str | None = None,
         use_pod_cidr: bool = False,
         interface_prefixes: str = "cali",
+        patience_s: float = 10.0,
     ) -> None:
-        self._client = client
+        self._client, self._patience_s = client, patience_s
         self._group = api_group(None, group) if group else None
         self._composed: dict[str, View] = {
             "Node": Nodes(client, use_pod_cidr=use_pod_cidr),
@@ -151,7 +153,7 @@ class KubernetesDatastore:
     async def watch(self, kinds: Collection[str], after: Revision) -> AsyncIterator[Change | Bookmark]:
         """See `Datastore.watch`. The first bookmark comes as soon as the watch has caught up."""
         views = [await self._view(kind) for kind in dict.fromkeys(kinds)]
-        watch = MergedWatch(self._client, views, after)
+        watch = MergedWatch(self._client, views, after, patience_s=self._patience_s)
         self._watches.add(watch)
         try:
             async with aclosing(watch.changes()) as changes:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from muslin.conversion.reading import API_VERSION, as_text, metadata_of
 from muslin.datastore.protocol import Entry, Json, Revision
 from muslin.resources.keys import Key
 
-__all__ = ["Source", "View", "entry_of", "is_segment", "readable", "revision_of"]
+__all__ = ["FIELD_MANAGER", "Source", "View", "entry_of", "is_segment", "readable", "revision_of"]
+
+FIELD_MANAGER: Final = "muslin"
+"""Who writes, in the API's record of who manages which field."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,6 @@ _WAITING: Final = 64
 """Events of all resources that wait for a slow reader; beyond that the connections are not read."""
 _SHORT_S: Final = 3
 _SHORT_AT_MOST_S: Final = 5.0
-_PATIENCE_S: Final = 10.0
-"""Without a connection before whoever watches is told: reads are old from then on."""
 _LOOK_AGAIN_S: Final = 10.0
 
 
@@ -78,10 +76,13 @@ class MergedWatch:
         client: of the API.
         views: of the kinds.
         after: as in `Datastore.watch`.
+        patience_s: how long to be without a connection before whoever watches is told that what it knows is old.
     """
 
-    def __init__(self, client: KubernetesClient, views: Sequence[View], after: Revision) -> None:
-        self._client, self._views, self._after = client, views, after
+    def __init__(
+        self, client: KubernetesClient, views: Sequence[View], after: Revision, *, patience_s: float = 10.0
+    ) -> None:
+        self._client, self._views, self._after, self._patience_s = client, views, after, patience_s
         self._items: asyncio.Queue[_Item] = asyncio.Queue(_WAITING)
         self._heads: Mapping[str, int | None] = {}
         self._pumps: list[asyncio.Future[None]] = []
@@ -194,21 +195,31 @@ class MergedWatch:
         position = start
         try:
             if position < newest:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_SHORT_AT_MOST_S):
-                        async for event in self._events(source.path, position, {"timeoutSeconds": str(_SHORT_S)}):
-                            await self._items.put(_Told(view, source, event))
-                            position = _number(event, position)
-                            if position >= newest:
-                                break
+                position = await self._short(view, source, position, newest)
             await self._items.put(_CaughtUp(source.path))
             async for event in self._events(source.path, position, {}):
                 await self._items.put(_Told(view, source, event))
         except api.NotFound:
             return
 
+    async def _short(self, view: View, source: Source, position: int, newest: int) -> int:
+        """Hand on what comes until this is told to be all up to `newest`, or nothing comes; gives how far that is."""
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SHORT_AT_MOST_S) as limit:
+                async for event in self._events(source.path, position, {"timeoutSeconds": str(_SHORT_S)}):
+                    limit.reschedule(None)  # a slow reader is no silent server
+                    await self._items.put(_Told(view, source, event))
+                    position = _number(event, position)
+                    if position >= newest:
+                        break
+                    limit.reschedule(loop.time() + _SHORT_AT_MOST_S)
+        return position
+
     async def _events(self, path: str, position: int, params: Mapping[str, str]) -> AsyncGenerator[WatchEvent]:
-        watch: Any = self._client.watch(path, resource_version=str(position), params=params, patience_s=_PATIENCE_S)
+        watch: Any = self._client.watch(
+            path, resource_version=str(position), params=params, patience_s=self._patience_s
+        )
         async with aclosing(watch) as events:
             async for event in events:
                 yield event
