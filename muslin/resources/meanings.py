@@ -1,7 +1,7 @@
 """What fields mean, in a sentence each: for `kubectl explain`, editors and the reference pages.
 
-Only fields that neither their `effective_` property nor their enum nor their model explains stand here. A model's
-subclasses share its sentences.
+Only fields stand here that neither a description of their own nor their `effective_` property, enum or model explains.
+A model's subclasses share its sentences.
 """
 
 from __future__ import annotations

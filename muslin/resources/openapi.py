@@ -128,7 +128,7 @@ def _field(model: type[Part], name: str, field: FieldInfo) -> Schema:
 
 def field_meaning(model: type[Part], name: str, field: FieldInfo) -> str | None:
     """One sentence about a field: its own, else what its `effective_` property, its enum or its model says."""
-    if own := meaning(model, field.alias or name):
+    if own := field.description or meaning(model, field.alias or name):
         return own
     effective = getattr(model, f"effective_{name}", None)
     if effective is not None and effective.__doc__:
