@@ -1,0 +1,113 @@
+"""The verbs on a real etcd and a real Kubernetes API do what they do on the embedded datastore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from muslin.resources.crds import definitions
+from tests.muslin.cli.calico import BOTH, POOL, TIER, Calico, manifest
+from tests.muslin.cli.running import Run
+from tests.support.etcd_server import EtcdServer
+from tests.support.kube_apiserver import KubeApiserver
+
+
+@pytest.fixture(scope="module")
+def etcd() -> Iterator[EtcdServer]:
+    """One etcd for this file, with TLS."""
+    with EtcdServer(tls=True) as server:
+        yield server
+
+
+@pytest.fixture
+def in_etcd(etcd: EtcdServer, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calico:
+    """An etcd with what the tests before left, told by a CalicoAPIConfig's variables."""
+    environment = {"DATASTORE_TYPE": "etcdv3", "ETCD_ENDPOINTS": etcd.endpoint, "ETCD_CA_CERT_FILE": str(etcd.ca_file)}
+    return Calico(run, tmp_path, environment, monkeypatch)
+
+
+@pytest.fixture
+def in_kubernetes(kube_apiserver: KubeApiserver, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calico:
+    """A Kubernetes API with our definitions."""
+    for definition in definitions():
+        kube_apiserver.install(definition)
+    environment = {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": str(kube_apiserver.kubeconfig)}
+    return Calico(run, tmp_path, {**environment, "K8S_CLIENT_QPS": "1000"}, monkeypatch)
+
+
+def _journey(calico: Calico, namespace: str) -> None:
+    """A user's way through all verbs, with calicoctl's lines and statuses."""
+    everything = BOTH.replace("shop", namespace)
+    file = calico.write(everything)
+    assert calico.ctl("apply", "-f", file).out == "Successfully applied 3 resource(s)\n"
+    assert calico.ctl("apply", "-f", file).out == "Successfully applied 3 resource(s)\n"
+    exists = calico.ctl("create", "-f", calico.write(TIER))
+    assert exists.err.startswith("failed to create 'Tier' resource: [resource already exists: Tier(sec) with error: ")
+    assert calico.ctl("get", "np", "-n", namespace).out.splitlines()[1].split() == [namespace, "web", "sec"]
+    assert calico.get("pool", "pods")["spec"]["blockSize"] == 26
+
+    assert calico.ctl("patch", "pool", "pods", "-p", '{"spec":{"natOutgoing":true}}').status == 0
+    assert calico.ctl("label", "pool", "pods", "a=b").status == 0
+    found = calico.get("pool", "pods")
+    assert (found["spec"]["natOutgoing"], found["metadata"]["labels"]["a"]) == (True, "b")
+    stale = manifest("IPPool", "pods", "{cidr: 10.48.0.0/16}", extra=", resourceVersion: '1'")
+    assert "update conflict: IPPool(pods)" in calico.ctl("apply", "-f", calico.write(stale)).err
+    assert "CIDR cannot be changed" in calico.ctl("apply", "-f", calico.write(POOL.replace("48", "49"))).err
+    full = calico.ctl("delete", "tier", "sec")
+    assert "Tier is not empty" in full.err.splitlines()[0]
+
+    assert calico.ctl("datastore", "migrate", "lock").out == "Datastore locked.\n"
+    report = calico.folder / "report.json"
+    assert calico.ctl("ipam", "check", "-o", report).out.splitlines()[-1] == "Check complete; found 0 problems."
+    assert calico.ctl("ipam", "release", "--from-report", report).status == 0
+    assert calico.ctl("ipam", "split", "2", "--name", "pods").status == 0
+    assert calico.ctl("ipam", "configure", "--strictaffinity", "true").status == 0
+    assert "| StrictAffinity               | true" in calico.ctl("ipam", "show", "--show-configuration").out
+    assert calico.ctl("datastore", "migrate", "unlock").status == 0
+
+    gone = calico.ctl("delete", "-f", calico.write(everything), "--skip-not-exists")
+    assert (gone.status, gone.out) == (0, "Successfully deleted 3 resource(s)\n")
+    missing = calico.ctl("get", "tier", "sec")
+    assert missing.err.startswith("resource does not exist: Tier(sec) with error: ")
+
+
+@pytest.mark.engines("etcd")
+def test_a_users_way_with_etcd(in_etcd: Calico) -> None:
+    """All verbs, with TLS; the export of what is there goes into an embedded datastore as well."""
+    _journey(in_etcd, "shop")
+
+
+@pytest.mark.engines
+def test_a_users_way_with_kubernetes(in_kubernetes: Calico, namespace: str) -> None:
+    """All verbs, on native definitions."""
+    _journey(in_kubernetes, namespace)
+
+
+@pytest.mark.engines
+def test_nodes_of_kubernetes(in_kubernetes: Calico, kube_apiserver: KubeApiserver) -> None:
+    """`apply` writes a Node that Kubernetes has, which can't be created or deleted here; the server's words show."""
+    kube_apiserver.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}})
+    calico = in_kubernetes
+    bgp = "{bgp: {ipv4Address: 192.0.2.1/24, asNumber: 64496}}"
+    applied = calico.ctl("apply", "-f", calico.write(manifest("Node", "n1", bgp)))
+    unknown = calico.ctl("apply", "-f", calico.write(manifest("Node", "other", bgp)))
+    deleted = calico.ctl("delete", "node", "n1")
+
+    assert (applied.status, calico.get("node", "n1")["spec"]["bgp"]["asNumber"]) == (0, 64496)
+    assert unknown.err.splitlines()[0] == (
+        "failed to apply 'Node' resource: [resource does not exist: Node(other) with error: nodes \"other\" not found]"
+    )
+    assert deleted.err.startswith("Failed to delete 'Node' resource: operation Delete is not supported on Node(n1)")
+    assert "n1" in calico("get", "nodes", "-o", "wide").out
+
+
+@pytest.mark.engines("etcd")
+def test_an_etcd_that_is_away(in_etcd: Calico, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told with what to do, exit status 1, no traceback; `validate` does not need it."""
+    monkeypatch.setenv("ETCD_ENDPOINTS", "https://127.0.0.1:1")
+    ran = in_etcd.ctl("get", "tiers")
+
+    assert (ran.status, "where:" in ran.err, "Traceback" in ran.err) == (1, True, False)
+    assert in_etcd.ctl("validate", "-f", in_etcd.write(BOTH)).status == 0
