@@ -120,7 +120,16 @@ def checked(given: Given, value: Mapping[str, Any] | None = None, *, stored: boo
     from muslin.resources.stored import as_stored  # noqa: PLC0415
 
     resource = resources.load(value or given.value, given.places, given.file, scalars_as_text=True)
-    return as_stored(resource, given.places, given.file) if stored else resources.dump(resource)
+    if not stored:
+        return resources.dump(resource)
+    found = as_stored(resource, given.places, given.file)
+    if resource.kind == "WorkloadEndpoint":
+        from muslin.conversion.endpoint_name import name_problems  # noqa: PLC0415 - one kind pays for it
+
+        problems = name_problems(resource.metadata.name, found["spec"])
+        if problems:
+            raise BadInput(problems)
+    return found
 
 
 def _metadata(given: Given) -> Mapping[str, Any]:
