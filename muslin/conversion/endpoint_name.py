@@ -6,9 +6,12 @@ Source: Calico's `WorkloadEndpointIdentifiers` and `conversion` packages.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["EndpointName", "interface_of"]
+from muslin.errors import Problem
+
+__all__ = ["EndpointName", "interface_of", "name_problems"]
 
 
 def interface_of(namespace: str, pod: str, prefixes: str = "cali") -> str:
@@ -72,3 +75,19 @@ def _segment(field: str, value: str) -> str:
     if value.startswith("-") or value.endswith("-"):
         raise ValueError(f"the part {name} of a WorkloadEndpoint's name begins or ends with '-': {value!r}")
     return value.replace("-", "--")
+
+
+def name_problems(name: str, spec: Mapping[str, object]) -> tuple[Problem, ...]:
+    """What is wrong with the name of a WorkloadEndpoint that has this spec: it must be the one that its parts give."""
+    parts = {field: str(spec.get(_CALICO.get(field, field)) or "") for field in EndpointName.__slots__}
+    try:
+        expected = str(EndpointName(**parts))
+    except ValueError as error:
+        return (Problem(str(error), "spec", "set node, orchestrator, endpoint and what identifies the workload"),)
+    if name == expected:
+        return ()
+    what = (
+        "the WorkloadEndpoint name does not match the primary identifiers assigned in the Spec: "
+        f"expected name {expected}"
+    )
+    return (Problem(what, "metadata.name", f"call it {expected}"),)
