@@ -2,6 +2,9 @@
 
 A CNI plugin writes one by annotations of its pod's status; they show the addresses sooner than kubelet does. Deleting
 one empties them, and the endpoint stays, without addresses, until its pod is gone.
+
+One annotation is ours: the MAC of the pod's end of the link, which Calico keeps in etcd only. It stands with the id of
+the container that it is of, so that what another plugin makes later does not inherit it.
 """
 
 from __future__ import annotations
@@ -9,16 +12,20 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-from muslin.conversion.endpoint import endpoint_from_pod, endpoint_patch, pod_of_endpoint, removal_patch
-from muslin.conversion.reading import as_text, metadata_of
+from muslin.conversion.endpoint import CONTAINER_ID, endpoint_from_pod, endpoint_patch, pod_of_endpoint, removal_patch
+from muslin.conversion.reading import as_mapping, as_text, as_texts, metadata_of
 from muslin.datastore.kubernetes.refusals import NotSupported, Operation, said
 from muslin.datastore.kubernetes.views import FIELD_MANAGER, Source, entry_of, is_segment, readable, revision_of
 from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound, Revision
 from muslin.kubernetes import errors as api
 from muslin.kubernetes.client import KubernetesClient, PatchType
+from muslin.net import Mac
 from muslin.resources.keys import Key
 
-__all__ = ["WorkloadEndpoints"]
+__all__ = ["MAC", "WorkloadEndpoints"]
+
+MAC: Final = "muslin/mac"
+"""Annotation of a pod: `<container id>/<MAC>`."""
 
 
 class WorkloadEndpoints:
@@ -53,10 +60,12 @@ class WorkloadEndpoints:
         entry, pod = await self._found(key)
         if entry.revision != revision:
             raise Conflict(entry)
-        patch = endpoint_patch(value)
-        if not patch["metadata"].get("annotations"):
+        annotations = dict(endpoint_patch(value)["metadata"].get("annotations") or {})
+        if not annotations:
             return entry
-        return await self._patched(key, pod, {"metadata": {**patch["metadata"], **_exactly(pod)}})
+        spec = as_mapping(value.get("spec"))
+        annotations[MAC] = f"{as_text(spec.get('containerID'))}/{as_text(spec.get('mac'))}"
+        return await self._patched(key, pod, {"metadata": {"annotations": annotations, **_exactly(pod)}})
 
     async def delete(self, key: Key, revision: Revision | None) -> Entry:
         """See `Datastore.delete`."""
@@ -107,7 +116,11 @@ class WorkloadEndpoints:
     def _entry(self, pod: dict[str, Any]) -> Entry | None:
         def convert(raw: dict[str, Any]) -> dict[str, Any]:
             converted = endpoint_from_pod(raw, interface_prefixes=self._prefixes)
-            return {} if converted is None else converted.value
+            if converted is None:
+                return {}
+            if (mac := _mac(pod)) is not None and "ipNetworks" in as_mapping(converted.value.get("spec")):
+                converted.value["spec"]["mac"] = mac
+            return converted.value
 
         value = readable(self._KIND, pod, convert)
         if not value:
@@ -115,6 +128,17 @@ class WorkloadEndpoints:
         metadata = value["metadata"]
         metadata.setdefault("resourceVersion", str(revision_of(pod)))
         return entry_of(self._KIND, value)
+
+
+def _mac(pod: dict[str, Any]) -> str | None:
+    annotations = as_texts(metadata_of(pod).get("annotations"))
+    container, _, mac = annotations.get(MAC, "").rpartition("/")
+    if not container or container != annotations.get(CONTAINER_ID):
+        return None
+    try:
+        return str(Mac(mac))
+    except ValueError:
+        return None
 
 
 def _path(pod: dict[str, Any]) -> str:

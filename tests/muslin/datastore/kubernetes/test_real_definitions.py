@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from muslin.conversion.endpoint_name import interface_of
 from muslin.conversion.kinds import ApiGroup
 from muslin.datastore.initialize import ensure_initialized
 from muslin.datastore.ipam import run
@@ -21,10 +22,13 @@ from muslin.ipam.assign import auto_assign
 from muslin.ipam.assignment import AssignmentRequest
 from muslin.ipam.blocks import Block
 from muslin.ipam.release import release_by_handle
+from muslin.net import Mac
 from muslin.resources import load
 from muslin.resources.crds import definitions
 from muslin.resources.keys import Key
 from runtime.agent import MIRRORED, Agent, Parts
+from runtime.cni.endpoints import Endpoints
+from runtime.cni.pod import Pod
 from runtime.convergence import Kernel
 from runtime.node_status import node_status_object, report
 from runtime.registration import NodeIdentity, register
@@ -240,5 +244,36 @@ def test_an_agent_enforces_what_the_api_says(real: KubeApiserver) -> None:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         assert [entry for entry in log if entry[0] == "failed"] == []
+
+    over(real, story, count=2)
+
+
+def test_a_plugin_finds_again_what_it_wrote(real: KubeApiserver) -> None:
+    """An endpoint written for a container has its MAC and addresses; one of another plugin's container has no MAC."""
+    namespace = real.new_namespace()
+    body = {"metadata": {"name": "web"}, "spec": {"nodeName": "n3", "containers": [{"name": "c", "image": "r/x"}]}}
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    assert real.request("POST", path, body).status == 201
+    pod, address, mac = Pod(namespace, "web"), ip_address("198.51.100.9"), Mac("02:00:00:00:00:09")
+
+    async def story(one: Any, two: Any) -> None:
+        mine, other = Endpoints(one, "n3"), Endpoints(two, "n3")
+        interface = interface_of(namespace, "web")
+        put = await mine.put(pod, "eth0", "c1", interface=interface, addresses=(address,), mac=mac)
+        assert (put.interface, put.addresses, put.mac, put.container_id) == (interface, (address,), mac, "c1")
+        assert await other.get(pod, "eth0") == put
+        taken = {"metadata": {"annotations": {"cni.projectcalico.org/containerID": "c2"}}}
+        merge = "application/merge-patch+json"
+        assert real.request("PATCH", f"{path}/web/status", taken, content_type=merge).status == 200
+        found = await other.get(pod, "eth0")
+        assert found is not None
+        assert (found.container_id, found.mac) == ("c2", None)
+        await mine.delete(pod, "eth0", "c1")
+        assert await other.get(pod, "eth0") == found
+        await other.delete(pod, "eth0", "c2")
+        await other.delete(pod, "eth0", "c2")
+        left = await mine.get(pod, "eth0")
+        assert left is not None
+        assert left.addresses == ()
 
     over(real, story, count=2)
