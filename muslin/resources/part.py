@@ -65,6 +65,12 @@ class Part(BaseModel):
         if breaches:
             message = "; ".join(breach.what for breach in breaches)
             raise PydanticCustomError(BROKEN_RULES, "{message}", {"message": message, "breaches": breaches})
+        given = self.__pydantic_fields_set__
+        shared = _GIVEN.get(frozenset(given), given)
+        if shared is not given:
+            object.__setattr__(self, "__pydantic_fields_set__", shared)
+        elif len(_GIVEN) < _MOST_GIVEN:
+            _GIVEN[frozenset(given)] = given
         return self
 
     def to_json(self) -> dict[str, Any]:
@@ -78,6 +84,11 @@ class Part(BaseModel):
                 continue
             written[field.alias or name] = _print(value)
         return written
+
+
+_GIVEN: Final[dict[frozenset[str], set[str]]] = {}
+"""Sets of fields that some object gives, each once: pydantic keeps one for every model, and most are alike."""
+_MOST_GIVEN: Final = 4096
 
 
 @cache

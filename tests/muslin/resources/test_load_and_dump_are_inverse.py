@@ -198,3 +198,15 @@ def test_a_resource_is_a_value() -> None:
         pool.metadata.name = "other"  # type: ignore[misc]
     with pytest.raises(TypeError, match="cannot be changed"):
         pool.metadata.labels["role"] = "db"  # type: ignore[index]
+
+
+def test_a_changed_copy_changes_nobody_else() -> None:
+    """What alike models share in memory stays as it is when one of them is copied with a change."""
+    one, two = (load(manifest("IPPool", {"cidr": "192.0.2.0/24"}, name=name)) for name in ("a", "b"))
+    assert isinstance(one.spec, Part)
+    assert isinstance(two.spec, Part)
+
+    changed = one.spec.model_copy(update={"disabled": True})
+
+    assert changed.to_json() == {"cidr": "192.0.2.0/24", "disabled": True}
+    assert one.spec.model_fields_set == two.spec.model_fields_set == {"cidr"}
