@@ -7,6 +7,7 @@ and reader build objects around a request that cost as much processor time again
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import ssl
 import zlib
@@ -136,7 +137,10 @@ class HttpTransport:
     def _template(self, url: URL, context: ssl.SSLContext | None) -> aiohttp.ClientRequest:
         """What aiohttp's connector asks: where to, through what, with which TLS. Never sent."""
         proxy = URL(self._proxy) if self._proxy else None
-        login = aiohttp.BasicAuth(proxy.user, proxy.password or "") if proxy and proxy.user else None
+        headers = None
+        if proxy and proxy.user:
+            basic = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+            headers = {"Proxy-Authorization": f"Basic {basic}"}
         return aiohttp.ClientRequest(
             "GET",
             url,
@@ -145,7 +149,7 @@ class HttpTransport:
             ssl=context if context is not None else True,
             server_hostname=self._server_name,
             proxy=proxy.with_user(None) if proxy else None,
-            proxy_auth=login,
+            proxy_headers=headers,
         )
 
     def use(self, context: ssl.SSLContext) -> None:

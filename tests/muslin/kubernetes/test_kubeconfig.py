@@ -119,7 +119,8 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
         (("certificate-authority:", "insecure-skip-tls-verify: true\n      certificate-authority:"),
          "would not look at it", "remove one"),
         (("kind: Config", "kind: Pod"), "this is no kubeconfig", "kind: Config"),
-        (("users:\n", "users: {}\nusres:\n"), "users is no list", "list of names"),
+        (("users:\n  - name: alice\n    user: {token: alices-token}", "users: {a: b}"),
+         "users is no list", "list of names"),
         (("  - name: east", "  - nome: east"), "not a cluster with a name", "clusters[0]"),
     ],
 )  # fmt: skip

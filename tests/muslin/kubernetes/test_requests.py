@@ -109,7 +109,7 @@ def test_a_write_whose_answer_was_lost_is_told_apart(verb: str, how: str) -> Non
     assert len(api.asked) == 1
 
 
-@pytest.mark.parametrize("verb", {**_WRITES, **_REPEATABLE})
+@pytest.mark.parametrize("verb", [*_WRITES, *_REPEATABLE])
 @pytest.mark.parametrize("code", [429, 503])
 def test_what_was_turned_away_is_sent_again(verb: str, code: int) -> None:
     """With Retry-After the server says that it has done nothing, so that any request may come again."""
