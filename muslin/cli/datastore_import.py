@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import click
 
 from muslin.cli.client import Client
-from muslin.cli.datastore import set_ready
 from muslin.cli.datastore_export import EXPORTED_KINDS, IPAM_PARTS, SEPARATOR
 from muslin.cli.documents import Given, objects_of_text
 from muslin.cli.options import Reach, reaching
@@ -23,12 +23,17 @@ from muslin.cli.stored import mapping_at, mappings_at, text_at
 from muslin.cli.wording import Ended, reference_text
 from muslin.cli.write import in_order
 from muslin.datastore.initialize import BUILT_IN_TIERS, CLUSTER_INFORMATION, ensure_initialized
+from muslin.datastore.lock import set_ready
 from muslin.datastore.protocol import AlreadyExists, Datastore, Json, NotFound
 from muslin.datastore.settings import DatastoreSettings, KubernetesSettings
 from muslin.errors import MuslinError, Problem
 from muslin.resources.keys import Key
 
 __all__ = ["import_"]
+
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_SERVED_WITHIN_S, _LOOK_AGAIN_S = 30.0, 0.1
+"""A definition is served a moment after it is there; the API server tells it in the definition's status."""
 
 
 @click.command("import")
@@ -88,6 +93,7 @@ async def _import(
         problem = Problem("the target is not a Kubernetes datastore", "DATASTORE_TYPE", "use `muslin` for others")
         raise Ended(line, problem, input_=True)
     async with reach.store(gate=False) as store:
+        await _serve_kinds(store)
         await _refuse_full(store)
         try:
             await ensure_initialized(store)
@@ -99,6 +105,32 @@ async def _import(
         await _information(store, information)
         click.echo("Importing IPAM resources")
         _report_addresses(await _addresses(store, addresses))
+
+
+async def _serve_kinds(store: Datastore) -> None:
+    """Make a Kubernetes that has none of Calico's definitions serve our kinds, and wait until it does."""
+    client = getattr(store, "client", None)
+    if client is None:
+        return
+    from muslin.resources.crds import definitions  # noqa: PLC0415 - only a new cluster needs them
+
+    groups = {text_at(each, "name") for each in mappings_at(await client.get("/apis"), "groups")}
+    if groups & {"projectcalico.org", "crd.projectcalico.org"}:
+        return
+    paths = []
+    for definition in definitions():
+        paths.append(f"{_DEFINITIONS}/{definition['metadata']['name']}")
+        await client.apply(paths[-1], definition, field_manager="muslin", force=True)
+    until = time.monotonic() + _SERVED_WITHIN_S
+    while paths:
+        conditions = mappings_at(await client.get(paths[-1]), "status", "conditions")
+        if any(text_at(each, "type") == "Established" and text_at(each, "status") == "True" for each in conditions):
+            paths.pop()
+        elif time.monotonic() > until:
+            line = "Error applying the CRDs necessary to begin datastore import: they are not served"
+            raise Ended(line, Problem("the API server does not serve the definitions", paths[-1], "see its log"))
+        else:
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def _refuse_full(store: Datastore) -> None:

@@ -15,7 +15,7 @@ from muslin.cli.stored import text_at
 from muslin.cli.wording import Ended
 from muslin.cli.write import file_options, in_order, read_given
 from muslin.datastore.protocol import NotFound
-from muslin.errors import MuslinError, Problem
+from muslin.errors import MuslinError, Problem, Unavailable
 
 __all__ = ["delete"]
 
@@ -96,6 +96,9 @@ async def _delete(reach: Reach, given: list[Given], namespace: str | None, *, sk
                     outcome.done.append(each.value)
                 else:
                     outcome.errors.append(error)
+            except Unavailable as error:  # it would be waited for again with every object
+                outcome.errors.append(error)
+                break
             except MuslinError as error:
                 outcome.errors.append(error)
     return outcome

@@ -17,7 +17,7 @@ from muslin.cli.scope import key_of
 from muslin.cli.wording import Ended, reference_text
 from muslin.datastore.initialize import ensure_initialized
 from muslin.datastore.protocol import AlreadyExists, Json
-from muslin.errors import BadInput, MuslinError, Problem
+from muslin.errors import BadInput, MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
 
 __all__ = ["apply", "create", "file_options", "in_order", "read_given", "refuse_unread", "replace", "validate"]
@@ -182,6 +182,7 @@ async def _write(reach: Reach, verb: str, given: list[Given], namespace: str | N
                     outcome.errors.append(error)
             except MuslinError as error:
                 outcome.errors.append(error)
-            if outcome.errors and verb == "replace":
+            # a store that is away would be waited for again with every object
+            if outcome.errors and (verb == "replace" or isinstance(outcome.errors[-1], Unavailable)):
                 break
     return outcome

@@ -69,6 +69,7 @@ def _journey(calico: Calico, namespace: str) -> None:
 
     gone = calico.ctl("delete", "-f", calico.write(everything), "--skip-not-exists")
     assert (gone.status, gone.out) == (0, "Successfully deleted 3 resource(s)\n")
+    assert calico.ctl("delete", "pool", "split-pods-0", "split-pods-1").status == 0
     missing = calico.ctl("get", "tier", "sec")
     assert missing.err.startswith("resource does not exist: Tier(sec) with error: ")
 
@@ -111,3 +112,28 @@ def test_an_etcd_that_is_away(in_etcd: Calico, monkeypatch: pytest.MonkeyPatch) 
 
     assert (ran.status, "where:" in ran.err, "Traceback" in ran.err) == (1, True, False)
     assert in_etcd.ctl("validate", "-f", in_etcd.write(BOTH)).status == 0
+
+
+@pytest.mark.engines
+def test_from_etcd_into_a_new_kubernetes(etcd: EtcdServer, run: Run, tmp_path: Path) -> None:
+    """What etcd held is exported, and imported into a Kubernetes that had no definition of ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        environment = {
+            "DATASTORE_TYPE": "etcdv3",
+            "ETCD_ENDPOINTS": etcd.endpoint,
+            "ETCD_CA_CERT_FILE": str(etcd.ca_file),
+        }
+        source = Calico(run, tmp_path, environment, patch)
+        source.apply(BOTH.replace("shop", "default"))
+        source.ctl("datastore", "migrate", "lock")
+        exported = source.ctl("datastore", "migrate", "export")
+    with KubeApiserver() as server, pytest.MonkeyPatch.context() as patch:
+        environment = {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": str(server.kubeconfig), "K8S_CLIENT_QPS": "1000"}
+        target = Calico(run, tmp_path, environment, patch)
+        ran = target.ctl("datastore", "migrate", "import", "-f", source.write(exported.out, "all.txt"))
+        found = target.get("np", "web")
+        locked = target.get("clusterinfo", "default")["spec"]["datastoreReady"]
+
+    assert (exported.status, ran.status) == (0, 0), exported.err + ran.err
+    assert (found["spec"]["tier"], locked) == ("sec", False)
+    assert ran.out.splitlines()[-1].startswith("Datastore information successfully imported.")
