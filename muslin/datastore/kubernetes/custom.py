@@ -173,12 +173,13 @@ class CustomResources:
         metadata = metadata_of(raw)
         revision = as_text(metadata.get("resourceVersion"))
         if self._form.kind in _IN_TWO_STEPS:
-            if not self._is_deleted(raw):
-                raw = await self._client.replace(
-                    self._address(key, _name(raw)), self._form.marked(raw), field_manager=FIELD_MANAGER
-                )
-            await self._end_deletion(key, raw)
-            return
+            with suppress(api.Invalid):  # one that today's rules refuse can still be removed at once
+                if not self._is_deleted(raw):
+                    marked = self._form.marked(raw)
+                    address = self._address(key, _name(raw))
+                    raw = await self._client.replace(address, marked, field_manager=FIELD_MANAGER)
+                await self._end_deletion(key, raw)
+                return
         await self._client.delete(
             self._address(key, _name(raw)), uid=as_text(metadata.get("uid")) or None, resource_version=revision or None
         )

@@ -16,6 +16,7 @@ from muslin.conversion.kinds import CRD_KINDS, ApiGroup, api_group
 from muslin.conversion.policy import KUBERNETES_POLICY
 from muslin.datastore import paging
 from muslin.datastore.kubernetes import listing
+from muslin.datastore.kubernetes.absent import Absent
 from muslin.datastore.kubernetes.custom import CustomResources
 from muslin.datastore.kubernetes.endpoints import WorkloadEndpoints
 from muslin.datastore.kubernetes.forms import OWN_KINDS, form_of
@@ -68,6 +69,7 @@ class KubernetesDatastore:
             "Profile": Profiles(client),
             KUBERNETES_POLICY: network_policies(client),
             CLUSTER_POLICY: cluster_network_policies(client),
+            "LiveMigration": Absent("migrate the virtual machine with KubeVirt"),
         }
         self._views: dict[tuple[ApiGroup, str], View] = {}
         self._watches: set[MergedWatch] = set()
@@ -75,7 +77,7 @@ class KubernetesDatastore:
 
     @classmethod
     async def open(cls, settings: KubernetesSettings) -> Self:
-        """The datastore that settings name.
+        """The datastore that settings name. The API is asked at once only where they leave open which CRDs are in use.
 
         Raises:
             BadInput: a kubeconfig, certificate or other setting that can't be right.

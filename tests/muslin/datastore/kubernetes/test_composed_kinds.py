@@ -203,3 +203,20 @@ def test_policies_of_kubernetes_are_kinds_of_their_own(server: KubeApiserver) ->
             await one.get(Key("KubernetesClusterNetworkPolicy", "x"))
 
     over(server, story)
+
+
+def test_a_kind_that_only_other_stores_keep_has_no_objects(server: KubeApiserver) -> None:
+    """It lists empty and can be watched beside others; creating one says what to do instead."""
+    key = Key("LiveMigration", "vm", "x")
+
+    async def story(one: Any) -> None:
+        listing = await one.list("LiveMigration")
+        assert (listing.entries, listing.more) == ((), None)
+        assert isinstance(await anext(one.watch({"LiveMigration"}, listing.revision)), Bookmark)
+        assert isinstance(await anext(one.watch({"LiveMigration", "Node"}, listing.revision)), Bookmark)
+        with pytest.raises(NotFound):
+            await one.get(key)
+        with pytest.raises(NotSupported, match="KubeVirt"):
+            await one.create(key, value(key))
+
+    over(server, story)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_interface
@@ -277,3 +278,28 @@ def test_a_plugin_finds_again_what_it_wrote(real: KubeApiserver) -> None:
         assert left.addresses == ()
 
     over(real, story, count=2)
+
+
+def test_a_block_that_the_rules_refuse_can_be_removed(real: KubeApiserver) -> None:
+    """One from before the rules, which can't be marked as deleted any more, goes all the same."""
+    (crd,) = (each for each in definitions() if each["spec"]["names"]["kind"] == "IPAMBlock")
+    loose = copy.deepcopy(crd)
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema
+    key = Key("IPAMBlock", "192-0-2-0-26")
+
+    async def story(one: Any) -> None:
+        await asyncio.to_thread(real.install, loose)
+        made = await one.create(key, value(key, spec={"cidr": 5}))
+        await asyncio.to_thread(real.install, crd)
+        probe = {**made.value, "metadata": {**made.value["metadata"], "labels": {"probe": "x"}}}
+        while True:  # until the server refuses what it took before
+            try:
+                made = await one.update(key, probe, made.revision)
+                probe["metadata"]["labels"] = {"probe": probe["metadata"]["labels"]["probe"] + "x"}
+            except BadInput:
+                break
+        assert await one.delete(key, made.revision) == made
+        assert key not in {entry.key for entry in (await one.list("IPAMBlock")).entries}
+
+    over(real, story)
