@@ -13,7 +13,7 @@ from muslin.resources.crds import GROUP, definition
 from muslin.resources.stored import as_stored
 from tests.engines.verdicts import path_of
 from tests.support.engines import wait_until
-from tests.support.kube_apiserver import KubeApiserver
+from tests.support.kube_apiserver import Answer, KubeApiserver
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
@@ -32,6 +32,11 @@ def _object(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict
     return {"apiVersion": f"{GROUP}/v3", "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
 
 
+def _is_completed(answer: Answer) -> bool:
+    """Whether every policy had its say; while one of them is being made ready the server refuses."""
+    return answer.status == 201 and {"tier", "types"} <= set(answer["spec"]) and "labels" in answer["metadata"]
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[KubeApiserver]:
     """A server of its own: what admission does would surprise tests of other things."""
@@ -44,10 +49,7 @@ def server() -> Iterator[KubeApiserver]:
         probe = _object("GlobalNetworkPolicy", "probe", {})
         path = f"{path_of('GlobalNetworkPolicy', '')}?dryRun=All"
         wait_until(
-            lambda: (
-                {"tier", "types"} <= set(server.request("POST", path, probe)["spec"])
-                and "labels" in server.request("POST", path, probe)["metadata"]
-            ),
+            lambda: _is_completed(server.request("POST", path, probe)),
             "admission policies to take effect",
             within_s=30,
         )

@@ -234,14 +234,21 @@ class Server:
         self.start()
 
     def pause(self) -> None:
-        """Stop it where it stands: connections stay open and nothing answers."""
-        self._signal(signal.SIGSTOP)
+        """Stop it where it stands: connections stay open and nothing answers.
+
+        Returns when it stands: its threads stop one after the other, and one that runs still answers.
+        """
+        process = self._signal(signal.SIGSTOP)
+        stopped = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if stopped is None or stopped.si_code != os.CLD_STOPPED:
+            raise StartFailed(f"{self.command[0]} ended when it was to be paused")
 
     def resume(self) -> None:
         """Let a paused one go on."""
         self._signal(signal.SIGCONT)
 
-    def _signal(self, which: signal.Signals) -> None:
+    def _signal(self, which: signal.Signals) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             raise StartFailed(f"{self.command[0]} does not run")
         self._process.send_signal(which)
+        return self._process
