@@ -37,7 +37,7 @@ from muslin.datastore.protocol import (
     Revision,
 )
 from muslin.datastore.settings import EtcdSettings
-from muslin.errors import BadInput, Problem, Unavailable
+from muslin.errors import BadInput, Failed, Problem, Unavailable
 from muslin.resources.keys import Key
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class EtcdDatastore:
         self._etcd, self._now, self._new_uid = connection, now, new_uid
         self._known: dict[Key, Written] = {}
         self._cluster: int | None = None
+        self._closed = False
 
     @classmethod
     async def open(cls, settings: EtcdSettings, *, patience: Patience | None = None, **options: Any) -> Self:
@@ -194,9 +195,14 @@ class EtcdDatastore:
         position = start
         span = stored.span(wanted)
         former = not wanted.isdisjoint(NAMED_POLICIES)  # a deleted policy's value tells its name
-        while True:
-            head = await self._head_after(position, after)
-            subscription = await self._etcd.watches.subscribe(span, position, head, with_former=former)
+        while not self._closed:
+            try:
+                head = await self._head_after(position, after)
+                subscription = await self._etcd.watches.subscribe(span, position, head, with_former=former)
+            except Failed:
+                if self._closed:
+                    return
+                raise
             try:
                 if position >= head and position != marked:
                     marked = position
@@ -228,6 +234,7 @@ class EtcdDatastore:
 
     async def close(self) -> None:
         """See `Datastore.close`. Twice is once."""
+        self._closed = True
         await self._etcd.close()
 
     # Finding, and what is remembered.

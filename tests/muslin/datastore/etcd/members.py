@@ -18,7 +18,7 @@ from tests.support.engines import Server, free_ports, program, workspace
 
 __all__ = ["QUICK", "Members", "opened", "three_members"]
 
-QUICK = Patience(connect_s=1.0, answer_s=1.5, total_s=15.0)
+QUICK = Patience(connect_s=1.0, answer_s=1.5, total_s=3.0)
 """For tests in which members are stopped."""
 
 

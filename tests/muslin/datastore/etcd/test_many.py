@@ -115,6 +115,28 @@ def test_a_slow_reader_is_cut_off_and_goes_on_where_it_is(monkeypatch: pytest.Mo
         asyncio.run(main(server))
 
 
+def test_a_release_that_is_wrong_about_progress_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, the event of the last revision tells that a watch has caught up, whatever kind it is of."""
+    monkeypatch.setattr(watches, "exact_progress", lambda _: False)
+
+    async def main(server: EtcdServer) -> None:
+        async with opened(server.endpoint) as store:
+            start = (await store.list("IPPool")).revision
+            made = await store.create(pool("a"), value(pool("a")))
+            other = await store.create(Key("Tier", "t"), value(Key("Tier", "t")))
+            watch = store.watch({"IPPool"}, start)
+            seen = [await asyncio.wait_for(anext(watch), 5) for _ in range(2)]
+            await store.delete(pool("a"))
+            gone = await asyncio.wait_for(anext(watch), 5)
+
+        assert seen == [Change(pool("a"), made.value, made.revision), Bookmark(other.revision)]
+        assert isinstance(gone, Change)
+        assert gone.value is None
+
+    with EtcdServer() as server:
+        asyncio.run(main(server))
+
+
 def test_a_full_database_is_told_and_loses_nothing() -> None:
     """Writes fail as `Unavailable` with the alarm and what to do, reads and the way back go on."""
 

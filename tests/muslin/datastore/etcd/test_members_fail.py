@@ -26,6 +26,15 @@ async def _more(history: History, number: int = 25) -> None:
     await history.until(lambda: bool(history.told) and int(history.told[-1].revision) >= int(seen))
 
 
+async def _without_a_leader(history: History, members: Members) -> None:
+    for server in members.servers[1:]:
+        await asyncio.to_thread(server.kill)
+    aim = len(history.not_done) + len(history.maybe) + 3
+    await history.until(lambda: len(history.not_done) + len(history.maybe) >= aim)
+    await asyncio.to_thread(members.start)
+    await _more(history)
+
+
 async def _faults(history: History, members: Members) -> None:
     for number in range(3):
         await asyncio.to_thread(members.servers[number].kill)
@@ -40,10 +49,11 @@ async def _faults(history: History, members: Members) -> None:
         finally:
             server.resume()
         await _more(history)
+    await _without_a_leader(history, members)
 
 
 def test_no_fault_of_a_member_loses_or_doubles_anything() -> None:
-    """Each member killed and started again, the leader and a follower stopped: writes and watch go on, and agree."""
+    """Each member killed and started again, the leader and a follower stopped, no leader: all goes on, and agrees."""
 
     async def main(members: Members) -> None:
         history, names = History(), ["a", "b", "c"]
