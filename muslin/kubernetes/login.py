@@ -50,11 +50,24 @@ class Login:
         self._looked_at = float("-inf")
         self._stamp: tuple[int, int, int] | None = None
         self._file_token = ""
+        self._clock = asyncio.get_running_loop().time
+        self._headers: tuple[tuple[str, str], ...] | None = None
         self._compared = float("-inf")
         self._made: tuple[object, ssl.SSLContext | None] | None = None
 
+    def unchanged(self) -> tuple[tuple[str, str], ...] | None:
+        """The headers, if neither they nor TLS need to be looked at now; asked before each request, so it is cheap."""
+        if self._compared + _READ_AGAIN_S > self._clock():
+            return self._headers
+        return None
+
     async def headers(self) -> tuple[tuple[str, str], ...]:
         """What identifies us in a request. Raises BadInput for an unreadable file, and what the plugin raises."""
+        headers = await self._identified()
+        self._headers = headers if self._plugin is None else None
+        return headers
+
+    async def _identified(self) -> tuple[tuple[str, str], ...]:
         user = self.access.user
         if user.token_file is not None:
             token: str | None = self._token_of(user.token_file)
@@ -70,7 +83,7 @@ class Login:
         return (("Authorization", f"Bearer {token}"), *user.impersonation)
 
     def _token_of(self, path: Path) -> str:
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         if now - self._looked_at < _READ_AGAIN_S:
             return self._file_token
         try:
@@ -91,9 +104,10 @@ class Login:
 
     async def context(self) -> tuple[ssl.SSLContext | None, bool]:
         """TLS for the next connection, None for a server without; and whether it is another than last time."""
+        user, now = self.access.user, self._clock()
         if not self.access.server.startswith("https:"):
+            self._compared = now
             return None, False
-        user, now = self.access.user, asyncio.get_running_loop().time()
         certificate, key = user.certificate, user.key
         if self._plugin is not None and certificate is None:
             given = await self._plugin.credential()
@@ -104,7 +118,12 @@ class Login:
         signs: Sequence[object] = [_sign(pem) for pem in (self.access.ca, certificate, key)]
         if self._made is not None and self._made[0] == signs:
             return self._made[1], False
-        made = client_context(self.access, certificate, key)
+        try:
+            made = client_context(self.access, certificate, key)
+        except BadInput:
+            if self._made is None:
+                raise
+            return self._made[1], False  # one of several files is being rotated: what we have is good for a while
         changed = self._made is not None
         self._made = (signs, made)
         return made, changed

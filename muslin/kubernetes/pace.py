@@ -48,9 +48,13 @@ def backoff_s(limits: Limits, tried: int, random: Random, asked_s: float | None 
 
 
 class Bucket:
-    """A token bucket: `turn` returns when one more request may go; who comes first goes first."""
+    """A token bucket: `turn` returns when one more request may go; who comes first goes first.
+
+    `limits`: whether there is any limit; where there is none, nobody needs to call.
+    """
 
     def __init__(self, qps: float, burst: int) -> None:
+        self.limits = qps > 0
         self._each_s = 1.0 / qps if qps > 0 else 0.0
         self._room_s = self._each_s * max(1, burst)
         self._empty_at = float("-inf")

@@ -79,8 +79,13 @@ class Sender:
         """
         tried, renewed = 0, False
         while True:
-            await self._bucket.turn()
-            request = await self.request(method, target, fields, body)
+            if self._bucket.limits:
+                await self._bucket.turn()
+            headers = self.login.unchanged()
+            if headers is None:
+                request = await self.request(method, target, fields, body)
+            else:
+                request = Request(method, target, (*headers, *fields), body)
             tried += 1
             try:
                 answer = await self.transport.exchange(request, self.limits.answer_s)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 from yarl import URL
@@ -31,8 +31,7 @@ _IDLE_S = 60.0
 """Unused connections are closed before the API server does it (after 90 s), so that none is written to as it goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """`target` is path and query as they go over the wire; header names and values hold no line ends."""
 
     method: str
@@ -41,8 +40,7 @@ class Request:
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole answer; header names are in small letters."""
 
     status: int
@@ -83,6 +81,12 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Closes all connections."""
         ...
+
+
+@functools.lru_cache(16)
+def _fields(headers: tuple[tuple[str, str], ...]) -> str:
+    """Header lines; most requests have the same ones."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
 
 
 def _socket(address: tuple[Any, Any, int, str, Any]) -> socket.socket:
@@ -160,13 +164,12 @@ class HttpTransport:
             self._idle.pop().close()
 
     def _octets(self, request: Request) -> bytes:
-        lines = [f"{request.method} {self._prefix}{request.target} HTTP/1.1", f"Host: {self._host}"]
-        lines += [f"{name}: {value}" for name, value in request.headers]
-        if request.body is not None:
-            lines.append(f"Content-Length: {len(request.body)}\r\n\r\n")
-            return "\r\n".join(lines).encode("latin-1") + request.body
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode("latin-1")
+        first = f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\nHost: {self._host}\r\n"
+        fields = _fields(request.headers)
+        if request.body is None:
+            return f"{first}{fields}\r\n".encode("latin-1")
+        head = f"{first}{fields}Content-Length: {len(request.body)}\r\n\r\n"
+        return head.encode("latin-1") + request.body
 
     async def _wire(self) -> Wire:
         """A connection that nobody uses; a new one if none is fresh."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from muslin.errors import BadInput, Failed, Problem
@@ -38,8 +37,7 @@ class EventType(StrEnum):
 _TYPES = {str(each): each for each in EventType}
 
 
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
+class WatchEvent(NamedTuple):
     """One event. A BOOKMARK's object has only kind and `metadata.resourceVersion`; a DELETED one is as it was last."""
 
     type: EventType
@@ -90,10 +88,12 @@ async def watch(
         try:
             async with sender.open(_target(path, seen, params, sender)) as stream:
                 alive = loop.time()
-                async for event in _events(stream, sender.limits.idle_s, place):
-                    seen = _later(seen, event, place)
-                    failures = garbled = 0
-                    yield event
+                async for values in _values(stream, sender.limits.idle_s):
+                    for value in values:
+                        event = _event(value, place)
+                        seen = _later(seen, event, place)
+                        failures = garbled = 0
+                        yield event
                     alive = loop.time()
             alive = loop.time()
         except _Garbled as error:
@@ -130,8 +130,8 @@ def _target(path: str, seen: str, params: Mapping[str, str] | None, sender: Send
     return f"{path}?{urlencode(query)}"
 
 
-async def _events(stream: Stream, idle_s: float, place: str) -> AsyncIterator[WatchEvent]:
-    """Events of one connection, to its end. Raises `Lost`, TimeoutError after silence, `_Garbled`, ApiError."""
+async def _values(stream: Stream, idle_s: float) -> AsyncIterator[list[Any]]:
+    """Lines of one connection, as many as came, to its end. Raises `Lost`, `_Garbled`, TimeoutError after silence."""
     begun: list[bytes] = []
     """Pieces of a line whose end has not come: joined once, however large the object."""
     while True:
@@ -149,8 +149,7 @@ async def _events(stream: Stream, idle_s: float, place: str) -> AsyncIterator[Wa
         last = lines.pop()
         begun = [last] if last else []
         values, whole = decode_lines(lines)
-        for value in values:
-            yield _event(value, place)
+        yield values
         if not whole:
             raise _Garbled("a line of the watch is no JSON")
 
@@ -177,7 +176,7 @@ def _event(value: Any, place: str) -> WatchEvent:
 def _later(seen: str, event: WatchEvent, place: str) -> str:
     """The event's revision. Raises Expired where it is not later than what we saw: this is another history."""
     try:
-        now = event.resource_version
+        now: str = event.object["metadata"]["resourceVersion"]
     except (TypeError, KeyError) as error:
         raise _Garbled("an event without a revision") from error
     if now.isdecimal() and seen.isdecimal():

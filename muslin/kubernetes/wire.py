@@ -18,8 +18,8 @@ __all__ = ["Broken", "Wire"]
 _MOST = 1 << 21
 """Octets of a stream that wait to be read before the server is held back."""
 
-_GATHER_S = 0.01
-"""At most so long is an event of a busy stream held back."""
+_GATHER_S, _LONGEST_S = 0.01, 0.05
+"""How long an event of a busy stream is held back: longer, up to a bound, the longer it stays busy."""
 _GATHER = 1 << 18
 """Octets that end it early."""
 
@@ -43,7 +43,7 @@ class Wire(asyncio.Protocol):
         self._whole = False
         self._error: Broken | None = None
         self._held, self._waiting = False, 0
-        self._handed_at, self._gathering = float("-inf"), False
+        self._handed_at, self._gathering, self._gather_s = float("-inf"), False, _GATHER_S
         self.used_at = 0.0
 
     def take(self, transport: asyncio.Transport) -> None:
@@ -135,12 +135,13 @@ class Wire(asyncio.Protocol):
             return
         self._waiting += len(data)
         if waiter is not None and not self._gathering:
-            rest = self._handed_at + _GATHER_S - self._loop.time()
+            rest = self._handed_at + self._gather_s - self._loop.time()
             if rest > 0 and not reader.done and self._waiting < _GATHER:
-                self._gathering = True
+                self._gathering, self._gather_s = True, min(_LONGEST_S, self._gather_s * 1.5)
                 self._wake_at(_GATHER)
                 self._loop.call_later(rest, self._gathered)
             else:
+                self._gather_s = _GATHER_S
                 self._wake()
         if self._waiting > _MOST and not self._held and self._transport is not None:
             self._held = True
