@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from muslin.resources.part import Part
 from muslin.resources.validation import Breach, ValidationRule, go
 
 __all__ = ["STAGED_KUBERNETES_RULES", "STAGED_RULES"]
@@ -15,7 +16,9 @@ def _nothing_but(kept: frozenset[str], message: str) -> Callable[[Any], Iterator
         if spec.staged_action is None or spec.staged_action.value != "Delete":
             return
         for name, field in type(spec).model_fields.items():
-            if name not in kept and getattr(spec, name) != field.default:
+            value = getattr(spec, name)
+            empty = value == field.default or (isinstance(value, Part) and not value.to_json())
+            if name not in kept and not empty:
                 yield Breach(message, (field.alias or name,))
 
     return find

@@ -88,7 +88,7 @@ def _staged_policy(value: Json) -> None:
 
 
 def _staged_kubernetes_policy(value: Json) -> None:
-    _fill(_spec(value), stagedAction="Set")
+    _fill(_spec(value), stagedAction="Set", podSelector={})
 
 
 def _tier(value: Json) -> None:

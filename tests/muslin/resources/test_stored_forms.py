@@ -68,6 +68,10 @@ def test_a_staged_policy_of_kubernetes_has_its_own_form() -> None:
     }
 
     assert _stored_spec("StagedKubernetesNetworkPolicy", spec, namespace="shop") == {"stagedAction": "Set", **spec}
+    assert _stored_spec("StagedKubernetesNetworkPolicy", {"stagedAction": "Delete"}, namespace="shop") == {
+        "podSelector": {},
+        "stagedAction": "Delete",
+    }
     with pytest.raises(BadInput, match="zero-value"):
         load(manifest("StagedKubernetesNetworkPolicy", {"stagedAction": "Delete", **spec}, namespace="shop"))
 
