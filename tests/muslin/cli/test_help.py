@@ -6,7 +6,9 @@ import pytest
 
 from tests.muslin.cli.running import Run
 
-VERBS = ("explain", "render", "plan", "reconcile", "fetch", "status", "get", "node", "agent", "speaker")
+VERBS = (
+    "explain", "render", "plan", "reconcile", "fetch", "status", "get", "node", "agent", "speaker", "crds", "schema",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)
