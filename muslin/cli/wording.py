@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from muslin.cli.kinds import SHOWN_KINDS
 from muslin.datastore.protocol import AlreadyExists, Conflict, Forbidden, NotFound, NotSupported
 from muslin.errors import BadInput, Failed, MuslinError, Problem
 from muslin.resources.keys import Key
@@ -16,6 +17,8 @@ __all__ = ["Ended", "Unsupported", "first_line", "identity", "listed", "referenc
 
 _UNKNOWN_FIELD = re.compile(r"^unknown field '([^']+)'")
 _FIELD = re.compile(r"(?:^|  )([A-Za-z][^\s:]*)$")
+_RULE = re.compile(r"spec\.\w+\[[0-9]+\]")
+_ENTITY = re.compile(r"spec\.\w+\[[0-9]+\]\.(source|destination)")
 
 
 class Ended(MuslinError):
@@ -100,5 +103,35 @@ def _invalid(problems: Sequence[Problem]) -> str:
 
 
 def _field(problem: Problem) -> str:
+    """Field and reason; rules in CEL blame the object that they are about, and allowed values stand alone."""
     found = _FIELD.search(problem.where)
-    return f"{found[1]} ({problem.what})" if found else f"({problem.what})"
+    _, marked, values = problem.what.partition("supported values: ")
+    reason = f"{marked}{values}" if marked else problem.what
+    if found is None:
+        return f"({reason})"
+    return f"{_blamed(problem.source, found[1])} ({reason})"
+
+
+def _blamed(source: str | None, path: str) -> str:
+    """The path that the reference blames: of the object that a rule in CEL is about, else the field's own."""
+    model, _, rule = (source or "").partition(" ")
+    if not rule or not _is_cel(model, rule):
+        return path
+    if path.startswith("spec") and model.endswith("Spec"):
+        return "spec"
+    if "Rule" in model:
+        found = (_ENTITY if model == "EntityRule" else _RULE).match(path)
+        return found[0] if found else path
+    return model if model in SHOWN_KINDS else path
+
+
+def _is_cel(model: str, rule: str) -> bool:
+    from muslin.resources.part import Part, rules_of  # noqa: PLC0415 - whoever has such a problem has loaded it
+
+    waiting: list[type[Part]] = [Part]
+    while waiting:
+        found = waiting.pop()
+        if found.__name__ == model:
+            return any(each.name == rule and each.cel is not None for each in rules_of(found))
+        waiting += found.__subclasses__()
+    return False

@@ -134,8 +134,8 @@ def test_two_things_wrong_are_both_told(calico: Calico) -> None:
 
     assert ran.err.startswith(
         "failed to validate 'HostEndpoint' resource: [error with the following fields:\n"
-        "-  spec.interfaceName (at least one of interfaceName or expectedIPs must be specified)\n"
-        "-  spec.node (node must be specified)\n]\n"
+        "-  spec (at least one of interfaceName or expectedIPs must be specified)\n"
+        "-  spec (node must be specified)\n]\n"
     )
 
 
