@@ -12,6 +12,7 @@ from muslin.resources.crd_kinds import CUSTOM_KINDS
 from muslin.resources.crds import GROUP, definitions
 from muslin.resources.registry import KINDS
 from tests.engines.verdicts import CASES, path_of
+from tests.support.engines import wait_until
 from tests.support.kube_apiserver import KubeApiserver
 
 pytestmark = pytest.mark.engines
@@ -198,3 +199,22 @@ def test_conditions_of_different_types_have_different_writers(server: KubeApiser
         assert answer.status == 200, answer
 
     assert [each["type"] for each in answer["status"]["conditions"]] == ["Allocatable", "Other"]
+
+
+def test_explanations_reach_kubectl(server: KubeApiserver) -> None:
+    """What `kubectl explain` reads has a sentence for a field of each kind's spec."""
+    schemas: dict[str, Any] = {}
+
+    def told() -> bool:
+        schemas.update(server.request("GET", f"/openapi/v3/apis/{GROUP}/v3").get("components", {}).get("schemas", {}))
+        return {f"org.projectcalico.v3.{kind}" for kind in CUSTOM_KINDS} <= set(schemas)
+
+    wait_until(told, "the API server to publish the schemas", within_s=60)
+    silent = [
+        f"{kind}.{name}"
+        for kind in CUSTOM_KINDS
+        for name, field in schemas[f"org.projectcalico.v3.{kind}"]["properties"]["spec"]["properties"].items()
+        if not field.get("description")
+    ]
+
+    assert silent == []
