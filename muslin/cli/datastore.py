@@ -6,7 +6,6 @@ Further verbs of the group are entries of `DATASTORE_VERBS` and `MIGRATE_VERBS`.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import click
 
@@ -15,13 +14,14 @@ from muslin.cli.stored import mapping_at
 from muslin.cli.verbs import LazyGroup
 from muslin.cli.wording import Ended, reference_text
 from muslin.datastore.initialize import CLUSTER_INFORMATION, ensure_initialized
-from muslin.datastore.protocol import Conflict, Datastore
-from muslin.errors import MuslinError, Problem, Unavailable
+from muslin.datastore.lock import set_ready
+from muslin.datastore.protocol import Datastore
+from muslin.errors import BadInput, MuslinError, Problem
 
-__all__ = ["DATASTORE_VERBS", "MIGRATE_VERBS", "datastore", "is_locked", "lock", "migrate", "set_ready", "unlock"]
+__all__ = ["DATASTORE_VERBS", "MIGRATE_VERBS", "datastore", "is_locked", "lock", "migrate", "unlock"]
 
 DATASTORE_VERBS: dict[str, tuple[str, str]] = {
-    "migrate": ("muslin.cli.datastore:migrate", "Lock, export, import, unlock."),
+    "migrate": ("muslin.cli.datastore:migrate", "Move everything to another datastore; lock, export, import, unlock."),
 }
 MIGRATE_VERBS: dict[str, tuple[str, str]] = {
     "lock": ("muslin.cli.datastore:lock", "Stop the cluster from working on what changes."),
@@ -29,7 +29,6 @@ MIGRATE_VERBS: dict[str, tuple[str, str]] = {
     "export": ("muslin.cli.datastore_export:export", "Print everything that a datastore holds."),
     "import": ("muslin.cli.datastore_import:import_", "Write what was exported into another datastore."),
 }
-_TRIES = 5
 
 
 @click.command(cls=LazyGroup, verbs=DATASTORE_VERBS)
@@ -41,16 +40,43 @@ def datastore() -> None:
     """
 
 
-@click.command(cls=LazyGroup, verbs=MIGRATE_VERBS)
-def migrate() -> None:
-    r"""Take the contents of a datastore to another one: lock, export, import, look, unlock.
+@click.command(cls=LazyGroup, verbs=MIGRATE_VERBS, invoke_without_command=True, no_args_is_help=True)
+@click.option("--from", "source", metavar="DATASTORE", help="Where from.")
+@click.option("--to", "target", metavar="DATASTORE", help="Where to: nothing of Calico's may be there.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be moved, and what has no place there.")
+@click.option("--leave-behind", is_flag=True, help="Let go what has no place there.")
+@click.pass_context
+def migrate(
+    context: click.Context, source: str | None, target: str | None, *, dry_run: bool, leave_behind: bool
+) -> int | None:
+    r"""Take the contents of a datastore to another one: in one go, or step by step as calicoctl does.
+
+    A DATASTORE is a file (of the embedded datastore, a CalicoAPIConfig, a kubeconfig), embedded:FILE, etcd:URL,URL,
+    kubernetes, or kubernetes:KUBECONFIG@CONTEXT. Both are locked meanwhile; at the end every object is compared, and
+    the new one unlocked. It may be interrupted at any point: repeat the command.
+
+    \b
+    muslin datastore migrate --from lab.db --to etcd:http://192.0.2.10:2379 --dry-run
+    muslin datastore migrate --from lab.db --to etcd:http://192.0.2.10:2379
 
     \b
     muslin datastore migrate lock
     muslin datastore migrate export > everything.yaml
     muslin datastore migrate import -f everything.yaml --config new.cfg
     muslin datastore migrate unlock --config new.cfg
+
+    Exit status: 0 moved (also if it was before), 1 not all of it, 2 nothing was begun.
     """
+    if context.invoked_subcommand is not None:
+        if source is not None or target is not None:
+            raise BadInput(Problem("--from and --to stand without another word", "migrate", "leave one of them out"))
+        return None
+    if source is None or target is None:
+        missing = "--from" if source is None else "--to"
+        raise BadInput(Problem(f"{missing} is missing", "migrate", "give both: where from, and where to"))
+    from muslin.cli.datastore_move import move  # noqa: PLC0415 - the other verbs do without
+
+    return move(source, target, leave_behind=leave_behind, dry_run=dry_run)
 
 
 @click.command()
@@ -96,23 +122,6 @@ async def _set(reach: Reach, *, ready: bool) -> None:
             word = "unlocking" if ready else "locking"
             line = f"Error updating ClusterInformation for {word}: {reference_text(error)}"
             raise Ended(line, error.problems) from error
-
-
-async def set_ready(store: Datastore, *, ready: bool) -> None:
-    """Write `datastoreReady` into the cluster's ClusterInformation. Raises Unavailable where others always win."""
-    for _ in range(_TRIES):
-        found = await store.get(CLUSTER_INFORMATION)
-        spec: dict[str, Any] = dict(mapping_at(found.value, "spec"))
-        if spec.get("datastoreReady") is ready:
-            return
-        try:
-            await store.update(
-                CLUSTER_INFORMATION, {**found.value, "spec": spec | {"datastoreReady": ready}}, found.revision
-            )
-        except Conflict:
-            continue
-        return
-    raise Unavailable(Problem("ClusterInformation changes all the time", str(CLUSTER_INFORMATION), "try again"))
 
 
 async def is_locked(store: Datastore) -> bool:

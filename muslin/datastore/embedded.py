@@ -154,6 +154,11 @@ class EmbeddedDatastore:
                     raise
                 # More changes than the history holds came while one list was read: begin again.
 
+    async def kinds(self) -> tuple[str, ...]:
+        """Kinds of which there are objects; nothing keeps anybody from writing one that we do not know."""
+        rows = await self._when_free(lambda: self._reader.execute("SELECT DISTINCT kind FROM objects").fetchall())
+        return tuple(sorted(kind for (kind,) in rows))
+
     async def create(self, key: Key, value: Json) -> Entry:
         """See `Datastore.create`."""
         text = text_of_new(key, value, uid=self._new_uid(), now=self._now())

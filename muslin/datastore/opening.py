@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from muslin.datastore.configuration import EMBEDDED_VARIABLE
 from muslin.datastore.protocol import Datastore
@@ -15,13 +16,14 @@ from muslin.errors import BadInput, Problem
 __all__ = ["check", "named", "open_store", "opened"]
 
 
-async def open_store(settings: DatastoreSettings, *, make: bool = False) -> Datastore:
+async def open_store(settings: DatastoreSettings, *, make: bool = False, **identity: Any) -> Datastore:
     """The store, ready to be used on the running loop; close it when done.
 
     Args:
         settings: which, and how it is reached.
         make: make the embedded datastore's file where there is none; otherwise that is refused, since whoever only
             looks, or keeps a kernel in line with it, must not mistake an empty store for the cluster's.
+        identity: `now` and `new_uid` of objects to come, for stores that let their users choose: not Kubernetes.
 
     Raises:
         BadInput: the settings can't be right.
@@ -34,11 +36,11 @@ async def open_store(settings: DatastoreSettings, *, make: bool = False) -> Data
 
             if not make:
                 check(settings)
-            return EmbeddedDatastore.open(path)
+            return EmbeddedDatastore.open(path, **identity)
         case EtcdSettings():
             from muslin.datastore.etcd import EtcdDatastore  # noqa: PLC0415 - gRPC is loaded for etcd alone
 
-            return await EtcdDatastore.open(settings)
+            return await EtcdDatastore.open(settings, **identity)
         case KubernetesSettings():
             from muslin.datastore.kubernetes import KubernetesDatastore  # noqa: PLC0415 - so is aiohttp
 
@@ -46,9 +48,9 @@ async def open_store(settings: DatastoreSettings, *, make: bool = False) -> Data
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: DatastoreSettings, *, make: bool = False) -> AsyncIterator[Datastore]:
+async def opened(settings: DatastoreSettings, *, make: bool = False, **identity: Any) -> AsyncIterator[Datastore]:
     """As `open_store`; closes the store at the end."""
-    store = await open_store(settings, make=make)
+    store = await open_store(settings, make=make, **identity)
     try:
         yield store
     finally:
