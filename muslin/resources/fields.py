@@ -69,7 +69,6 @@ __all__ = [
     "ObjectName",
     "PortField",
     "ProtocolField",
-    "Regexp",
     "SelectorText",
     "StrictV4Net",
     "StrictV6Net",
@@ -306,16 +305,6 @@ InterfacePattern: TypeAlias = Annotated[
     _matching(r"[a-zA-Z0-9_.*-]{1,15}", "an interface pattern: 1 to 15 letters, digits, '_', '.', '-' or '*'"),
 ]
 
-
-def _regexp(value: str) -> str:
-    try:
-        re.compile(value)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
-    return value
-
-
-Regexp: TypeAlias = Annotated[StrictStr, AfterValidator(_regexp)]
 
 StringMap: TypeAlias = Annotated[Mapping[StrictStr, StrictStr], AfterValidator(FrozenDict)]
 AnyJson: TypeAlias = Annotated[Any, AfterValidator(freeze)]

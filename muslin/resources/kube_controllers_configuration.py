@@ -9,6 +9,7 @@ from pydantic import Field
 
 from muslin.resources.base import ONLY_DEFAULT, NameForm, Resource
 from muslin.resources.durations import Duration
+from muslin.resources.felix_patterns import PatternText
 from muslin.resources.felix_values import Switch
 from muslin.resources.fields import (
     EMPTY_IS_UNSET,
@@ -16,7 +17,6 @@ from muslin.resources.fields import (
     Int,
     LooseNet,
     ObjectName,
-    Regexp,
     SelectorText,
     StringMap,
     UniqueTuple,
@@ -63,7 +63,7 @@ class HostEndpointTemplate(Part):
 
     generate_name: ObjectName | None = None
     interface_cidrs: UniqueTuple[LooseNet] = ()
-    interface_pattern: Regexp | None = None
+    interface_pattern: PatternText | None = None
     node_selector: SelectorText | None = None
     labels: StringMap = FrozenDict()
     annotations: StringMap = FrozenDict()

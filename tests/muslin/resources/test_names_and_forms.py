@@ -120,6 +120,14 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"controllers": {"node": {"hostEndpoint": {"templates": [{"labels": {"a b": "c"}}]}}}},
         "label 'a b'",
     ),
+    *(
+        (
+            "KubeControllersConfiguration",
+            {"controllers": {"node": {"hostEndpoint": {"templates": [{"interfacePattern": pattern}]}}}},
+            "interfacePattern",
+        )
+        for pattern in ("(", "(?=eth)", r"(a)\1")
+    ),
 ]
 
 
