@@ -1,0 +1,389 @@
+"""What clients of a datastore did and what its watches told, written down as it happens, and judged afterwards.
+
+A client notes each call before it is made and each answer when it comes, with the monotonic clock that all processes
+share; so a process that is killed leaves its last call behind as one whose answer is not known. A watcher notes its
+lists and what came after each. `judged` is the proof: see `tests/support/linearizability.py` for the calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeAlias
+
+from muslin.datastore.protocol import (
+    AlreadyExists,
+    Bookmark,
+    Compacted,
+    Conflict,
+    Entry,
+    MaybeDone,
+    NotFound,
+    Revision,
+)
+from muslin.errors import Unavailable
+from muslin.resources.keys import Key
+from tests.support.linearizability import ABSENT, FOREVER, Deed, Operation, Outcome, Told, fault_of
+
+__all__ = ["KIND", "Client", "Faulty", "History", "Note", "Watcher", "judged", "key_of", "number_of", "value_of"]
+
+KIND = "GlobalNetworkSet"
+Note: TypeAlias = Sequence[Any]
+"""`["call", id, process, deed, key, number, base, ns]` or `["answer", id, outcome, seen, ns]`: fit for JSON."""
+_PAUSE_S = 0.01
+"""Of a client whose call failed, before the next."""
+
+
+class Faulty(AssertionError):
+    """The history can't have happened in a store that keeps its promises."""
+
+
+def key_of(name: str) -> Key:
+    """The key of an object of a history."""
+    return Key(KIND, name)
+
+
+def value_of(name: str, number: int) -> dict[str, Any]:
+    """An object that carries the number of the write."""
+    return {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": KIND,
+        "metadata": {"name": name},
+        "spec": {"nets": ["192.0.2.0/24"], "n": number},
+    }
+
+
+def number_of(value: Any) -> int:
+    """The number that an object carries; `ABSENT` for none."""
+    return ABSENT if value is None else int(value["spec"]["n"])
+
+
+class History:
+    """Notes of all processes, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, Note] = {}
+        self._answers: dict[str, Note] = {}
+        self._moved = asyncio.Event()
+        self.counts: Counter[Outcome] = Counter()
+        self.acknowledged = 0
+
+    def note(self, what: Note) -> None:
+        """One more note."""
+        if what[0] == "call":
+            self._calls[what[1]] = what
+        else:
+            self._answers[what[1]] = what
+            outcome = Outcome(what[2])
+            self.counts[outcome] += 1
+            self.acknowledged += outcome is Outcome.DONE and self._calls[what[1]][3] != Deed.GET.value
+        self.moved()
+
+    def moved(self) -> None:
+        """Whoever waits for the history looks again."""
+        self._moved.set()
+
+    async def until(self, holds: Callable[[], bool], what: str, within_s: float = 60) -> None:
+        """Wait until the history has come so far."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not holds():
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            counts = {outcome.value: count for outcome, count in self.counts.items()}
+            raise Faulty(f"waited {within_s:g} s in vain for {what}; so far {counts}") from None
+
+    def operations(self) -> list[Operation]:
+        """All calls; one without an answer has an unknown outcome."""
+        made = []
+        for identity, (_, _, process, deed, key, number, base, begin) in self._calls.items():
+            outcome, seen, end = Outcome.UNKNOWN.value, None, FOREVER
+            if identity in self._answers:
+                _, _, outcome, seen, end = self._answers[identity]
+            made.append(Operation(process, Deed(deed), key, Outcome(outcome), begin, end, number, base, seen))
+        return made
+
+
+class Client:
+    """One process's calls on a store, noted.
+
+    Args:
+        store: any datastore.
+        process: its number, which no other has.
+        note: where notes go.
+    """
+
+    def __init__(self, store: Any, process: int, note: Callable[[Note], None]) -> None:
+        self._store, self._process, self._note = store, process, note
+        self._calls = 0
+        self._known: dict[str, Entry] = {}
+
+    async def get(self, name: str) -> Outcome:
+        """Read."""
+        return await self._call(Deed.GET, name, None, None, lambda: self._store.get(key_of(name)))
+
+    async def create(self, name: str) -> Outcome:
+        """Write what is not there."""
+        number = self._next()
+        deed = lambda: self._store.create(key_of(name), value_of(name, number))  # noqa: E731
+        return await self._call(Deed.CREATE, name, number, None, deed)
+
+    async def update(self, name: str) -> Outcome:
+        """Write over what this client last saw, which it must have."""
+        number, known = self._next(), self._known[name]
+        deed = lambda: self._store.update(key_of(name), value_of(name, number), known.revision)  # noqa: E731
+        return await self._call(Deed.UPDATE, name, number, number_of(known.value), deed)
+
+    async def delete(self, name: str, *, compare: bool = True) -> Outcome:
+        """Remove what this client last saw, or whatever is there."""
+        known = self._known.get(name) if compare else None
+        revision = known.revision if known is not None else None
+        base = number_of(known.value) if known is not None else None
+        return await self._call(Deed.DELETE, name, None, base, lambda: self._store.delete(key_of(name), revision))
+
+    async def wander(self, names: Sequence[str], random: Random, *, calls: int | None = None) -> None:
+        """Read and write by chance, for ever or so many calls."""
+        while calls is None or calls > 0:
+            calls = None if calls is None else calls - 1
+            name, choice = random.choice(names), random.random()
+            if choice < 0.2:
+                outcome = await self.get(name)
+            elif name not in self._known or choice < 0.25:
+                outcome = await self.create(name)
+            elif choice < 0.85:
+                outcome = await self.update(name)
+            else:
+                outcome = await self.delete(name, compare=choice < 0.95)
+            # Others have their turn; and nobody asks a store that is away as fast as he can.
+            await asyncio.sleep(_PAUSE_S if outcome in (Outcome.NOT_DONE, Outcome.UNKNOWN) else 0)
+
+    def _next(self) -> int:
+        return self._process * 1_000_000 + self._calls + 1
+
+    async def _call(
+        self, deed: Deed, name: str, number: int | None, base: int | None, ask: Callable[[], Any]
+    ) -> Outcome:
+        self._calls += 1
+        identity = f"{self._process}-{self._calls}"
+        begin = time.monotonic_ns()
+        self._note(["call", identity, f"p{self._process}", deed.value, name, number, base, begin])
+        known = self._known.pop(name, None)
+        seen: Entry | None = None
+        try:
+            seen = await ask()
+            outcome = Outcome.DONE
+        except NotFound:
+            outcome = Outcome.NOT_FOUND
+        except AlreadyExists as error:
+            outcome, seen = Outcome.EXISTS, error.current
+        except Conflict as error:
+            outcome, seen = Outcome.CONFLICT, error.current
+        except MaybeDone:
+            outcome = Outcome.UNKNOWN
+        except Unavailable:
+            outcome = Outcome.NOT_DONE
+            if known is not None:
+                self._known[name] = known
+        number_seen = None if seen is None else number_of(seen.value)
+        self._note(["answer", identity, outcome.value, number_seen, time.monotonic_ns()])
+        if seen is not None and deed is not Deed.DELETE:
+            self._known[name] = seen
+        return outcome
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A list, and what a watch told from there on without a gap: name, number and revision; marks by their place."""
+
+    invoked_ns: int
+    answered_ns: int
+    revision: str
+    listed: dict[str, int]
+    told: list[tuple[str, int, str]] = field(default_factory=list)
+    marks: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Watcher:
+    """Lists and watches, for ever; begins again where it was, also without need. Lists again only when it must.
+
+    Args:
+        store: any datastore.
+        history: is told when something came.
+        random: when to leave the watch and begin another.
+        leaves: how often, of all events.
+
+    Attributes:
+        reads: clear it for a reader that takes nothing.
+        pieces: what came.
+        broken: how often the store did not answer.
+    """
+
+    def __init__(self, store: Any, history: History, random: Random, *, leaves: float = 0.03) -> None:
+        self._store, self._history, self._random, self._leaves = store, history, random, leaves
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.pieces: list[_Piece] = []
+        self.broken = self.left = 0
+        self._known: set[str] = set()
+
+    def knows(self, name: str) -> bool:
+        """Whether it was listed or told of this object."""
+        return name in self._known
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        after: Revision | None = None
+        while True:
+            try:
+                if after is None:
+                    after = await self._list()
+                after = await self._follow(after)
+            except Unavailable:
+                self.broken += 1
+                await asyncio.sleep(_PAUSE_S)
+            except Compacted:
+                after = None
+            else:
+                continue
+            if after is not None and self.pieces:
+                after = Revision(self._last(self.pieces[-1]))
+
+    async def _list(self) -> Revision:
+        begin = time.monotonic_ns()
+        listing = await self._store.list(KIND)
+        listed = {entry.key.name: number_of(entry.value) for entry in listing.entries}
+        self.pieces.append(_Piece(begin, time.monotonic_ns(), listing.revision, listed))
+        self._known |= listed.keys()
+        self._history.moved()
+        return Revision(listing.revision)
+
+    async def _follow(self, after: Revision) -> Revision:
+        stream, piece = self._store.watch({KIND}, after), self.pieces[-1]
+        try:
+            async for event in stream:
+                after = event.revision
+                if isinstance(event, Bookmark):
+                    piece.marks.append((len(piece.told), event.revision))
+                else:
+                    piece.told.append((event.key.name, number_of(event.value), event.revision))
+                    self._known.add(event.key.name)
+                self._history.moved()
+                await self.reads.wait()
+                if self._random.random() < self._leaves:
+                    self.left += 1
+                    break
+        finally:
+            await stream.aclose()
+        return after
+
+    @staticmethod
+    def _last(piece: _Piece) -> str:
+        """The last revision that it gave."""
+        if piece.marks and piece.marks[-1][0] == len(piece.told):
+            return piece.marks[-1][1]
+        return piece.told[-1][2] if piece.told else piece.revision
+
+    def of(self, name: str) -> list[Told]:
+        """What was told of one object, piece by piece."""
+        return [
+            Told(
+                Operation(
+                    "watcher", Deed.GET, name, Outcome.DONE, piece.invoked_ns, piece.answered_ns,
+                    seen=piece.listed.get(name, ABSENT),
+                ),
+                tuple(number for told, number, _ in piece.told if told == name),
+            )
+            for piece in self.pieces
+        ]  # fmt: skip
+
+    def fault(self) -> str | None:
+        """What is wrong with its revisions; only those of stores that count are compared."""
+        for piece in self.pieces:
+            revisions = [piece.revision, *(revision for _, _, revision in piece.told)]
+            if not all(each.isdecimal() for each in revisions):
+                continue
+            numbers = [int(each) for each in revisions]
+            for before, after in itertools.pairwise(numbers):
+                if after <= before:
+                    return f"after revision {before} the watch told {after}: doubled, reordered or from the past"
+            for place, mark in piece.marks:
+                if mark.isdecimal() and not (
+                    numbers[place] <= int(mark) and all(int(mark) < n for n in numbers[place + 1 :])
+                ):
+                    return f"the bookmark {mark} after {place} changes is ahead of what was told, or behind"
+        return None
+
+    async def replayed(self, random: Random, last: str, *, times: int = 2) -> int:
+        """Watch again from a revision that was given: exactly the rest must come. Gives how often that was possible.
+
+        Args:
+            random: chooses the revision.
+            last: the object with whose change the recording ended.
+            times: so often.
+        """
+        piece, done = self.pieces[-1], 0
+        places = [(at + 1, revision) for at, (_, _, revision) in enumerate(piece.told)] + piece.marks
+        end = next((at for at, told in enumerate(piece.told) if told[0] == last), None)
+        if end is None:
+            return 0
+        for place, revision in random.sample(places, min(times, len(places))):
+            if place > end:
+                continue
+            again: list[tuple[str, int, str]] = []
+            stream = self._store.watch({KIND}, Revision(revision))
+            try:
+                async with asyncio.timeout(30):
+                    async for event in stream:
+                        if not isinstance(event, Bookmark):
+                            again.append((event.key.name, number_of(event.value), event.revision))
+                            if event.key.name == last:
+                                break
+            except Compacted:
+                continue
+            finally:
+                await stream.aclose()
+            if again != piece.told[place : end + 1]:
+                raise Faulty(f"a watch from {revision} told {again}, before it was {piece.told[place : end + 1]}")
+            done += 1
+        return done
+
+
+def judged(history: History, watchers: Sequence[Watcher]) -> dict[str, int]:
+    """Hold everything that was recorded against what a datastore promises; gives what there was, for a table.
+
+    Raises:
+        Faulty: it can't have happened.
+    """
+    by_key: dict[str, list[Operation]] = {}
+    for operation in history.operations():
+        by_key.setdefault(operation.key, []).append(operation)
+    for watcher in watchers:
+        if (fault := watcher.fault()) is not None:
+            raise Faulty(fault)
+    for name, operations in by_key.items():
+        all_told = [watcher.of(name) for watcher in watchers]
+        also_seen = {
+            number for told in all_told for piece in told for number in (*piece.numbers, piece.listing.seen or 0)
+        }
+        for told in all_told or (None,):
+            if (fault := fault_of(operations, told, also_seen=also_seen)) is not None:
+                raise Faulty(f"{name}: {fault}")
+        whole = [told[0] for told in all_told if len(told) == 1]
+        if len({(it.listing.seen, it.numbers) for it in whole}) > 1 and len({it.listing.seen for it in whole}) == 1:
+            raise Faulty(f"{name}: two watches told differently: {whole}")
+    return {
+        "calls": sum(map(len, by_key.values())),
+        "writes": history.acknowledged,
+        "conflicts": history.counts[Outcome.CONFLICT] + history.counts[Outcome.EXISTS],
+        "unknown": history.counts[Outcome.UNKNOWN],
+        "refused": history.counts[Outcome.NOT_DONE],
+        "told": sum(len(piece.told) for watcher in watchers for piece in watcher.pieces),
+        "lists": sum(len(watcher.pieces) for watcher in watchers),
+        "rejoined": sum(watcher.left + watcher.broken for watcher in watchers),
+    }
