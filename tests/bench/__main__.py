@@ -21,6 +21,7 @@ _BENCHES = {
     "reading": "Reading YAML, selectors, computing a node",
     "validation": "Reading objects into checked models",
     "etcd": "The driver on etcd, with TLS",
+    "showing": "One object shown from etcd, from start to exit",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,3 +138,27 @@ def test_from_etcd_into_a_new_kubernetes(etcd: EtcdServer, run: Run, tmp_path: P
     assert (exported.status, ran.status) == (0, 0), exported.err + ran.err
     assert (found["spec"]["tier"], locked) == ("sec", False)
     assert ran.out.splitlines()[-1].startswith("Datastore information successfully imported.")
+
+
+@pytest.mark.engines("etcd")
+def test_the_reconciler_keeps_an_etcd(in_etcd: Calico, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`plan`, `reconcile` and `status` find the datastore as calicoctl's verbs do."""
+    calico = in_etcd
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "t")
+    folder, mirror = calico.write(POOL.replace("48", "52"), "repository/pool.yaml").parent, calico.folder / "mirror.git"
+    for words in (
+        ("init", "-q", "-b", "main", str(folder)),
+        ("-C", str(folder), "add", "."),
+        ("-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "pool"),
+    ):
+        subprocess.run(("git", *words), check=True)
+    fetched = calico("fetch", "--repository", folder, "--allow-local", "--mirror", mirror, "--once")
+    before = calico("plan", folder)
+    applied = calico("reconcile", "--mirror", mirror, "--once")
+    after = calico("plan", folder)
+
+    assert (fetched.status, before.status, applied.status, after.status) == (0, 2, 0, 0), applied.err
+    assert "create IPPool pods" in before.out
+    assert calico.get("ippool", "pods")["spec"]["cidr"] == "10.52.0.0/16"
+    assert calico("status").out.startswith("Set default: applied ")
+    assert calico.ctl("delete", "ippool", "pods").status == 0
