@@ -44,6 +44,8 @@ class Wire(asyncio.Protocol):
         self._error: Broken | None = None
         self._held, self._waiting = False, 0
         self._handed_at, self._gathering, self._gather_s = float("-inf"), False, _GATHER_S
+        self._until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.used_at = 0.0
 
     def take(self, transport: asyncio.Transport) -> None:
@@ -112,12 +114,28 @@ class Wire(asyncio.Protocol):
             raise self._error
         self._whole = whole
         waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(within_s, _late, waiter)
+        self._until = self._loop.time() + within_s
+        if self._timer is None or self._timer.when() > self._until:
+            self._set_timer()
         try:
             await waiter
         finally:
-            timer.cancel()
             self._waiter = None
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._until, self._rung)
+
+    def _rung(self) -> None:
+        """One timer serves many waits: it is set again if it rang for one that is over."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._until:
+            self._set_timer()
+        else:
+            self._waiter.set_exception(TimeoutError())
 
     def data_received(self, data: bytes) -> None:
         """Octets have come."""
@@ -175,6 +193,8 @@ class Wire(asyncio.Protocol):
             self._wake()
         self._fail(Broken(why))
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
         self._gone(error)
 
     def _fail(self, error: Broken) -> None:
@@ -182,8 +202,3 @@ class Wire(asyncio.Protocol):
             self._error = error
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(self._error)
-
-
-def _late(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
