@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 from muslin.conversion.kinds import CRD_KINDS, NAMED_POLICIES, ApiGroup, api_path
 from muslin.conversion.reading import as_mapping, as_text, metadata_of
 from muslin.conversion.v1 import from_v1, to_v1, v1_names
+from muslin.datastore.kubernetes.own_kinds import OWN_KINDS
 from muslin.datastore.kubernetes.views import readable
 from muslin.datastore.protocol import Json
 from muslin.resources.keys import Key
 
-__all__ = ["OWN_KINDS", "AsIs", "Form", "Wrapped", "form_of"]
-
-OWN_KINDS: Mapping[str, tuple[str, str]] = {
-    "ReconcilerLedger": ("reconciler.muslin/v1alpha1", "reconcilerledgers"),
-    "ReconcilerStatus": ("reconciler.muslin/v1alpha1", "reconcilerstatuses"),
-}
-"""Mapping[kind, (apiVersion, plural)]: what Muslin keeps beside Calico's kinds, in its own group; cluster-scoped."""
+__all__ = ["AsIs", "Form", "Wrapped", "form_of"]
 
 _OF_THE_STORE = frozenset(
     {

@@ -1,6 +1,7 @@
 """Lists of a kind: pages of the API of one instant, over all resources that the kind is read from.
 
-Whole lists are ordered by namespace, then name. Pages come in the API's order, where namespace `a-b` stands before `a`.
+Whole lists and each page are ordered by namespace, then name. One page follows another in the API's order, where
+namespace `a-b` stands before `a`.
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ async def page(client: KubernetesClient, view: View, namespace: str | None, limi
         entries += fixed
     else:
         done = False
+    entries.sort(key=lambda entry: (entry.key.namespace or "", entry.key.name))
     revision = await _revision_of(client, view, place)
     more = None if done else Place(str(revision), place.source, place.token).text
     return Listing(tuple(entries), revision, more)

@@ -37,7 +37,7 @@ def not_served(key: Key, path: str) -> Failed:
         Problem(
             f"the cluster does not serve {key.kind}",
             f"{key}  {path}",
-            "install the CRDs of Calico (muslin prints them), or set calicoAPIGroup to the group that is installed",
+            "install the CRDs: muslin crds | kubectl apply --server-side -f -; or set calicoAPIGroup to what is there",
         )
     )
 

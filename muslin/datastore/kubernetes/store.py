@@ -19,8 +19,9 @@ from muslin.datastore.kubernetes import listing
 from muslin.datastore.kubernetes.absent import Absent
 from muslin.datastore.kubernetes.custom import CustomResources
 from muslin.datastore.kubernetes.endpoints import WorkloadEndpoints
-from muslin.datastore.kubernetes.forms import OWN_KINDS, form_of
+from muslin.datastore.kubernetes.forms import form_of
 from muslin.datastore.kubernetes.nodes import Nodes
+from muslin.datastore.kubernetes.own_kinds import OWN_KINDS
 from muslin.datastore.kubernetes.policies import cluster_network_policies, network_policies
 from muslin.datastore.kubernetes.profiles import Profiles
 from muslin.datastore.kubernetes.refusals import said

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from muslin.conversion.kinds import CRD_KINDS, ApiGroup
 from muslin.datastore.kubernetes import KubernetesDatastore
-from muslin.datastore.kubernetes.forms import OWN_KINDS
+from muslin.datastore.kubernetes.own_kinds import own_definitions
 from muslin.datastore.settings import KubernetesSettings
 from muslin.resources.keys import Key
 from tests.support.engines import wait_until
@@ -84,11 +84,7 @@ def cluster(*groups: ApiGroup, arguments: tuple[str, ...] = ()) -> Iterator[Kube
     with KubeApiserver(arguments=arguments) as server:
         for group in groups:
             install(server, definitions(group))
-        own = (
-            _definition(version.partition("/")[0], version.partition("/")[2], kind, plural, "Cluster", status=False)
-            for kind, (version, plural) in OWN_KINDS.items()
-        )
-        install(server, own)
+        install(server, iter(own_definitions()))
         yield server
 
 

@@ -11,6 +11,7 @@ from muslin.conversion.kinds import CRD_KINDS, ApiGroup, api_path
 from muslin.datastore.kubernetes import KubernetesDatastore
 from muslin.datastore.protocol import AlreadyExists, Change, Conflict, NotFound
 from muslin.resources.keys import Key
+from reconciler.ledger import Ledger, Owned
 from tests.muslin.datastore.kubernetes.clusters import cleared, cluster, definitions, install, over, value
 from tests.support.kube_apiserver import KubeApiserver
 
@@ -36,6 +37,23 @@ def test_every_kind_is_kept(server: KubeApiserver, group: ApiGroup) -> None:
             assert (await one.list(kind)).entries == ()
 
     over(server, story, group=group)
+
+
+def test_the_reconcilers_books_are_kept(server: KubeApiserver) -> None:
+    """Its ledger is written and found again by another process; who writes on old knowledge is refused."""
+    key = Key("IPPool", "p")
+
+    async def story(one: Any, two: Any) -> None:
+        ledger = await Ledger.load(one, "main")
+        for owned in (Owned(None, {"spec": 1}, "abc"), Owned({"spec": 1}, None, "abc")):
+            await ledger.change({key: owned}, accepted="abc")
+            again = await Ledger.load(two, "main")
+            assert (again.owned, again.accepted) == ({key: owned}, "abc")
+        await again.change({key: None})
+        with pytest.raises(Conflict):
+            await ledger.change({key: Owned({"spec": 3})})
+
+    over(server, story, count=2)
 
 
 @both_forms

@@ -83,7 +83,7 @@ _PARTS = st.sampled_from(
 _OBJECT = st.dictionaries(_PARTS, _JSON | st.dictionaries(_PARTS, _JSON, max_size=5), max_size=5)
 
 
-@tuned(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@tuned(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(_OBJECT)
 def test_no_shape_of_an_object_breaks_a_view(raw: dict[str, Any]) -> None:
     """Every view reads every JSON object without raising."""

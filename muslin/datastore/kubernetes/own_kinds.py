@@ -1,0 +1,40 @@
+"""What Muslin keeps beside Calico's kinds: the reconciler's ledger and status, in a group of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["OWN_KINDS", "own_definitions"]
+
+OWN_KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "ReconcilerLedger": ("reconciler.muslin/v1alpha1", "reconcilerledgers"),
+    "ReconcilerStatus": ("reconciler.muslin/v1alpha1", "reconcilerstatuses"),
+}
+"""Mapping[kind, (apiVersion, plural)]; all are cluster-scoped."""
+
+
+def own_definitions() -> list[dict[str, Any]]:
+    """Their CustomResourceDefinitions. What is in them is the reconciler's own business: any object is taken."""
+    return [_definition(kind, api_version, plural) for kind, (api_version, plural) in OWN_KINDS.items()]
+
+
+def _definition(kind: str, api_version: str, plural: str) -> dict[str, Any]:
+    group, _, version = api_version.partition("/")
+    served = {
+        "name": version,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "scope": "Cluster",
+            "versions": [served],
+        },
+    }
