@@ -39,8 +39,8 @@ def patch(kind: str, name: str, *, text: str, how: str, namespace: str | None, r
     operations. Called as calicoctl, every patch is a strategic one, whatever --type says.
 
     \b
-    muslin patch node node1 -p '{"spec":{"bgp":{"routeReflectorClusterID":"192.0.2.30"}}}'
-    muslin patch gnp deny -t json -p '[{"op":"replace","path":"/spec/order","value":10}]'
+    muslin patch node node1 -p '{"spec":{"bgp":{"asNumber":64496}}}'
+    muslin patch gnp deny -t json -p '[{"op":"remove","path":"/spec/order"}]'
 
     Exit status: 0 changed, 1 the datastore refused it, 2 the patch or what would come of it is wrong.
     """

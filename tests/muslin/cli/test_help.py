@@ -8,6 +8,12 @@ from tests.muslin.cli.running import Run
 
 VERBS = (
     "explain", "render", "plan", "reconcile", "fetch", "status", "get", "node", "agent", "speaker", "crds", "schema",
+    "create", "apply", "replace", "delete", "patch", "label", "validate", "version",
+)  # fmt: skip
+_BELOW = (
+    "ipam show", "ipam check", "ipam release", "ipam configure", "ipam split", "node diags", "node checksystem",
+    "datastore migrate lock", "datastore migrate unlock", "datastore migrate export", "datastore migrate import",
+    "cluster diags",
 )  # fmt: skip
 
 
@@ -23,3 +29,16 @@ def test_every_verb_has_help_with_example_and_exit_status(run: Run, monkeypatch:
     assert "xit status" in text
     assert max(map(len, text.splitlines())) <= 84
     assert "\\b" not in text
+
+
+@pytest.mark.parametrize("verb", _BELOW)
+def test_so_has_every_verb_of_a_group(run: Run, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """Under both names: an example of its own, the exit status, lines that fit a terminal."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for before in ((), ("ctl",)):
+        ran = run(*before, *verb.split(), "--help")
+
+        assert (ran.status, ran.err) == (0, "")
+        assert f"muslin {verb}" in ran.out.partition("\n\n")[2]
+        assert "xit status" in ran.out
+        assert max(map(len, ran.out.splitlines())) <= 84
