@@ -176,7 +176,10 @@ class Datastore(Protocol):
         ...
 
     def watch(self, kinds: Collection[str], after: Revision) -> AsyncIterator[Change | Bookmark]:
-        """Every change of these kinds later than `after`, in order, for ever. Raises `Compacted` while iterating."""
+        """Every change of these kinds later than `after`, in order, for ever. Raises `Compacted` while iterating.
+
+        Kubernetes tells each kind in order, and the kinds in no order among each other.
+        """
         ...
 
     async def close(self) -> None:
