@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
 
 from muslin.datastore.etcd.patience import Patience
-from muslin.datastore.protocol import MaybeDone
+from muslin.datastore.protocol import Bookmark, Change, MaybeDone
 from muslin.errors import Unavailable
 from tests.muslin.datastore.etcd.history import History
 from tests.muslin.datastore.etcd.members import QUICK, Members, opened, three_members
@@ -109,3 +110,29 @@ def test_no_member_is_unavailable_with_what_each_said() -> None:
 
     with three_members() as members:
         asyncio.run(main(members))
+
+
+def test_a_watch_on_a_member_that_fell_silent_goes_on_elsewhere() -> None:
+    """Its connection stays open and says nothing: that is noticed within seconds, and nothing is missed."""
+
+    async def main(members: Members) -> None:
+        async with opened(*members.endpoints, patience=QUICK) as store:
+            watch = store.watch({"IPPool"}, (await store.list("IPPool")).revision)
+            assert isinstance(await anext(watch), Bookmark)
+            members.servers[0].pause()
+            async with opened(*members.endpoints[1:], patience=QUICK) as writer:
+                made = await writer.create(pool("a"), value(pool("a")))
+                async with asyncio.timeout(30):
+                    seen = [event async for event in _until(watch, made.revision)]
+
+        assert [event.revision for event in seen if isinstance(event, Change)] == [made.revision]
+
+    with three_members() as members:
+        asyncio.run(main(members))
+
+
+async def _until(watch: Any, revision: str) -> AsyncIterator[Change | Bookmark]:
+    async for event in watch:
+        yield event
+        if event.revision == revision:
+            return
