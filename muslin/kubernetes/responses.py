@@ -36,6 +36,14 @@ class _At(Enum):
     DONE = auto()
 
 
+@functools.lru_cache(64)
+def _status(line: str) -> int:
+    found = _STATUS.fullmatch(line)
+    if found is None:
+        raise Malformed("this is no HTTP answer")
+    return int(found[1])
+
+
 @functools.lru_cache(512)
 def _field(line: str) -> tuple[str, str]:
     """Name and value of a header line; most are the same in each response of a server."""
@@ -105,14 +113,10 @@ class ResponseReader:
 
     def _head(self, text: str) -> None:
         lines = text.split("\r\n")
-        found = _STATUS.fullmatch(lines[0])
-        if found is None:
-            raise Malformed("this is no HTTP answer")
-        headers = self.headers
+        status, headers = _status(lines[0]), self.headers
         for line in lines[1:]:
             name, value = _field(line)
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        status = int(found[1])
         if status < 200:
             if status == 101:
                 raise Malformed("the server changes to another protocol")
