@@ -12,18 +12,26 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
-from muslin import resources
 from muslin.datastore.protocol import Bookmark, Change, Compacted, Datastore, Json, Revision
 from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
+from muslin.resources.stored import load_stored
 from muslin.semantics.snapshot import Snapshot
 
-__all__ = ["Backoff", "Decode", "Mirror"]
+__all__ = ["Backoff", "Decode", "Decoded", "Mirror"]
 
-Decode = Callable[[Key, Json], Resource]
+
+class Decoded(NamedTuple):
+    """What an object came to: None where it cannot be read, and what is wrong with it."""
+
+    resource: Resource | None
+    problems: tuple[Problem, ...] = ()
+
+
+Decode = Callable[[Key, Json], Decoded]
 """An object from JSON. Raises `BadInput` with all its problems; any other exception is a problem as well."""
 
 _PAGE = 500
@@ -41,13 +49,13 @@ class Backoff:
         return min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 30))
 
 
-def _load(key: Key, value: Json) -> Resource:
+def _load(key: Key, value: Json) -> Decoded:
     """The object under a key. One that says it is another is refused: it would stand in for that other."""
-    resource = resources.load(value, file=str(key))
+    resource, problems = load_stored(value, str(key))
     if resource.key != key:
         what = f"the object says that it is {resource.key}"
         raise BadInput(Problem(what, f"{key}  kind, metadata", "delete it, and write it under its own name"))
-    return resource
+    return Decoded(resource, problems)
 
 
 @dataclass(slots=True)
@@ -55,7 +63,7 @@ class _Copy:
     """Objects of the mirrored kinds; a decoded object is kept with the revision it was decoded from."""
 
     decode: Decode
-    decoded: dict[Key, tuple[Revision, Resource | tuple[Problem, ...]]] = field(default_factory=dict)
+    decoded: dict[Key, tuple[Revision, Decoded]] = field(default_factory=dict)
 
     def put(self, key: Key, value: Json | None, revision: Revision, known: _Copy | None = None) -> bool:
         """Take one object over, or away. False if nothing changed by that."""
@@ -68,14 +76,14 @@ class _Copy:
         self.decoded[key] = (revision, self._decoded(key, value))
         return True
 
-    def _decoded(self, key: Key, value: Json) -> Resource | tuple[Problem, ...]:
+    def _decoded(self, key: Key, value: Json) -> Decoded:
         try:
             return self.decode(key, value)
         except MuslinError as error:
-            return error.problems
+            return Decoded(None, error.problems)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one object must not hide the others
             what = f"the object cannot be read: {type(error).__name__}: {error}"
-            return (Problem(what, str(key), "write it again in its kind's form, or delete it"),)
+            return Decoded(None, (Problem(what, str(key), "write it again in its kind's form, or delete it"),))
 
 
 class Mirror:
@@ -84,7 +92,7 @@ class Mirror:
     Args:
         datastore: to list and watch; stays the caller's to close.
         kinds: which kinds, such as `IPPool`.
-        decode: makes a resource from JSON; `muslin.resources.load` unless handed in.
+        decode: makes a resource from JSON; `muslin.resources.stored.load_stored` unless handed in.
         backoff: pauses while the datastore does not answer, on the running loop's clock.
         on_failure: is told why the datastore cannot be read, and the pause before the next try.
         group: says of a key which group of changes it belongs to (see `version`); its kind unless handed in.
@@ -142,7 +150,7 @@ class Mirror:
         """The latest full copy; empty before the first."""
         shown = self._shown
         if shown is None or shown[0] != self._version:
-            readable = {key: it for key, (_, it) in self._copy.decoded.items() if isinstance(it, Resource)}
+            readable = {key: it for key, (_, (it, _)) in self._copy.decoded.items() if it is not None}
             shown = (self._version, Snapshot(MappingProxyType(readable), str(self._revision)))
         elif shown[1].revision != self._revision:
             shown = (self._version, Snapshot(shown[1].resources, str(self._revision)))
@@ -155,8 +163,8 @@ class Mirror:
 
     @property
     def problems(self) -> Mapping[Key, tuple[Problem, ...]]:
-        """Objects that cannot be read, and why; they are missing from the snapshot."""
-        return {key: it for key, (_, it) in self._copy.decoded.items() if not isinstance(it, Resource)}
+        """Objects that cannot be read, which are missing from the snapshot, or only in part; and why."""
+        return {key: problems for key, (_, (_, problems)) in self._copy.decoded.items() if problems}
 
     async def changes(self) -> AsyncIterator[Snapshot]:
         """The snapshot once in sync, and again after every change, always the latest: a slow reader skips some.

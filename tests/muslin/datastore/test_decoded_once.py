@@ -7,9 +7,8 @@ from collections import Counter
 
 from muslin import resources
 from muslin.datastore.memory import Fault, MemoryDatastore, Operation
-from muslin.datastore.mirror import Mirror
+from muslin.datastore.mirror import Decoded, Mirror
 from muslin.datastore.protocol import Json
-from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from tests.support.virtual_time import run_virtual
 
@@ -28,9 +27,9 @@ def test_a_new_list_decodes_only_what_changed() -> None:
     """After the watch broke and history was compacted away, only what is new is decoded."""
     decoded: Counter[str] = Counter()
 
-    def decode(key: Key, value: Json) -> Resource:
+    def decode(key: Key, value: Json) -> Decoded:
         decoded[key.name] += 1
-        return resources.load(value, file=str(key))
+        return Decoded(resources.load(value, file=str(key)))
 
     async def story() -> None:
         store = MemoryDatastore()

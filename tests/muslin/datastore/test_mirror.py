@@ -15,7 +15,7 @@ import pytest
 
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
-from muslin.datastore.mirror import Mirror
+from muslin.datastore.mirror import Decoded, Mirror
 from muslin.datastore.protocol import Bookmark, Change, Json, Revision
 from muslin.errors import BadInput, Failed, MuslinError, Problem
 from muslin.resources.base import Resource
@@ -25,7 +25,7 @@ from tests.muslin.datastore.suite.drivers import every_driver, over
 from tests.support.virtual_time import run_virtual
 
 
-def decode(key: Key, value: Json) -> Resource:
+def decode(key: Key, value: Json) -> Decoded:
     """A resource whose spec is a number; others are refused, and some crash the decoder."""
     spec = value["spec"]
     if "n" not in spec:
@@ -33,7 +33,7 @@ def decode(key: Key, value: Json) -> Resource:
     if spec["n"] == "crash":
         raise RuntimeError("a fault of the decoder")
     metadata = ObjectMeta(name=key.name, namespace=key.namespace)
-    return Resource.model_construct(kind=key.kind, metadata=metadata, spec=spec["n"])
+    return Decoded(Resource.model_construct(kind=key.kind, metadata=metadata, spec=spec["n"]))
 
 
 def numbers(mirror: Mirror) -> dict[str, Any]:
