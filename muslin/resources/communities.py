@@ -8,6 +8,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import AfterValidator, Field
 
 from muslin.resources.fields import Text
+from muslin.resources.shape import Shape
 
 __all__ = ["CommunityText", "community_problem"]
 
@@ -35,5 +36,12 @@ def _strict(value: str) -> str:
     return value
 
 
-CommunityText: TypeAlias = Annotated[Text, Field(max_length=32), AfterValidator(_strict)]
+_NUMBER: Final = r"(0|[1-9][0-9]*)"
+
+CommunityText: TypeAlias = Annotated[
+    Text,
+    Field(max_length=32),
+    AfterValidator(_strict),
+    Shape({"pattern": rf"^{_NUMBER}:{_NUMBER}(:{_NUMBER})?$"}),
+]
 """A community in a filter; numbers have no leading zero."""

@@ -66,7 +66,7 @@ def _column(column: Column) -> dict[str, Any]:
 def _object_schema(custom: CustomKind, info: KindInfo) -> Schema:
     schema = schema_of(info.model)
     fields: dict[str, Schema] = schema["properties"]
-    fields["apiVersion"] = fields["kind"] = _TEXT
+    fields["apiVersion"], fields["kind"] = dict(_TEXT), dict(_TEXT)
     fields["metadata"] = _metadata(info.model.NAME_FORM)
     required = [name for name in schema.get("required", ()) if name != "metadata"]
     schema.pop("required", None)
@@ -76,7 +76,19 @@ def _object_schema(custom: CustomKind, info: KindInfo) -> Schema:
         fields["spec"]["default"] = {}
     for path, value in custom.defaults.items():
         _field_at(schema, path)["default"] = value
+    _hold_to_types(schema)
     return schema
+
+
+def _hold_to_types(schema: Schema) -> None:
+    """Move formats aside: beside a format the API server takes a list for any type (seen with 1.36)."""
+    if "format" in schema:
+        schema["allOf"] = [{"format": schema.pop("format")}]
+    for inner in schema.get("properties", {}).values():
+        _hold_to_types(inner)
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(schema.get(keyword), dict):
+            _hold_to_types(schema[keyword])
 
 
 def _metadata(form: NameForm) -> Schema:

@@ -36,6 +36,7 @@ __all__ = ["Schema", "field_meaning", "schema_of"]
 Schema = dict[str, Any]
 
 _PORT: Final = r"0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PROTOCOL: Final = r"0{0,2}[1-9]|0?[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]"
 _BYTE: Final = r"(25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})"
 _DURATION: Final = r"^[-+]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$"
 _AS_TEXT: Final = r"^[0-9]+(\.[0-9]+)?$"
@@ -93,7 +94,7 @@ _BY_TYPE: Final[Mapping[type, Schema]] = {
     PortRange: _PORT_SCHEMA,
     NamedPort: _PORT_SCHEMA,
     Protocol: _number_or_text(
-        minimum=1, maximum=255, pattern=rf"^(TCP|UDP|ICMP|ICMPv6|SCTP|UDPLite|{_BYTE})$", maxLength=8
+        minimum=1, maximum=255, pattern=rf"^(TCP|UDP|ICMP|ICMPv6|SCTP|UDPLite|{_PROTOCOL})$", maxLength=8
     ),
 }
 _ANYTHING: Final[Schema] = {"x-kubernetes-preserve-unknown-fields": True}

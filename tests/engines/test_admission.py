@@ -10,7 +10,7 @@ import pytest
 from muslin.resources import load
 from muslin.resources.admission import admission_objects
 from muslin.resources.crds import GROUP, definition
-from muslin.resources.stored import as_stored
+from muslin.resources.stored_form import as_stored
 from tests.engines.verdicts import path_of
 from tests.support.engines import wait_until
 from tests.support.kube_apiserver import Answer, KubeApiserver

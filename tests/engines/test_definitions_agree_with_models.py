@@ -11,25 +11,16 @@ from typing import Any
 
 import pytest
 
-from muslin.errors import BadInput
-from muslin.resources import load
 from muslin.resources.crd_kinds import CUSTOM_KINDS
 from muslin.resources.crds import GROUP, definitions
 from muslin.resources.registry import KINDS
-from tests.engines.verdicts import CASES, RULES, Case, path_of
+from tests.engines.verdicts import CASES, RULES, Case, compared, path_of
 from tests.support.kube_apiserver import Answer, KubeApiserver
 
 pytestmark = pytest.mark.engines
 
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _TABLES = ("crd.jsonl", "validator.jsonl", "stored.jsonl")
-_ONLY_MODELS = (
-    "is not a selector",
-    "is not a regular expression",
-    "is greater than maximum port number",
-    "is not a host name or address",
-)
-"""What fields refuse that OpenAPI has no words for: grammars, and two numbers in one text."""
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +88,7 @@ def test_the_references_own_cases(server: KubeApiserver, table: str, record_prop
             continue
         obj = _namespaced(row["resource"])
         answer = _tried(server, obj)
-        verdict = _compared(obj, accepted=answer.status == 201)
+        verdict = compared(obj, accepted=answer.status == 201)
         counts[verdict or "different"] += 1
         if verdict is None:
             wrong.append(f"{row['id']}: {answer.get('message')}")
@@ -105,20 +96,3 @@ def test_the_references_own_cases(server: KubeApiserver, table: str, record_prop
     print(f"{table}: {dict(counts)}")
     record_property("counts", dict(counts))
     assert wrong == []
-
-
-def _compared(obj: dict[str, Any], *, accepted: bool) -> str | None:
-    """How the two verdicts go together; None if they should not differ like this."""
-    try:
-        load(obj)
-    except BadInput as refusal:
-        if not accepted:
-            return "both refuse"
-        excused = all(
-            RULES[problem.source].cel is None
-            if problem.source in RULES
-            else any(words in problem.what for words in _ONLY_MODELS)
-            for problem in refusal.problems
-        )
-        return "only the models refuse" if excused else None
-    return "both accept" if accepted else None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from muslin.errors import BadInput
+from muslin.resources import load as load_resource
 from muslin.resources.base import ONLY_DEFAULT
 from muslin.resources.crd_kinds import CUSTOM_KINDS
 from muslin.resources.part import Part, rules_of
@@ -15,7 +17,7 @@ from muslin.resources.registry import KINDS
 from muslin.resources.validation import ValidationRule
 from muslin.yaml import load
 
-__all__ = ["CASES", "RULES", "Case", "parts_of", "path_of"]
+__all__ = ["CASES", "RULES", "Case", "compared", "parts_of", "path_of"]
 
 _FILE: Final = Path(__file__).with_suffix(".yaml")
 _LONG: Final = "LONG"
@@ -86,3 +88,34 @@ RULES: Final[dict[str, ValidationRule]] = {
 """dict[str, ValidationRule]: every rule over one object of a kind with a definition, as problems name it."""
 
 CASES: Final = tuple(_cases())
+
+_ONLY_MODELS: Final = (
+    "is not a selector",
+    "is not a regular expression",
+    "is greater than maximum port number",
+    "is not a host name or address",
+    "has host bits set",
+    "is not an AS number: it must be",
+    "asNumber is required",
+    "Duplicate value",
+    "not nothing",
+    "'01.2.3.4'",
+)
+"""What fields refuse that OpenAPI has no words for: grammars, numbers in a text, the same value written twice in two
+ways, null in a map, and zeros before a number of an address, which only Kubernetes reads."""
+
+
+def compared(obj: dict[str, Any], *, accepted: bool) -> str | None:
+    """How the models' verdict goes together with an API server's; None if they should not differ like this."""
+    try:
+        load_resource(obj)
+    except BadInput as refusal:
+        if not accepted:
+            return "both refuse"
+        excused = all(
+            (problem.source in RULES and RULES[problem.source].cel is None)
+            or any(words in problem.what for words in _ONLY_MODELS)
+            for problem in refusal.problems
+        )
+        return "only the models refuse" if excused else None
+    return "both accept" if accepted else None

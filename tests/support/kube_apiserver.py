@@ -150,7 +150,8 @@ class KubeApiserver:
         return path
 
     @functools.cached_property
-    def _context(self) -> ssl.SSLContext:
+    def context(self) -> ssl.SSLContext:
+        """Trusts the server's certificate."""
         return ssl.create_default_context(cafile=self.ca_file)
 
     def request(
@@ -169,7 +170,7 @@ class KubeApiserver:
         Independent of our own client, so that tests of that can ask what is really there.
         """
         host, _, port = self.url.removeprefix("https://").partition(":")
-        connection = http.client.HTTPSConnection(host, int(port), context=self._context, timeout=timeout_s)
+        connection = http.client.HTTPSConnection(host, int(port), context=self.context, timeout=timeout_s)
         try:
             headers = {
                 "Authorization": f"Bearer {token or self.admin_token}",
