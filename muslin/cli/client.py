@@ -117,7 +117,7 @@ def checked(given: Given, value: Mapping[str, Any] | None = None, *, stored: boo
         BadInput: with every problem at its place.
     """
     from muslin import resources  # noqa: PLC0415 - reading verbs do without the models
-    from muslin.resources.stored import as_stored  # noqa: PLC0415
+    from muslin.resources.stored_form import as_stored  # noqa: PLC0415
 
     resource = resources.load(value or given.value, given.places, given.file, scalars_as_text=True)
     if not stored:

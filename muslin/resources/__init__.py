@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from muslin.resources.registry import KINDS, KindInfo, kind_by_alias
     from muslin.resources.staged_kubernetes_policy import StagedKubernetesNetworkPolicy
     from muslin.resources.staged_policy import StagedGlobalNetworkPolicy, StagedNetworkPolicy
-    from muslin.resources.stored import as_stored
+    from muslin.resources.stored_form import as_stored
     from muslin.resources.tier import Tier
     from muslin.resources.workload_endpoint import WorkloadEndpoint
 
@@ -80,7 +80,7 @@ _MODULES = {
     "registry": "KINDS KindInfo kind_by_alias",
     "staged_kubernetes_policy": "StagedKubernetesNetworkPolicy",
     "staged_policy": "StagedGlobalNetworkPolicy StagedNetworkPolicy",
-    "stored": "as_stored",
+    "stored_form": "as_stored",
     "tier": "Tier",
     "workload_endpoint": "WorkloadEndpoint",
 }
