@@ -314,8 +314,8 @@ class EtcdDatastore:
             found, at, more = await self._in_etcds_order(kind, namespace, limit, token)
         else:
             found, at, more = await self._sorted_page(kind, namespace, limit, token)
-        entries = [entry for entry, _ in found]
-        self._known.update((entry.key, written) for entry, written in found[-_REMEMBERED:])
+        entries = [it[0] for it in found]
+        self._known.update([(it[0].key, it[1]) for it in found[-_REMEMBERED:]])
         self._forget_some()
         if limit is None and (kind not in stored.PLAIN or not stored.in_key_order(kind, namespace)):
             entries.sort(key=lambda entry: (entry.key.namespace or "", entry.key.name))

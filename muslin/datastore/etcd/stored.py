@@ -179,11 +179,11 @@ def entries_of(kvs: Iterable[Any], kind: str) -> list[tuple[Entry, Written]]:
     skipped = len(ranges(kind)[0][0])
     for kv in kvs:
         octets, at, uid, created = kv.key, kv.mod_revision, None, None
-        name, text = octets[skipped:].decode(errors="replace"), kv.value.decode(errors="replace")
         try:
+            name, text = octets[skipped:].decode(), kv.value.decode()
             value, end = _decode(text)
         except (ValueError, RecursionError):
-            value, end = None, 0
+            name, text, value, end = "", "", None, 0
         if type(value) is not dict or end != len(text) or "%" in name or "/" in name or name in _ODD:
             if (there := entry_of(kv)) is not None:
                 found.append(there)
