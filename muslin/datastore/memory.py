@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TypeVar
 
 from muslin.datastore.history import History
-from muslin.datastore.protocol import Bookmark, Change, Entry, Json, Listing, Revision
+from muslin.datastore.protocol import Bookmark, Change, Entry, Json, Listing, MaybeDone, Revision
 from muslin.errors import Failed, Problem, Unavailable
 from muslin.resources.keys import Key
 
@@ -52,7 +52,7 @@ class Fault:
     Attributes:
         delay_s: before the store sees it.
         refused: `Unavailable`, and the store never saw it.
-        answer_lost: `Unavailable`, and the store did it.
+        answer_lost: the store did it; `MaybeDone` for a write, `Unavailable` for a read.
         answer_delay_s: between the deed and its answer.
     """
 
@@ -66,6 +66,7 @@ Faults = Callable[[Call], Fault]
 """Asked once for each call, in the order of the calls."""
 
 _NONE = Fault()
+_WRITES = (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
 
 
 def no_faults(_: Call) -> Fault:
@@ -193,6 +194,8 @@ class MemoryDatastore:
         if fault.answer_delay_s:
             await asyncio.sleep(fault.answer_delay_s)
         if fault.answer_lost:
+            if call.operation in _WRITES and call.key is not None:
+                raise MaybeDone(call.key, "the fault asked for it")
             raise _unavailable("the datastore's answer was lost")
         return result
 

@@ -147,7 +147,9 @@ class Client:
         base = number_of(known.value) if known is not None else None
         return await self._call(Deed.DELETE, name, None, base, lambda: self._store.delete(key_of(name), revision))
 
-    async def wander(self, names: Sequence[str], random: Random, *, calls: int | None = None) -> None:
+    async def wander(
+        self, names: Sequence[str], random: Random, *, calls: int | None = None, pace_s: float = 0.0
+    ) -> None:
         """Read and write by chance, for ever or so many calls."""
         while calls is None or calls > 0:
             calls = None if calls is None else calls - 1
@@ -161,7 +163,7 @@ class Client:
             else:
                 outcome = await self.delete(name, compare=choice < 0.95)
             # Others have their turn; and nobody asks a store that is away as fast as he can.
-            await asyncio.sleep(_PAUSE_S if outcome in (Outcome.NOT_DONE, Outcome.UNKNOWN) else 0)
+            await asyncio.sleep(_PAUSE_S if outcome in (Outcome.NOT_DONE, Outcome.UNKNOWN) else pace_s)
 
     def _next(self) -> int:
         return self._process * 1_000_000 + self._calls + 1

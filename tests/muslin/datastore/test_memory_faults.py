@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
-from muslin.datastore.protocol import NotFound
+from muslin.datastore.protocol import MaybeDone, NotFound
 from muslin.errors import Unavailable
 from muslin.resources.keys import Key
 from tests.support.virtual_time import run_virtual
@@ -30,11 +30,11 @@ def test_a_refused_write_is_not_done() -> None:
 
 
 def test_a_lost_answer_means_that_it_was_done() -> None:
-    """`answer_lost` is `Unavailable`, and another client sees the write."""
+    """`answer_lost` is `MaybeDone`, and another client sees the write."""
 
     async def story() -> None:
         store = MemoryDatastore(lambda call: Fault(answer_lost=call.operation is Operation.CREATE))
-        with pytest.raises(Unavailable):
+        with pytest.raises(MaybeDone):
             await store.create(POOL, {})
         assert (await store.client().get(POOL)).key == POOL
 
