@@ -75,7 +75,7 @@ async def _label(reach: Reach, key: Key, kind: str, label_key: str, value: str |
                 raise Ended(line, error.problems) from error
             labels = {name: text_of(held) for name, held in mapping_at(live.value, "metadata", "labels").items()}
             done = _changed(labels, kind, key.name, label_key, value, overwrite=overwrite)
-            metadata = {**live.value.get("metadata", {}), "labels": labels}
+            metadata = {**mapping_at(live.value, "metadata"), "labels": labels}
             if not labels:
                 del metadata["labels"]
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -115,8 +115,10 @@ def validate(filename: str | None, *, recursive: bool, skip_empty: bool, namespa
         outcome.kinds.append(str(each.value.get("kind")))
         try:
             key = key_of(each, namespace)
-            metadata = {**each.value.get("metadata", {}), **({"namespace": key.namespace} if key.namespace else {})}
-            outcome.done.append(checked(each, {**each.value, "metadata": metadata}, stored=False))
+            value = each.value
+            if key.namespace and isinstance(value.get("metadata"), Mapping):
+                value = {**value, "metadata": {**value["metadata"], "namespace": key.namespace}}
+            outcome.done.append(checked(each, value, stored=False))
         except BadInput as error:
             outcome.errors.append(error)
     report_written("validate", outcome)

@@ -1,0 +1,91 @@
+"""Objects of every wrong shape through every verb: a refusal with its place, never a fault of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Any
+
+import pytest
+
+from muslin.datastore.embedded import EmbeddedDatastore
+from muslin.resources.keys import Key
+from tests.muslin.cli.calico import Calico
+
+_V3 = "projectcalico.org/v3"
+_STRANGE: dict[str, Any] = {
+    "metadata is text": {"apiVersion": _V3, "kind": "Tier", "metadata": "x", "spec": {}},
+    "metadata is a list": {"apiVersion": _V3, "kind": "Tier", "metadata": [1], "spec": {}},
+    "no metadata": {"apiVersion": _V3, "kind": "Tier", "spec": {}},
+    "name is a number": {"apiVersion": _V3, "kind": "Tier", "metadata": {"name": 5}, "spec": {}},
+    "name is a map": {"apiVersion": _V3, "kind": "Tier", "metadata": {"name": {"a": 1}}, "spec": {}},
+    "empty name": {"apiVersion": _V3, "kind": "Tier", "metadata": {"name": ""}, "spec": {}},
+    "namespace is a list": {"apiVersion": _V3, "kind": "NetworkPolicy", "metadata": {"name": "a", "namespace": [1]}},
+    "labels are a list": {"apiVersion": _V3, "kind": "Tier", "metadata": {"name": "a", "labels": ["x"]}, "spec": {}},
+    "version is a map": {
+        "apiVersion": _V3,
+        "kind": "Tier",
+        "metadata": {"name": "a", "resourceVersion": {}},
+        "spec": {},
+    },
+    "spec is text": {"apiVersion": _V3, "kind": "IPPool", "metadata": {"name": "a"}, "spec": "none"},
+    "spec is null": {"apiVersion": _V3, "kind": "IPPool", "metadata": {"name": "a"}, "spec": None},
+    "cidr is a list": {"apiVersion": _V3, "kind": "IPPool", "metadata": {"name": "a"}, "spec": {"cidr": ["x"]}},
+    "filters is text": {"apiVersion": _V3, "kind": "BGPPeer", "metadata": {"name": "a"}, "spec": {"filters": "x"}},
+    "control characters": {"apiVersion": _V3, "kind": "Tier", "metadata": {"name": "a\x1b[2Jb"}, "spec": {}},
+    "a slash": {"apiVersion": _V3, "kind": "Tier", "metadata": {"name": "../../a"}, "spec": {}},
+    "kind is a list": {"apiVersion": _V3, "kind": ["Tier"], "metadata": {"name": "a"}},
+    "version is a number": {"apiVersion": 3, "kind": "Tier", "metadata": {"name": "a"}},
+    "a list of lists": [[[]]],
+    "a list of text": ["a"],
+    "items hold text": {"apiVersion": _V3, "kind": "TierList", "items": ["a"]},
+    "a list kind without items": {"apiVersion": _V3, "kind": "TierList"},
+    "of the reconciler": {
+        "apiVersion": "reconciler.muslin/v1alpha1",
+        "kind": "ReconcilerLedger",
+        "metadata": {"name": "a"},
+    },
+}
+
+
+@pytest.mark.parametrize("verb", ["create", "apply", "replace", "delete", "validate", "get"])
+@pytest.mark.parametrize("case", _STRANGE)
+def test_strange_files(calico: Calico, verb: str, case: str) -> None:
+    """Both names give an answer with a sensible exit status; nothing strange is written."""
+    file = calico.write(json.dumps(_STRANGE[case]), "strange.json")
+    for ran in (calico(verb, "-f", file), calico.ctl(verb, "-f", file)):
+        assert ran.status in (0, 1, 2)
+        assert "fault of this program" not in ran.err
+        assert "Traceback" not in ran.err
+        assert "\x1b" not in ran.err + ran.out
+
+
+async def _put(name: str, text: str) -> None:
+    """Somebody writes text that is no object by hand into the datastore's file."""
+    store = EmbeddedDatastore.open(os.environ["MUSLIN_DATASTORE"])
+    try:
+        await store.create(Key("Tier", name), {"kind": "Tier", "metadata": {"name": name}})
+        store._writer.execute("UPDATE objects SET value = ? WHERE kind = 'Tier' AND name = ?", (text, name))
+        store._writer.commit()
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["no json", "[]", '"x"', '{"kind": "Tier", "metadata": 5}', '{"kind": "Tier", "spec": 7}']
+)
+def test_strange_objects_in_the_store(calico: Calico, text: str) -> None:
+    """They are listed with the others; verbs on them end in words, and they can be deleted."""
+    asyncio.run(_put("odd", text))
+    for arguments in (
+        ("get", "tiers"), ("get", "tiers", "-o", "wide"), ("get", "tier", "odd", "-o", "yaml", "--export"),
+        ("get", "tiers", "-o", "go-template={{range .}}{{range .Items}}{{.Name}}{{end}}{{end}}"),
+        ("patch", "tier", "odd", "-p", '{"spec":{"order":1}}'), ("label", "tier", "odd", "a=b"),
+        ("ipam", "check"), ("delete", "tier", "odd"),
+    ):  # fmt: skip
+        ran = calico(*arguments)
+        assert ran.status in (0, 1, 2)
+        assert "fault of this program" not in ran.err, (arguments, ran.err)
+
+    assert calico.get("tiers")["items"] == []
