@@ -21,6 +21,7 @@ from muslin.errors import BadInput, MuslinError, Problem
 __all__ = ["DATASTORE_VERBS", "MIGRATE_VERBS", "datastore", "is_locked", "lock", "migrate", "unlock"]
 
 DATASTORE_VERBS: dict[str, tuple[str, str]] = {
+    "check": ("muslin.cli.datastore_check:check", "Find what does not fit together, and repair what is safe."),
     "migrate": ("muslin.cli.datastore:migrate", "Move everything to another datastore; lock, export, import, unlock."),
 }
 MIGRATE_VERBS: dict[str, tuple[str, str]] = {

@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from muslin.cli.ipam_books import blocks_of, pool_prefix
-from muslin.cli.ipam_findings import Allocation, Findings, Handle, Using, findings_of, used_by_nodes, used_by_workloads
 from muslin.cli.options import Reach, reaching
 from muslin.cli.printing import printable
 from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
@@ -22,9 +21,10 @@ from muslin.cli.wording import Ended
 from muslin.datastore.initialize import CLUSTER_INFORMATION
 from muslin.datastore.protocol import Datastore, Json, NotFound
 from muslin.errors import Problem
+from muslin.ipam.findings import Allocation, Findings, Handle, Using, findings_of, used_by_nodes, used_by_workloads
 from muslin.resources.keys import Key
 
-__all__ = ["check", "report_of"]
+__all__ = ["check", "report_of", "services_of"]
 
 _SHOWN_NODES = 20
 _MANAGED = ("projectcalico.org/ipv4pools", "projectcalico.org/ipv6pools", "projectcalico.org/loadBalancerIPs")
@@ -90,7 +90,7 @@ async def _look(reach: Reach, kubeconfig: str | None) -> tuple[Findings, Json, s
             if value_at(entry.value, "spec", "disabled") is not True and (prefix := pool_prefix(entry.value))
         ]
         nodes = used_by_nodes((await store.list("Node")).entries)
-        services = await _services(store, kubeconfig)
+        services = await services_of(store, kubeconfig)
         workloads = used_by_workloads((await store.list("WorkloadEndpoint")).entries)
         handles = [
             Handle(text_at(entry.value, "spec", "handleID") or entry.key.name,
@@ -104,7 +104,7 @@ async def _look(reach: Reach, kubeconfig: str | None) -> tuple[Findings, Json, s
         return found, information.value, str(information.revision)
 
 
-async def _services(store: Datastore, kubeconfig: str | None) -> list[Using] | None:
+async def services_of(store: Datastore, kubeconfig: str | None) -> list[Using] | None:
     """Addresses that services of type LoadBalancer have from us; None where there is no Kubernetes to ask."""
     client = getattr(store, "client", None)
     own = None

@@ -8,20 +8,34 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_interface
-from typing import Any
+from typing import Any, Protocol
 
-from muslin.cli.stored import text_at, value_at
-from muslin.datastore.protocol import Entry
 from muslin.errors import Problem
 from muslin.ipam.blocks import Attribute, Block
+from muslin.ipam.requests import Json
 from muslin.net import Address, Prefix
+from muslin.resources.keys import Key
 
-__all__ = ["Allocation", "Findings", "Handle", "Using", "findings_of", "used_by_nodes", "used_by_workloads"]
+__all__ = ["Allocation", "Findings", "Handle", "Read", "Using", "findings_of", "used_by_nodes", "used_by_workloads"]
 
 _WINDOWS = "windows-reserved-ipam-handle"
 _TUNNELS = (("ipv4VXLANTunnelAddr",), ("ipv6VXLANTunnelAddr",), ("wireguard", "interfaceIPv4Address"),
             ("wireguard", "interfaceIPv6Address"), ("bgp", "ipv4IPIPTunnelAddr"))  # fmt: skip
 _CLOCKS_DIFFER = timedelta(minutes=5)
+
+
+class Read(Protocol):
+    """An object as a datastore gave it."""
+
+    @property
+    def key(self) -> Key:
+        """Which it is."""
+        ...
+
+    @property
+    def value(self) -> Json:
+        """What it says; may have any shape."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +152,17 @@ class Findings:
         return sum(map(len, found))
 
 
-def used_by_nodes(nodes: Collection[Entry]) -> list[Using]:
+def used_by_nodes(nodes: Collection[Read]) -> list[Using]:
     """The addresses of nodes' tunnels."""
-    texts = [(text_at(entry.value, "spec", *path), entry.key.name) for entry in nodes for path in _TUNNELS]
-    return [using for text, name in texts if text and (using := Using.of(text, f"Node({name})"))]
+    texts = [(_at(entry.value, "spec", *path), entry.key.name) for entry in nodes for path in _TUNNELS]
+    return [using for text, name in texts if isinstance(text, str) and (using := Using.of(text, f"Node({name})"))]
 
 
-def used_by_workloads(endpoints: Collection[Entry]) -> list[Using]:
+def used_by_workloads(endpoints: Collection[Read]) -> list[Using]:
     """The addresses of workload endpoints."""
     found: list[Using] = []
     for entry in endpoints:
-        networks = value_at(entry.value, "spec", "ipNetworks")
+        networks = _at(entry.value, "spec", "ipNetworks")
         owner = f"Workload({entry.key.namespace}/{entry.key.name})"
         texts = networks if isinstance(networks, list | tuple) else ()
         found += [using for text in texts if (using := Using.of(str(text), owner))]
@@ -220,6 +234,14 @@ def _invalid(block: Block, now: datetime) -> list[Problem]:
             if attribute.released_at and datetime.fromisoformat(attribute.released_at) > now + _CLOCKS_DIFFER:
                 found.append(Problem(f"released in the future, at {attribute.released_at}", where, fix))
     return found
+
+
+def _at(value: Any, *path: str) -> Any:
+    for part in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
 
 
 def _host(block: Block) -> str:
