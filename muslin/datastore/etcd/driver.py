@@ -37,7 +37,7 @@ from muslin.datastore.protocol import (
     Revision,
 )
 from muslin.datastore.settings import EtcdSettings
-from muslin.errors import BadInput, Failed, Problem, Unavailable
+from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
 
 if TYPE_CHECKING:
@@ -159,6 +159,10 @@ class EtcdDatastore:
                 if lost is not None:
                     raise MaybeDone(key, str(error)) from error
                 lost = error  # once more: the comparison holds for one of the two at most
+            except MuslinError as error:
+                if lost is None:
+                    raise
+                raise MaybeDone(key, str(lost)) from error  # the second was not done, of the first nothing is known
         if outcome.done:
             return self._written(key, known[0], text, outcome.revision)
         if lost is not None:
