@@ -7,6 +7,8 @@ namespace `a-b` stands before `a`.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ from muslin.conversion.reading import as_list, as_mapping, as_text
 from muslin.datastore.kubernetes.positions import positioned
 from muslin.datastore.kubernetes.refusals import said
 from muslin.datastore.kubernetes.views import View
-from muslin.datastore.protocol import Compacted, Entry, Listing, Revision
+from muslin.datastore.protocol import Compacted, Entry, Listing, NotFound, Revision
 from muslin.errors import BadInput, Problem, Unavailable
 from muslin.kubernetes import errors as api
 from muslin.kubernetes.client import KubernetesClient
@@ -87,16 +89,15 @@ async def instant(client: KubernetesClient) -> Revision:
 async def everything(client: KubernetesClient, view: View, kind: str, namespace: str | None) -> Listing:
     """All objects of a kind, in order, of one instant."""
     for _ in range(_TRIES):
-        found: dict[Key, Entry] = {} if namespace is not None else {entry.key: entry for entry in view.fixed}
+        found: list[Entry] = [] if namespace is not None else [*view.fixed]
         place = Place("")
         try:
             while place.source < len(view.sources):
                 entries, place = await _part(client, view, namespace, place, _PAGE)
-                found.update((entry.key, entry) for entry in entries)
+                found += entries
         except Compacted:
             continue
-        ordered = sorted(found.values(), key=lambda entry: (entry.key.namespace or "", entry.key.name))
-        return Listing(tuple(ordered), await _revision_of(client, view, place))
+        return Listing(await _in_order(view, found), await _revision_of(client, view, place))
     why = "the API forgets revisions faster than a list of them can be read"
     raise Unavailable(Problem(why, kind, "try again; see whether etcd is compacted all the time"))
 
@@ -114,10 +115,25 @@ async def page(client: KubernetesClient, view: View, namespace: str | None, limi
         entries += fixed
     else:
         done = False
-    entries.sort(key=lambda entry: (entry.key.namespace or "", entry.key.name))
     revision = await _revision_of(client, view, place)
     more = None if done else Place(str(revision), place.source, place.token).text
-    return Listing(tuple(entries), revision, more)
+    return Listing(await _in_order(view, entries), revision, more)
+
+
+async def _in_order(view: View, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Entries ordered by namespace, then name, each key once.
+
+    A policy that is being moved from the name that an old release gave it is there twice; which of the two counts is
+    what `get` says.
+    """
+    found: dict[Key, Entry] = {}
+    for entry in entries:
+        if entry.key in found:
+            with suppress(NotFound):
+                found[entry.key] = await view.get(entry.key)
+        else:
+            found[entry.key] = entry
+    return tuple(sorted(found.values(), key=lambda entry: (entry.key.namespace or "", entry.key.name)))
 
 
 async def _part(

@@ -167,6 +167,16 @@ def test_an_old_policy_keeps_the_name_it_is_stored_under(server: KubeApiserver) 
         assert seen == [(key, True)]
         assert (await one.get(key)).value["spec"] == {"order": 2}
 
+        for stored, order, notes in (
+            ("a", 1, {"projectcalico.org/metadata": '{"name":"a"}'}),
+            ("default.a", 2, {}),
+        ):
+            both = {**body, "metadata": {"name": stored, "annotations": notes}, "spec": {"order": order}}
+            assert server.request("POST", path, both).status == 201
+        listed = (await one.list("GlobalNetworkPolicy")).entries
+        assert (listed[0].key.name, listed[0].value["spec"]) == ("a", {"order": 1})
+        assert len({entry.key for entry in listed}) == len(listed)
+
     over(server, story, count=2, group=ApiGroup.V1)
 
 
