@@ -15,16 +15,16 @@ from tests.support.etcd_server import EtcdServer
 from tests.support.kube_apiserver import KubeApiserver
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def etcd() -> Iterator[EtcdServer]:
-    """One etcd for this file, with TLS."""
+    """An empty etcd with TLS."""
     with EtcdServer(tls=True) as server:
         yield server
 
 
 @pytest.fixture
 def in_etcd(etcd: EtcdServer, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calico:
-    """An etcd with what the tests before left, told by a CalicoAPIConfig's variables."""
+    """An empty etcd, told by the environment."""
     environment = {"DATASTORE_TYPE": "etcdv3", "ETCD_ENDPOINTS": etcd.endpoint, "ETCD_CA_CERT_FILE": str(etcd.ca_file)}
     return Calico(run, tmp_path, environment, monkeypatch)
 
