@@ -6,7 +6,7 @@ MINUTES ?= 5
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # Tests draw the same examples in every run; `make soak` is for other ones.
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --hypothesis-profile=ci
-.PHONY: setup demo check format test soak bench lock clean
+.PHONY: setup demo check format test soak bench engines lock clean
 .NOTPARALLEL:
 
 setup:
@@ -27,6 +27,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 test: check
+	@scripts/engines/build.sh --status
 	$(PYTEST) -v -m "netns or interop or engines or slow" --durations=15
 
 soak: setup
@@ -34,6 +35,9 @@ soak: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+engines:
+	scripts/engines/build.sh
 
 lock: setup
 	scripts/lock.sh

@@ -1,8 +1,8 @@
 """When two objects mean the same, what differs field by field, and how ours and others' fields are merged.
 
-Objects are compared as canonical JSON: as the models print them, without status and without the metadata that only
-a store fills. Labels and annotations belong to whoever set them, key by key; so do the fields of kinds that several
-programs write (`SHARED_KINDS`). Everything else of an object belongs to its one owner.
+Objects are compared as canonical JSON: as Calico's client writes them, its defaults included, without status and
+without the metadata that only a store fills. Labels and annotations belong to whoever set them, key by key; so do the
+fields of kinds that several programs write (`SHARED_KINDS`). Everything else of an object belongs to its one owner.
 """
 
 from __future__ import annotations
@@ -44,9 +44,12 @@ def stripped(value: Json) -> dict[str, Any]:
 
 
 def canonical(value: Json) -> dict[str, Any]:
-    """The canonical JSON of an object from a store; one that cannot be read is taken as it is, so that it differs."""
+    """The canonical JSON of an object from a store; one that cannot be read is taken as it is, so that it differs.
+
+    Defaults that a client or a server of Calico writes are filled in, so that it makes no difference who wrote it.
+    """
     try:
-        return stripped(resources.dump(resources.load(value)))
+        return stripped(resources.as_stored(resources.load(value)))
     except Exception:  # noqa: BLE001  whatever is wrong with one object must not stop the others
         return stripped(value)
 

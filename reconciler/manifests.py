@@ -159,4 +159,4 @@ def _declare(document: yaml.Document, path: str) -> Declared:
                 Problem(f"a repository must not set {kind}: {reason}", str(document.places.at(("kind",))), "remove it")
             )
     resource = resources.load(value, document.places, path)
-    return Declared(resource.key, stripped(resources.dump(resource)), place)
+    return Declared(resource.key, stripped(resources.as_stored(resource, document.places, path)), place)

@@ -75,7 +75,10 @@ def schema(kinds: tuple[str, ...]) -> None:
 
 
 def _all_objects(admission: str) -> list[dict[str, Any]]:
-    return definitions() if admission == "none" else definitions() + admission_objects(admission)
+    from muslin.datastore.kubernetes.own_kinds import own_definitions  # noqa: PLC0415 - the client is not for the others
+
+    found = definitions() + own_definitions()
+    return found if admission == "none" else found + admission_objects(admission)
 
 
 def _kind(word: str, known: Collection[str]) -> str:

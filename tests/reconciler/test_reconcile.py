@@ -114,7 +114,7 @@ def test_labels_of_others_are_kept_and_ours_are_taken_back() -> None:
         world.source.push({"a.yaml": policy("a", labels={"team": "x", "old": "w"})})
         await world.look()
         entry = await world.store.get(policy_key("a"))
-        metadata = {**entry.value["metadata"], "labels": {"team": "x", "old": "w", "theirs": "z"}}
+        metadata = {**entry.value["metadata"], "labels": {**entry.value["metadata"]["labels"], "theirs": "z"}}
         await world.store.update(policy_key("a"), {**entry.value, "metadata": metadata}, entry.revision)
         head = world.store.history.head
         await world.look()
@@ -123,7 +123,7 @@ def test_labels_of_others_are_kept_and_ours_are_taken_back() -> None:
         await world.look()
 
         entry = await world.store.get(policy_key("a"))
-        assert entry.value["metadata"]["labels"] == {"team": "x", "theirs": "z"}
+        assert entry.value["metadata"]["labels"] == {"team": "x", "theirs": "z", "projectcalico.org/tier": "default"}
         assert entry.value["spec"]["order"] == 7
 
     asyncio.run(scenario())

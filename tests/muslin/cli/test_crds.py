@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from muslin.datastore.kubernetes.own_kinds import own_definitions
 from muslin.resources.admission import admission_objects
 from muslin.resources.crds import definition, definitions
 from muslin.resources.json_schema import json_schema
@@ -18,7 +19,7 @@ def test_all_definitions_and_admission_policies_are_printed(run: Run) -> None:
     ran = run("crds")
 
     assert (ran.status, ran.err) == (0, "")
-    assert [document.value for document in load(ran.out)] == [*definitions(), *admission_objects()]
+    assert [document.value for document in load(ran.out)] == [*definitions(), *own_definitions(), *admission_objects()]
 
 
 def test_older_clusters_get_what_they_understand(run: Run) -> None:
@@ -27,7 +28,10 @@ def test_older_clusters_get_what_they_understand(run: Run) -> None:
     versions = {each["apiVersion"] for each in beta if each["kind"].startswith("Mutating")}
 
     assert versions == {"admissionregistration.k8s.io/v1beta1"}
-    assert [document.value for document in load(run("crds", "--admission", "none").out)] == definitions()
+    assert [document.value for document in load(run("crds", "--admission", "none").out)] == [
+        *definitions(),
+        *own_definitions(),
+    ]
 
 
 @pytest.mark.parametrize("word", ["ippool", "IPPools", "pool"])

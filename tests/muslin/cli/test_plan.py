@@ -49,6 +49,8 @@ def test_every_object_and_field_is_told_in_the_order_of_apply(run: Run, cluster:
         "",
         "  4. create NetworkPolicy shop/c  c.yaml:1:1",
         "     + metadata.labels['example/tier']: front",
+        "     + metadata.labels['projectcalico.org/tier']: default",
+        "     + spec.tier: default",
         "     + spec.order: 100",
         "     + spec.selector: app == 'c'",
         "     + spec.types[0]: Ingress",
