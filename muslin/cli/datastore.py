@@ -21,6 +21,8 @@ from muslin.errors import BadInput, MuslinError, Problem
 __all__ = ["DATASTORE_VERBS", "MIGRATE_VERBS", "datastore", "is_locked", "lock", "migrate", "unlock"]
 
 DATASTORE_VERBS: dict[str, tuple[str, str]] = {
+    "backup": ("muslin.cli.datastore_backup:backup", "Copy the embedded datastore, while it is in use."),
+    "restore": ("muslin.cli.datastore_backup:restore", "Put a copy in force again, while it is in use."),
     "check": ("muslin.cli.datastore_check:check", "Find what does not fit together, and repair what is safe."),
     "migrate": ("muslin.cli.datastore:migrate", "Move everything to another datastore; lock, export, import, unlock."),
 }
@@ -37,7 +39,8 @@ def datastore() -> None:
     r"""Look after a datastore as a whole.
 
     \b
-    muslin datastore migrate lock
+    muslin datastore check
+    muslin datastore backup today.db
     """
 
 

@@ -15,32 +15,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from muslin.datastore.integrity import broken_pages, lost_objects, mismatch
+from muslin.datastore.rows import SCHEMA
 from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
 
-__all__ = ["connect", "is_busy", "prepare", "problem_of", "watch_directory"]
+__all__ = ["connect", "is_busy", "prepare", "problem_of", "refuse_foreign", "translated", "watch_directory"]
 
 _APPLICATION_ID = 0x4D75736C
 """`Musl` in the file's header: tells our file from any other SQLite database."""
 _FORMAT = 1
 _OPEN_TIMEOUT_S = 10.0
-
-_SCHEMA = """
-CREATE TABLE objects (
-    kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-    revision INTEGER NOT NULL, value TEXT NOT NULL,
-    PRIMARY KEY (kind, namespace, name)
-) WITHOUT ROWID;
-CREATE TABLE log (
-    revision INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-    value TEXT, former_revision INTEGER, former TEXT
-);
-CREATE INDEX log_by_kind ON log (kind, revision);
-CREATE TABLE compaction (revision INTEGER NOT NULL);
-INSERT INTO compaction VALUES (0);
-"""
-# One row of `log` is one change: `value` NULL is a deletion; `former` is what stood there before, so that a paged
-# list can still give the state at its first page's revision.
 
 
 def watch_directory(path: Path) -> Path:
@@ -56,7 +40,7 @@ def prepare(path: Path) -> None:
         Failed: the file is damaged.
         Unavailable: the disk is full, or somebody holds the file.
     """
-    with _translated(path), _opening(path):
+    with translated(path), _opening(path):
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         elif not path.is_file():
@@ -73,28 +57,51 @@ def prepare(path: Path) -> None:
                 )
             )
         with closing(sqlite3.connect(path, isolation_level=None, timeout=_OPEN_TIMEOUT_S)) as database:
-            _refuse_damaged(path, database)
-            application, version, tables = (
-                database.execute(question).fetchone()[0]
-                for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
-            )
-            if application == 0 and version == 0 and tables == 0:
+            if refuse_foreign(path, database, empty=True):
                 _create(database)
-            elif application != _APPLICATION_ID:
-                raise _foreign(path, "this SQLite database belongs to another program")
-            elif version > _FORMAT:
-                raise BadInput(
-                    Problem(
-                        f"the datastore has format {version}, this program knows {_FORMAT}",
-                        str(path),
-                        "use the Muslin that wrote it, or a newer one",
-                    )
-                )
+            wrong = mismatch(database)
+            if wrong is not None:
+                raise _damaged(path, wrong, taken_over=True)
+
+
+def refuse_foreign(path: Path, database: sqlite3.Connection, *, empty: bool = False) -> bool:
+    """Check that an open database is a whole datastore of ours.
+
+    Args:
+        path: for messages.
+        database: a connection to it.
+        empty: it may also have nothing in it yet.
+
+    Returns:
+        Whether it has nothing in it yet.
+
+    Raises:
+        BadInput: it is another program's, or a newer Muslin's.
+        Failed: its pages are damaged.
+    """
+    _refuse_damaged(path, database)
+    application, version, tables = (
+        database.execute(question).fetchone()[0]
+        for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+    )
+    if empty and application == 0 and version == 0 and tables == 0:
+        return True
+    if application != _APPLICATION_ID:
+        raise _foreign(path, "this SQLite database belongs to another program")
+    if version > _FORMAT:
+        raise BadInput(
+            Problem(
+                f"the datastore has format {version}, this program knows {_FORMAT}",
+                str(path),
+                "use the Muslin that wrote it, or a newer one",
+            )
+        )
+    return False
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that never waits for a lock (waiting is the event loop's business) and never makes the file."""
-    with _translated(path):
+    with translated(path):
         database = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0, check_same_thread=False
         )
@@ -124,13 +131,30 @@ def problem_of(error: Exception, path: Path) -> MuslinError:
         return _damaged(path, str(error))
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN) or isinstance(error, OSError):
         return BadInput(
-            Problem(
-                f"the datastore cannot be opened for writing: {error}",
-                str(path),
-                "its folder must exist, and folder and file must be writable by this user",
-            )
+            Problem(f"the datastore cannot be opened for writing: {error}", str(path), _access(path, error))
         )
     return Unavailable(Problem(f"the datastore does not answer: {error}", str(path), "see the disk's health (dmesg)"))
+
+
+def _access(path: Path, error: Exception) -> str:
+    """What to do where a file may not be used: whose it is, or that its file system is read only."""
+    if getattr(error, "errno", None) == errno.EROFS or _is_read_only(path):
+        return "its file system is mounted read only: see dmesg for why, and mount it again for writing"
+    for each in (path, path.parent):
+        try:
+            held = each.stat()
+        except OSError:
+            continue
+        if os.geteuid() not in (0, held.st_uid):
+            return f"{each} belongs to user {held.st_uid}, and this is {os.geteuid()}: run as that user, or chown it"
+    return "its folder must exist, and folder and file must be writable by this user"
+
+
+def _is_read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path if path.exists() else path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _code(error: Exception) -> int | None:
@@ -139,7 +163,8 @@ def _code(error: Exception) -> int | None:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
+    """Raises what SQLite or the system refuses inside as `problem_of` says it."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -161,22 +186,22 @@ def _opening(path: Path) -> Iterator[None]:
 
 def _refuse_damaged(path: Path, database: sqlite3.Connection) -> None:
     try:
-        found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        found = broken_pages(database)
     except sqlite3.DatabaseError as error:
         if _code(error) == sqlite3.SQLITE_NOTADB:
             raise _foreign(path, "this is not a datastore (it does not begin as an SQLite file does)") from error
         if _code(error) == sqlite3.SQLITE_CORRUPT:
-            raise _damaged(path, str(error)) from error
+            raise _damaged(path, f"{error}; {lost_objects(database)}") from error
         raise
-    if found != "ok":
-        raise _damaged(path, found)
+    if found is not None:
+        raise _damaged(path, f"{found}; {lost_objects(database)}")
 
 
 def _create(database: sqlite3.Connection) -> None:
     # auto_vacuum is left off: compaction frees pages, and the next changes use them again.
     database.execute("PRAGMA journal_mode=WAL")
     database.executescript(
-        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={_FORMAT}; COMMIT;"
+        f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={_FORMAT}; COMMIT;"
     )
 
 
@@ -184,12 +209,17 @@ def _foreign(path: Path, what: str) -> BadInput:
     return BadInput(Problem(what, str(path), "name another file; a new one is made where there is none"))
 
 
-def _damaged(path: Path, detail: str) -> Failed:
+def _damaged(path: Path, detail: str, *, taken_over: bool = False) -> Failed:
+    again = (
+        f"or, if its objects are right, take them over: muslin datastore restore {path} --datastore NEW"
+        if taken_over
+        else "or start empty: the reconciler writes all resources again from git"
+    )
     return Failed(
         Problem(
-            f"the datastore's file is damaged: {detail}",
+            f"the datastore's file is damaged: {' '.join(detail.split())}",
             str(path),
-            f"stop all Muslin processes, move {path.name}, {path.name}-wal and {path.name}-shm away, restore a copy or "
-            "start empty: the reconciler writes all resources again from git",
+            f"stop all Muslin processes, move {path.name}, {path.name}-wal and {path.name}-shm away, restore a copy "
+            f"(muslin datastore restore), {again}",
         )
     )

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from muslin.datastore import database, paging
+from muslin.datastore import database, paging, rows
 from muslin.datastore.commits import Commits
 from muslin.datastore.objects import entry, revision_number, text_of_new, text_of_update
 from muslin.datastore.protocol import (
@@ -55,33 +55,11 @@ _SLICE = 64
 _POLL_S = 1.0
 """How often a watching process looks by itself, for writers that were killed between commit and wake."""
 _COMPACT_EVERY = 256
-_LARGE = 256 << 20
-"""Octets of the file from which on a tenth of the history must do."""
 _WAIT_FOR_LOCK_S = 5.0
 _TOGETHER = 64
 """Most writes of one transaction: some milliseconds of statements."""
 _LONGEST_PAUSE_S = 0.002
 """Between two looks at a lock: locks are held for less than a millisecond, so a longer pause only loses turns."""
-
-_CHANGES = "SELECT revision, kind, namespace, name, value FROM log WHERE revision > ? ORDER BY revision LIMIT ?"
-_HEAD = (
-    "SELECT compaction.revision, coalesce((SELECT max(revision) FROM log), compaction.revision) "
-    "FROM compaction"
-)  # fmt: skip
-_APPEND = (
-    "INSERT INTO log (revision, kind, namespace, name, value, former_revision, former) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-# The state at a revision: what is unchanged since, and of what changed since the value before its first change.
-_LIST = """
-SELECT namespace, name, revision, value FROM objects
-WHERE kind = :kind AND revision <= :at AND (namespace, name) > (:after_namespace, :after_name)
-  AND (:namespace IS NULL OR namespace = :namespace)
-UNION ALL
-SELECT namespace, name, former_revision, former FROM log
-WHERE kind = :kind AND revision > :at AND former_revision <= :at
-  AND (namespace, name) > (:after_namespace, :after_name) AND (:namespace IS NULL OR namespace = :namespace)
-ORDER BY namespace, name LIMIT :limit
-"""
 
 
 def _now() -> datetime:
@@ -140,7 +118,7 @@ class EmbeddedDatastore:
 
     async def get(self, key: Key) -> Entry:
         """See `Datastore.get`."""
-        return await self._when_free(lambda: self._get(self._reader, key))
+        return await self._when_free(lambda: rows.entry_of(self._reader, key))
 
     async def list(
         self, kind: str, *, namespace: str | None = None, limit: int | None = None, after: str | None = None
@@ -156,8 +134,7 @@ class EmbeddedDatastore:
 
     async def kinds(self) -> tuple[str, ...]:
         """Kinds of which there are objects; nothing keeps anybody from writing one that we do not know."""
-        rows = await self._when_free(lambda: self._reader.execute("SELECT DISTINCT kind FROM objects").fetchall())
-        return tuple(sorted(kind for (kind,) in rows))
+        return await self._when_free(lambda: rows.kinds(self._reader))
 
     async def create(self, key: Key, value: Json) -> Entry:
         """See `Datastore.create`."""
@@ -165,7 +142,7 @@ class EmbeddedDatastore:
 
         def change(revision: int) -> Entry:
             with suppress(NotFound):
-                raise AlreadyExists(self._get(self._writer, key))
+                raise AlreadyExists(rows.entry_of(self._writer, key))
             self._put(key, text, revision, former=None)
             return entry(key, text, revision)
 
@@ -176,7 +153,7 @@ class EmbeddedDatastore:
         text_of_new(key, value, uid="", now=self._now())  # says what is wrong with the value before any lock
 
         def change(new_revision: int) -> Entry:
-            former_revision, former = self._row(self._writer, key)
+            former_revision, former = rows.row_of(self._writer, key)
             if str(former_revision) != revision:
                 raise Conflict(entry(key, former, former_revision))
             text = text_of_update(key, value, former)
@@ -189,7 +166,7 @@ class EmbeddedDatastore:
         """See `Datastore.delete`."""
 
         def change(new_revision: int) -> Entry:
-            former_revision, former = self._row(self._writer, key)
+            former_revision, former = rows.row_of(self._writer, key)
             if revision is not None and str(former_revision) != revision:
                 raise Conflict(entry(key, former, former_revision))
             self._put(key, None, new_revision, former=(former_revision, former))
@@ -207,14 +184,14 @@ class EmbeddedDatastore:
         self._listen()
         while not self._closed:
             rung = self._rung
-            rows = await self._when_free(partial(self._changes, position, after))
-            for revision, kind, namespace, name, text in rows:
+            changes = await self._when_free(partial(rows.changes, self._reader, position, after, _SLICE))
+            for revision, kind, namespace, name, text in changes:
                 position = revision
                 if kind in wanted:
                     key = Key(kind, name, namespace or None)
                     value = None if text is None else entry(key, text, revision).value
                     yield Change(key, value, Revision(str(revision)))
-            if len(rows) == _SLICE:
+            if len(changes) == _SLICE:
                 await asyncio.sleep(0)
                 continue
             if position != marked:
@@ -226,7 +203,7 @@ class EmbeddedDatastore:
         """Forget all changes but the last `keep`; a watch from before raises `Compacted`."""
 
         def change(revision: int) -> None:
-            self._compact(revision - 1 - keep)
+            rows.compact(self._writer, revision - 1 - keep)
 
         await self._write(change)
 
@@ -247,57 +224,21 @@ class EmbeddedDatastore:
 
     # Reading, on the loop.
 
-    def _row(self, connection: sqlite3.Connection, key: Key) -> tuple[int, str]:
-        found = connection.execute(
-            "SELECT revision, value FROM objects WHERE kind = ? AND namespace = ? AND name = ?",
-            (key.kind, key.namespace or "", key.name),
-        ).fetchone()
-        if found is None:
-            raise NotFound(key)
-        return found[0], found[1]
-
-    def _get(self, connection: sqlite3.Connection, key: Key) -> Entry:
-        revision, text = self._row(connection, key)
-        return entry(key, text, revision)
-
-    def _changes(self, position: int, asked: Revision) -> Sequence[tuple[int, str, str, str, str | None]]:
-        """A slice of the log after `position`, and proof that nothing before it is missing: one read transaction."""
-        with _Reading(self._reader):
-            compacted, head = self._reader.execute(_HEAD).fetchone()
-            if not compacted <= position <= head:
-                # A revision later than ours is another store's, or from before a copy was restored.
-                raise Compacted(asked)
-            return self._reader.execute(_CHANGES, (position, _SLICE)).fetchall()
-
     async def _list(self, kind: str, namespace: str | None, limit: int | None, after: str | None) -> Listing:
         paging.check_limit(limit)
         token = None if after is None else paging.read(after)
         entries: list[Entry] = []
         while True:
             wanted = _SLICE if limit is None else min(_SLICE, limit - len(entries))
-            rows, at = await self._when_free(partial(self._page, kind, namespace, token, wanted + 1))
-            for row_namespace, name, revision, text in rows[:wanted]:
+            page, at = await self._when_free(partial(rows.page, self._reader, kind, namespace, token, wanted + 1))
+            for row_namespace, name, revision, text in page[:wanted]:
                 entries.append(entry(Key(kind, name, row_namespace or None), text, revision))
-            if len(rows) <= wanted:
+            if len(page) <= wanted:
                 return Listing(tuple(entries), Revision(str(at)))
-            token = paging.Token(at, rows[wanted - 1][0], rows[wanted - 1][1])
+            token = paging.Token(at, page[wanted - 1][0], page[wanted - 1][1])
             if limit is not None and len(entries) >= limit:
                 return Listing(tuple(entries), Revision(str(at)), paging.write(token))
             await asyncio.sleep(0)
-
-    def _page(
-        self, kind: str, namespace: str | None, token: paging.Token | None, limit: int
-    ) -> tuple[Sequence[tuple[str, str, int, str]], int]:
-        with _Reading(self._reader):
-            compacted, head = self._reader.execute(_HEAD).fetchone()
-            at = head if token is None else token.revision
-            if not compacted <= at <= head:
-                raise Compacted(Revision(str(at)))
-            named = {
-                "kind": kind, "at": at, "namespace": namespace, "limit": limit,
-                "after_namespace": token.namespace if token else "", "after_name": token.name if token else "",
-            }  # fmt: skip
-            return self._reader.execute(_LIST, named).fetchall(), at
 
     # Writing: statements on the loop, COMMIT where it costs least. Writes that have gathered share one.
 
@@ -344,7 +285,7 @@ class EmbeddedDatastore:
         try:
             await self._when_free(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             try:
-                compacted, head = self._writer.execute(_HEAD).fetchone()
+                compacted, head = rows.head_of(self._writer)
                 first = self._written = head
                 outcomes: _Outcomes = []
                 for change in changes:
@@ -354,7 +295,7 @@ class EmbeddedDatastore:
                         outcomes.append(refusal)
                     head = self._written
                 if head // _COMPACT_EVERY > first // _COMPACT_EVERY:
-                    self._compact(max(compacted, head - self._affordable()))
+                    rows.compact(self._writer, max(compacted, head - rows.affordable(self._writer, self._history)))
                 await self._commits.run(self._writer.commit)
             except BaseException:
                 with suppress(sqlite3.Error):
@@ -370,26 +311,8 @@ class EmbeddedDatastore:
         return outcomes
 
     def _put(self, key: Key, text: str | None, revision: int, former: tuple[int, str] | None) -> None:
-        name = (key.kind, key.namespace or "", key.name)
-        former_revision, former_text = former or (None, None)
-        self._writer.execute(_APPEND, (revision, *name, text, former_revision, former_text))
+        rows.put(self._writer, key, text, revision, former)
         self._written = revision
-        if text is None:
-            self._writer.execute("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", name)
-        else:
-            self._writer.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", (*name, revision, text))
-
-    def _affordable(self) -> int:
-        """How many changes to keep: fewer where the file is large, for one change may hold two objects of 1.5 MB."""
-        pages, free, octets = (
-            self._writer.execute(f"PRAGMA {what}").fetchone()[0]
-            for what in ("page_count", "freelist_count", "page_size")
-        )
-        return self._history if (pages - free) * octets < _LARGE else self._history // 10
-
-    def _compact(self, up_to: int) -> None:
-        self._writer.execute("DELETE FROM log WHERE revision <= ?", (up_to,))
-        self._writer.execute("UPDATE compaction SET revision = max(revision, ?)", (up_to,))
 
     # Waiting.
 
@@ -437,16 +360,3 @@ class EmbeddedDatastore:
 def _caused(problem: MuslinError, cause: BaseException) -> MuslinError:
     problem.__cause__ = cause
     return problem
-
-
-class _Reading:
-    """One read transaction: what is read inside is of one instant."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN")
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.execute("COMMIT")

@@ -237,7 +237,7 @@ def test_a_cancelled_write_is_whole_or_absent(tmp_path: Path) -> None:
 
 def test_a_file_of_large_objects_keeps_less_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The history is counted in changes, and a node's status may be large: octets are bounded as well."""
-    monkeypatch.setattr("muslin.datastore.embedded._LARGE", 4 << 20)
+    monkeypatch.setattr("muslin.datastore.rows._LARGE", 4 << 20)
     path = tmp_path / "store.db"
 
     async def story() -> None:
