@@ -47,10 +47,9 @@ class TcpProxy:
 
     async def __aexit__(self, *args: object) -> None:
         self._server.close()
-        self._reset()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.become(Way.CUT)
+        while self._tasks:  # a connection that was accepted a moment ago may still begin
+            await asyncio.wait(self._tasks)
         await self._server.wait_closed()
 
     def become(self, way: Way, *, reset: bool = False) -> None:

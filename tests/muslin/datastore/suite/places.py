@@ -12,6 +12,7 @@ import functools
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -82,13 +83,14 @@ class Place:
         """For another process."""
         return self._address
 
-    async def client(self, now: Clock = _now) -> Any:
-        """Another client, closed with the place."""
+    async def client(self, now: Clock = _now, *, patient: bool = False) -> Any:
+        """Another client, closed with the place; a patient one waits as users' clients do, with nothing between."""
         if self._memory is not None:
             store: Any = self._memory.client(self.line.fault)
             self.line.clients.append(store)
         else:
-            store = await open_at(self._address, now)
+            direct = {"patient": True, "port": self._address.get("direct")} if patient else {}
+            store = await open_at({**self._address, **direct}, now)
         self._opened.append(store)
         return store
 
@@ -128,8 +130,9 @@ async def open_at(address: Address, now: Clock = _now) -> Any:
             from muslin.datastore.etcd.patience import Patience  # noqa: PLC0415
             from muslin.datastore.settings import EtcdSettings  # noqa: PLC0415
 
+            patience = None if address.get("patient") else Patience(1.0, 1.0, 2.0)
             settings = EtcdSettings(endpoints=(f"http://127.0.0.1:{address['port']}",))
-            return await EtcdDatastore.open(settings, patience=Patience(1.0, 1.0, 2.0), now=now)
+            return await EtcdDatastore.open(settings, patience=patience, now=now)
         case _:
             from muslin.datastore.kubernetes import KubernetesDatastore  # noqa: PLC0415
             from muslin.kubernetes.client import KubernetesClient  # noqa: PLC0415
@@ -138,11 +141,15 @@ async def open_at(address: Address, now: Clock = _now) -> Any:
 
             url = f"https://127.0.0.1:{address['port']}"
             access = find_access(server=url, ca_file=address["ca_file"], token=address["token"])
-            limits = Limits(
-                qps=0, tries=2, first_wait_s=0.05, longest_wait_s=0.5, answer_s=1.5, connect_s=2.0, idle_s=5.0
-            )
+            limits = Limits(qps=0)
+            if not address.get("patient"):
+                limits = replace(
+                    limits, tries=2, first_wait_s=0.05, longest_wait_s=0.5, answer_s=1.5, connect_s=2.0, idle_s=5.0
+                )
             client = await KubernetesClient.connect(access, limits=limits)
-            return KubernetesDatastore(client, group=address["group"], patience_s=2.0)
+            return KubernetesDatastore(
+                client, group=address["group"], patience_s=10.0 if address.get("patient") else 2.0
+            )
 
 
 @asynccontextmanager
@@ -172,7 +179,7 @@ async def _etcd(random: Random) -> AsyncIterator[Place]:
     server = await asyncio.to_thread(_etcd_server)
     await asyncio.to_thread(server.call, "/v3/kv/deleterange", {"key": "AA==", "range_end": "AA=="})
     async with TcpProxy(_port(server.endpoint), random) as proxy:
-        address = {"driver": "etcd", "port": proxy.port}
+        address = {"driver": "etcd", "port": proxy.port, "direct": _port(server.endpoint)}
         yield Place("etcd", address, line=proxy, server=server, etcd=server)
 
 
@@ -194,7 +201,7 @@ async def _kubernetes(random: Random, group: ApiGroup) -> AsyncIterator[Place]:
     name = "kubernetes" if group is ApiGroup.V3 else "kubernetes-v1"
     async with TcpProxy(_port(server.url), random) as proxy:
         address = {
-            "driver": name, "port": proxy.port, "ca_file": str(server.ca_file), "token": server.admin_token,
+            "driver": name, "port": proxy.port, "direct": _port(server.url), "ca_file": str(server.ca_file), "token": server.admin_token,
             "group": group.value,
         }  # fmt: skip
         yield Place(name, address, line=proxy, server=server, etcd=server.etcd)

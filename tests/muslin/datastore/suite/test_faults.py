@@ -37,6 +37,9 @@ def test_a_recorded_history_keeps_every_promise(
     if fault.jumps:
         clock = _jumping(Random(seed))
         options["now"] = clock
+    if fault.jumps and driver != "etcd":
+        # gRPC's Python half makes a time of the clock of a timeout, and its C half a timeout of that again at once:
+        # both must look at the same clock, and a test can only set that of Python.
         monkeypatch.setattr(time, "time", lambda: clock().timestamp())
         monkeypatch.setattr(time, "time_ns", lambda: int(clock().timestamp() * 1e9))
     found = tell(driver, fault.happens, seed, **options)

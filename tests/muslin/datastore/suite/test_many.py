@@ -41,7 +41,7 @@ def _resident() -> int:
 @asynccontextmanager
 async def _clients(driver: str, count: int) -> AsyncIterator[tuple[Place, list[Any]]]:
     async with placed(driver, Random(1)) as place:
-        yield place, [await place.client() for _ in range(count)]
+        yield place, [await place.client(patient=True) for _ in range(count)]
 
 
 async def _in_flight(deeds: Iterable[Callable[[], Awaitable[Any]]]) -> None:
@@ -142,7 +142,8 @@ def test_a_thousand_watchers_see_everything(driver: str, record_property: Callab
             start = (await one.list(KIND)).revision
             before, began = _resident(), time.process_time()
             ready: asyncio.Queue[None] = asyncio.Queue()
-            watching = [asyncio.ensure_future(watch(one, start, ready)) for _ in range(_WATCHERS)]
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            watching = [group.create_task(watch(one, start, ready)) for _ in range(_WATCHERS)]
             for _ in range(_WATCHERS):
                 await ready.get()
             taken = _resident() - before
@@ -152,7 +153,9 @@ def test_a_thousand_watchers_see_everything(driver: str, record_property: Callab
                 if number <= 4:
                     entry = await other.create(key_of(name), value_of(name, number))
                 else:
-                    entry = await other.update(key_of(name), value_of(name, number), (await other.get(key_of(name))).revision)
+                    entry = await other.update(
+                        key_of(name), value_of(name, number), (await other.get(key_of(name))).revision
+                    )
                 made.append((name, number, entry.revision))
             for seen in await asyncio.gather(*watching):
                 assert seen == made
