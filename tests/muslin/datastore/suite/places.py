@@ -201,7 +201,8 @@ async def _kubernetes(random: Random, group: ApiGroup) -> AsyncIterator[Place]:
     name = "kubernetes" if group is ApiGroup.V3 else "kubernetes-v1"
     async with TcpProxy(_port(server.url), random) as proxy:
         address = {
-            "driver": name, "port": proxy.port, "direct": _port(server.url), "ca_file": str(server.ca_file), "token": server.admin_token,
+            "driver": name, "port": proxy.port, "direct": _port(server.url),
+            "ca_file": str(server.ca_file), "token": server.admin_token,
             "group": group.value,
         }  # fmt: skip
         yield Place(name, address, line=proxy, server=server, etcd=server.etcd)
