@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sqlite3
 import stat
 from contextlib import closing
@@ -121,6 +122,67 @@ def test_a_damaged_file_is_found_at_open(tmp_path: Path) -> None:
     assert isinstance(error, Failed)
     assert "damaged" in error.problems[0].what
     assert "git" in error.problems[0].fix
+
+
+def test_a_damaged_file_tells_which_objects_are_lost(tmp_path: Path) -> None:
+    """Between which two objects, in the order of names, nothing can be read any more; and it is really there."""
+    path = tmp_path / "db"
+    filled(path)
+    with closing(sqlite3.connect(path)) as database:
+        if not database.execute("SELECT sqlite_compileoption_used('ENABLE_DBSTAT_VTAB')").fetchone()[0]:
+            pytest.skip("this SQLite can't tell which page holds what")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        leaf, size = database.execute(
+            "SELECT pageno, pgsize FROM dbstat WHERE name = 'objects' AND pagetype = 'leaf' LIMIT 1 OFFSET 9"
+        ).fetchone()
+    with path.open("r+b") as file:
+        file.seek((leaf - 1) * size)
+        file.write(b"\xff" * size)
+    what = refused(path).problems[0].what
+
+    found = re.search(r"lost are those after IPPool (p\d+) and before IPPool (p\d+)", what)
+    assert found is not None, what
+    names = sorted(f"p{i}" for i in range(200))
+    lost = names.index(found[2]) - names.index(found[1]) - 1
+    assert 1 <= lost <= 16
+    assert f"{200 - lost} objects can still be read" in what
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("DELETE FROM log WHERE revision = 100", "the log has 199 changes"),
+        ("DELETE FROM objects WHERE name = 'p7'", "IPPool p7 is not as its last change left it"),
+        ("UPDATE objects SET revision = 900 WHERE name = 'p7'", "an object is of revision 900, and 200 is the last"),
+        ("UPDATE objects SET revision = 9 WHERE name = 'p7'", "IPPool p7 has no change in the log"),
+        ("INSERT INTO objects VALUES ('IPPool', '', 'new', 5, '{}')", "IPPool new has no change in the log"),
+    ],
+)
+def test_objects_and_log_that_do_not_belong_together_are_refused(tmp_path: Path, statement: str, told: str) -> None:
+    """Watches would tell another story than lists: the object is named, and how its file comes into use again."""
+    path = tmp_path / "db"
+    filled(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute(statement)
+    problem = refused(path).problems[0]
+
+    assert told in problem.what
+    assert "muslin datastore restore" in problem.fix
+
+
+def test_the_look_at_a_file_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that takes longer to look at than a second is opened all the same."""
+    filled(tmp_path / "db")
+    monkeypatch.setattr("muslin.datastore.integrity._LONGEST_S", -1)
+    monkeypatch.setattr("muslin.datastore.integrity._STEPS", 1)
+
+    async def story() -> None:
+        store = EmbeddedDatastore.open(tmp_path / "db")
+        assert len((await store.list("IPPool")).entries) == 200
+        await store.create(POOL, {})
+        await store.close()
+
+    asyncio.run(story())
 
 
 def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
