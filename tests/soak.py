@@ -1,5 +1,8 @@
 """Live through as many seeds as there is time for: `python -m tests.soak --seeds N --minutes M`.
 
+Every third seed is also a story of writers and watchers on a datastore in memory or in a file, whose recorded history
+is judged. `--datastores etcd,kubernetes` tells nothing but such stories, on the servers that are named.
+
 At the first failure it prints the end of the trace and how to see it again, and ends with 1; put the seed into
 tests/simulation/seeds.txt, where it stays a case of the tests.
 """
@@ -14,12 +17,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from tests.muslin.datastore.suite.by_chance import fault_by_chance
 from tests.simulation.assassin import ROLES, Deed, steps_of, tell
 from tests.simulation.histories import live
 
 __all__ = ["main"]
 
 _LAST_LINES = 40
+_HERE = ("memory", "embedded")
+"""Datastores without a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,10 @@ def _one(seed: int, deeds: int) -> _Result:
         ended = live(seed, deeds=deeds)
         if ended.failure is None and seed % 3 == 0:
             ended = tell(_deed(seed))
+        if ended.failure is None and seed % 3 == 1:
+            about, fault = fault_by_chance(seed, _HERE)
+            if fault is not None:
+                return _Result(seed, ended.digest, f"{about}: {fault}", ())
     except Exception as error:
         return _Result(seed, "-", f"{type(error).__name__}: {error}", ())
     return _Result(seed, ended.digest, ended.failure, ended.trace[-_LAST_LINES:])
@@ -51,6 +61,13 @@ def _deed(seed: int) -> Deed:
 
 def _job(pair: tuple[int, int]) -> _Result:
     return _one(*pair)
+
+
+def _stories(seeds: range, datastores: Sequence[str]) -> Iterator[_Result]:
+    """In this process, which ends the servers."""
+    for seed in seeds:
+        about, fault = fault_by_chance(seed, datastores)
+        yield _Result(seed, "-", None if fault is None else f"{about}: {fault}", ())
 
 
 def _results(seeds: range, deeds: int, jobs: int) -> Iterator[_Result]:
@@ -71,22 +88,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="only this one, with its whole trace")
     parser.add_argument("--deeds", type=int, default=14, help="deeds of people in each half of a life (14)")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once (2)")
+    parser.add_argument("--datastores", help="only stories of these: memory,embedded,etcd,kubernetes,kubernetes-v1")
     options = parser.parse_args(argv)
+    datastores = options.datastores.split(",") if options.datastores else ()
+    if options.seed is not None and datastores:
+        about, fault = fault_by_chance(options.seed, datastores)
+        print(f"seed {options.seed}: {about}: {fault or 'held'}")
+        return 0 if fault is None else 1
     if options.seed is not None:
         ended = live(options.seed, deeds=options.deeds)
         if ended.failure is None and options.seed % 3 == 0:
             ended = tell(_deed(options.seed))
+        if ended.failure is None and options.seed % 3 == 1:
+            about, fault = fault_by_chance(options.seed, _HERE)
+            print(f"datastore {about}: {fault or 'held'}")
+            if fault is not None:
+                return 1
         print("\n".join(ended.trace))
         print(f"seed {options.seed}: trace {ended.digest}: {ended.failure or 'held'}")
         return 0 if ended.failure is None else 1
     first = Random().randrange(1_000, 1_000_000_000) if options.first is None else options.first
     began, lived = time.monotonic(), 0
-    for result in _results(range(first, first + options.seeds), options.deeds, options.jobs):
+    seeds = range(first, first + options.seeds)
+    for result in _stories(seeds, datastores) if datastores else _results(seeds, options.deeds, options.jobs):
         lived += 1
         if result.failure is not None:
             print("\n".join(result.last))
             print(f"seed {result.seed} failed: {result.failure}")
-            print(f"repeat: python -m tests.soak --seed {result.seed} --deeds {options.deeds}")
+            again = f"--datastores {options.datastores}" if datastores else f"--deeds {options.deeds}"
+            print(f"repeat: python -m tests.soak --seed {result.seed} {again}")
             return 1
         if time.monotonic() - began > options.minutes * 60:
             break
