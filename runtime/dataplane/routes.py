@@ -197,11 +197,14 @@ class Routes:
         """Whether the event says look again; forgets what has been read where the event makes it untrue."""
         if event.kind == codec.DELETE_ADDRESS:
             self._actual = None  # IPv4 routes go with the address, without a word about them
-        if event.kind in (codec.NEW_ADDRESS, codec.DELETE_ADDRESS):
             return True
+        if event.kind == codec.NEW_ADDRESS:
+            # Every pod's link gets one of IPv6, and no route of ours waits for it.
+            name, _ = self._links.get(codec.interface_of_address(event.body), ("", False))
+            return not is_workload_interface(name)
         if event.kind not in (codec.NEW_ROUTE, codec.DELETE_ROUTE):
             return self._link_matters(event)
-        if event.port == self._port:
+        if event.port == self._port or not codec.is_in_table(event.body, MAIN_TABLE):
             return False
         route = codec.parse_route(event.body)
         if route.table != MAIN_TABLE or self._actual is None:

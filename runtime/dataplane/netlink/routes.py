@@ -28,6 +28,8 @@ __all__ = [
     "dump_addresses",
     "dump_neighbours",
     "dump_routes",
+    "interface_of_address",
+    "is_in_table",
     "parse_address",
     "parse_neighbour",
     "parse_route",
@@ -147,6 +149,14 @@ def dump_routes(version: int, table: int, protocol: int) -> Message:
     return Message(_GET_ROUTE, 0, head + wire.u32(_TABLE, table))
 
 
+def is_in_table(body: bytes | memoryview, table: int) -> bool:
+    """Whether RTM_NEWROUTE or RTM_DELROUTE is about this table (1 to 251, 253, 254), told by its header alone.
+
+    The kernel tells of every address and link by routes in table local; who reads each of them whole reads much.
+    """
+    return bool(body[4] == table)
+
+
 _KNOWN = frozenset({_DESTINATION, _OUT_INTERFACE, _GATEWAY, _PRIORITY, _TABLE, 12, 20})  # 12 CACHEINFO, 20 PREF
 _KEPT_FLAGS = _ONLINK
 
@@ -221,6 +231,11 @@ def dump_addresses(version: int) -> Message:
     """Dump interface addresses of one family."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     return Message(_GET_ADDRESS, 0, _ADDRESS.pack(family, 0, 0, 0, 0))
+
+
+def interface_of_address(body: bytes | memoryview) -> int:
+    """Index of the interface that RTM_NEWADDR is about."""
+    return int(_ADDRESS.unpack_from(body)[4])
 
 
 def parse_address(body: bytes | memoryview) -> KernelAddress:
