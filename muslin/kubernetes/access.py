@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from muslin.errors import BadInput, Problem
 
-__all__ = ["Access", "ExecPlugin", "Pem", "User"]
+__all__ = ["Access", "ExecPlugin", "Pem", "User", "checked_server"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Access:
         server: URL, `https://host[:port][/prefix]`.
         ca: who must have signed the server's certificate, None for the machine's own list.
         tls_server_name: name in the server's certificate, if another than in `server`.
-        proxy_url: `http://` or `https://`, None to do as the environment says.
+        proxy_url: `http://` or `https://`, None to do as the environment says; may hold a password.
         namespace: the context's.
         place: where all this was found, for messages.
     """
@@ -90,6 +91,26 @@ class Access:
     user: User = User()
     insecure_skip_tls_verify: bool = False
     tls_server_name: str | None = None
-    proxy_url: str | None = None
+    proxy_url: str | None = field(default=None, repr=False)
     namespace: str = "default"
     place: str = ""
+
+
+def checked_server(text: str, place: str) -> str:
+    """The URL of an API server. Raises BadInput for what is none, and for one with a password, which all logs show."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:
+        fine = False
+    if fine and "@" in parts.netloc:
+        what, fix = (
+            "the server's URL holds a user",
+            "write it without, and give a token, certificate or password beside",
+        )
+        raise BadInput(Problem(what, place, fix))
+    if not fine or not text.isprintable() or " " in text:
+        what = f"{text!r} is no address of an API server" if text else "the cluster has no server"
+        raise BadInput(Problem(what, place, "write a URL such as https://192.0.2.10:6443"))
+    return text

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from muslin.kubernetes.access import Access, Pem
+from muslin.kubernetes.access import Access, Pem, checked_server
 from muslin.kubernetes.in_cluster import from_pod
 from muslin.kubernetes.kubeconfig import from_files, from_text
 from muslin.kubernetes.login import checked_token
@@ -50,7 +50,7 @@ def find_access(
         user = replace(user, key=Pem(key_file, path=Path(key_file)))
     return replace(
         found,
-        server=server or found.server,
+        server=checked_server(server, "k8sAPIEndpoint (K8S_API_ENDPOINT)") if server else found.server,
         ca=None if insecure_skip_tls_verify else Pem(ca_file, path=Path(ca_file)) if ca_file else found.ca,
         user=user,
         insecure_skip_tls_verify=insecure_skip_tls_verify or found.insecure_skip_tls_verify,

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from muslin import yaml
 from muslin.errors import BadInput, Problem
-from muslin.kubernetes.access import Access, ExecPlugin, Pem, User
+from muslin.kubernetes.access import Access, ExecPlugin, Pem, User, checked_server
 from muslin.kubernetes.login import checked_token
 
 __all__ = ["from_files", "from_text"]
@@ -165,10 +165,7 @@ def _access(read: Sequence[tuple[str, Path | None, Any]], context: str | None) -
     cluster = _chosen(_entries(read, "clusters", "cluster"), chosen.text("cluster"), "cluster", chosen.place("cluster"))
     users = _entries(read, "users", "user")
     user = _chosen(users, chosen.text("user"), "user", chosen.place("user")) if chosen.text("user") else None
-    server = cluster.text("server")
-    if urlsplit(server).scheme not in ("http", "https") or not urlsplit(server).hostname:
-        what = f"{server!r} is no address of an API server" if server else "the cluster has no server"
-        raise BadInput(Problem(what, cluster.place("server"), "write a URL such as https://192.0.2.10:6443"))
+    server = checked_server(cluster.text("server"), cluster.place("server"))
     proxy = cluster.text("proxy-url")
     if proxy and urlsplit(proxy).scheme not in ("http", "https"):
         what = f"proxies of the kind {urlsplit(proxy).scheme or proxy!r} are not supported"

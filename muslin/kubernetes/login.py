@@ -6,8 +6,10 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from muslin.errors import BadInput, Problem
 from muslin.kubernetes.access import Access, Pem
@@ -47,6 +49,7 @@ class Login:
 
     def __init__(self, access: Access, plugin: Plugin | None = None) -> None:
         self.access, self._plugin = access, plugin
+        self._readable_to_all = _readable_to_all(access.server)
         self._looked_at = float("-inf")
         self._stamp: tuple[int, int, int] | None = None
         self._file_token = ""
@@ -69,6 +72,8 @@ class Login:
 
     async def _identified(self) -> tuple[tuple[str, str], ...]:
         user = self.access.user
+        if self._readable_to_all:
+            return user.impersonation
         if user.token_file is not None:
             token: str | None = self._token_of(user.token_file)
         elif user.token is not None:
@@ -138,6 +143,17 @@ class Login:
             self._plugin.forget()
         certificate = user.certificate is not None and user.certificate.path is not None
         return user.token_file is not None or self._plugin is not None or certificate
+
+
+def _readable_to_all(server: str) -> bool:
+    """Whether whoever stands in between can read what is sent: tokens and passwords stay here then, as with kubectl."""
+    parts = urlsplit(server)
+    if parts.scheme == "https":
+        return False
+    try:
+        return not ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname != "localhost"
 
 
 def _sign(pem: Pem | None) -> object:

@@ -17,6 +17,11 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST_HEAD = 1 << 16
 _LONGEST_LINE = 1 << 10
 """Of a chunk's size with its extensions, or of a trailer."""
+_MOST_LINES = 128
+"""Trailers, and heads that only announce another one."""
+_DIGITS = 15
+"""Of a length, and of a chunk's size in hexadecimal: a thousand times what any server holds."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HEX = b"0123456789abcdefABCDEF"
 _BODILESS = frozenset({204, 304})
 
@@ -50,11 +55,17 @@ def _field(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not _NAME.fullmatch(name):
         raise Malformed("a header of the answer has no name")
+    if _CONTROL.search(value):
+        raise Malformed("a header of the answer holds control characters")
     return name.lower(), value.strip(" \t")
 
 
 class ResponseReader:
     """Reads one response.
+
+    Args:
+        most: octets of a body; a longer one is refused as soon as that shows. None for a stream, whose pieces are taken
+            away while it goes on.
 
     Attributes:
         status: 0 until the head is complete.
@@ -64,13 +75,14 @@ class ResponseReader:
         reusable: whether the connection can carry another one.
     """
 
-    __slots__ = ("_at", "_left", "_rest", "done", "headers", "pieces", "reusable", "status")
+    __slots__ = ("_at", "_left", "_lines", "_most", "_rest", "done", "headers", "pieces", "reusable", "status")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.status, self.headers = 0, dict[str, str]()
         self.pieces: list[bytes] = []
         self.done, self.reusable = False, True
         self._at, self._left, self._rest = _At.HEAD, 0, b""
+        self._lines, self._most = 0, most
 
     def feed(self, data: bytes) -> None:
         """More octets. Raises Malformed, after which nothing is of use any more."""
@@ -78,22 +90,20 @@ class ResponseReader:
             data = self._rest + data
             self._rest = b""
         position = 0
-        if self._at is _At.HEAD:
-            end = data.find(b"\r\n\r\n")
-            if (end if end >= 0 else len(data)) > _LONGEST_HEAD:
+        while self._at is _At.HEAD:  # after a 1xx another head follows
+            end = data.find(b"\r\n\r\n", position)
+            if (end if end >= 0 else len(data)) - position > _LONGEST_HEAD:
                 raise Malformed("the head of the answer is too long")
             if end < 0:
-                self._rest = data
+                self._rest = data[position:]
                 return
-            self._head(data[:end].decode("latin-1"))
+            self._head(data[position:end].decode("latin-1"))
             position = end + 4
-            if self._at is _At.HEAD:  # 1xx: another head follows
-                self.feed(data[position:])
-                return
         if self._at is _At.LENGTH:
             self._counted(data[position:] if position else data)
         elif self._at is _At.TO_THE_END:
             if position < len(data):
+                self._spend(len(data) - position)
                 self.pieces.append(data[position:])
         elif self._at is _At.DONE:
             if position < len(data):
@@ -121,6 +131,7 @@ class ResponseReader:
             if status == 101:
                 raise Malformed("the server changes to another protocol")
             headers.clear()
+            self._line()
             return
         self.status = status
         if lines[0].startswith("HTTP/1.0") or "close" in headers.get("connection", "").lower():
@@ -137,9 +148,10 @@ class ResponseReader:
                 raise Malformed("the length of the answer is told in two ways")
             self._at = _At.SIZE
         elif length is not None:
-            if not (length.isascii() and length.isdigit()):
+            if not (length.isascii() and length.isdigit() and len(length) <= _DIGITS):
                 raise Malformed("the length of the answer is no number")
             self._at, self._left = _At.LENGTH, int(length)
+            self._spend(self._left)
             if not self._left:
                 self._finish()
         else:
@@ -179,12 +191,28 @@ class ResponseReader:
                 self._at = _At.SIZE
             elif self._at is _At.SIZE:
                 size = text.partition(b";")[0].rstrip(b" \t")
-                if not size or size.strip(_HEX):
+                if not size or size.strip(_HEX) or len(size) > _DIGITS:
                     raise Malformed("a chunk's size is no number")
                 self._left = int(size, 16)
+                self._spend(self._left)
                 self._at = _At.CHUNK if self._left else _At.TRAILERS
-            elif not text:
+            elif text:
+                self._line()
+            else:
                 self._finish()
                 if position < end:
                     raise Malformed("there is more than one answer")
                 return
+
+    def _spend(self, octets: int) -> None:
+        """So many more belong to the body. Raises Malformed beyond what was allowed."""
+        if self._most is not None:
+            self._most -= octets
+            if self._most < 0:
+                raise Malformed("the answer is far too large")
+
+    def _line(self) -> None:
+        """One more line or head that is thrown away."""
+        self._lines += 1
+        if self._lines > _MOST_LINES:
+            raise Malformed("the answer has no end of heads or trailers")

@@ -25,6 +25,7 @@ _BUSY = 429
 _TROUBLE = frozenset({500, 502, 503, 504})
 _BEHIND = ("etcdserver", "rpc error", "context deadline exceeded", "connection refused", "leader changed", "storage")
 """Words in the message of a 500 that speak of the server's own store: nothing is wrong with what was asked."""
+_LONGEST_REFUSAL = 1 << 20
 
 
 class Sender:
@@ -138,7 +139,7 @@ class Sender:
                     yield stream
                     return
                 async with asyncio.timeout(self.limits.answer_s):
-                    body = b"".join([piece async for piece in _pieces(stream, self.limits.answer_s)])
+                    body = await _whole(stream, self.limits.answer_s)
                 if stream.status == 401 and not renewed and self.login.renew():
                     renewed = True
                     continue
@@ -160,9 +161,13 @@ class Wait(Exception):
         super().__init__(str(error))
 
 
-async def _pieces(stream: Stream, within_s: float) -> AsyncIterator[bytes]:
-    while piece := await stream.some(within_s):
-        yield piece
+async def _whole(stream: Stream, within_s: float) -> bytes:
+    """The body of a refusal; of one that is far too long, its beginning."""
+    pieces, size = list[bytes](), 0
+    while size < _LONGEST_REFUSAL and (piece := await stream.some(within_s)):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
 
 
 def refused(status: int, body: bytes, where: str, *, again: bool) -> ApiError | NoAnswer:

@@ -26,7 +26,7 @@ from muslin.kubernetes.wire import Broken, Wire
 __all__ = ["Answer", "HttpTransport", "Lost", "Request", "Stream", "Transport"]
 
 _LARGEST = 1 << 30
-"""Octets of an unpacked answer: a thousand of the largest objects."""
+"""Octets of an answer, packed or not: a thousand of the largest objects."""
 _IDLE_S = 60.0
 """Unused connections are closed before the API server does it (after 90 s), so that none is written to as it goes."""
 
@@ -226,7 +226,7 @@ class HttpTransport:
         async with self._slots:
             wire = await self._wire()
             try:
-                wire.send(self._octets(request))
+                wire.send(self._octets(request), _LARGEST)
                 status, headers, body = await wire.answer(timeout_s)
             except TimeoutError as error:
                 raise Lost(f"no answer within {timeout_s:g} s", sent=True) from error

@@ -23,6 +23,8 @@ __all__ = ["EventType", "WatchEvent", "watch"]
 
 _BROKEN = 5
 """Times in a row that a stream may bring what is no event before we say so instead of asking again."""
+_LONGEST = 1 << 26
+"""Octets of one event: many times what an API server stores as one object."""
 
 
 class EventType(StrEnum):
@@ -132,7 +134,7 @@ def _target(path: str, seen: str, params: Mapping[str, str] | None, sender: Send
 
 async def _values(stream: Stream, idle_s: float) -> AsyncIterator[list[Any]]:
     """Lines of one connection, as many as came, to its end. Raises `Lost`, `_Garbled`, TimeoutError after silence."""
-    begun: list[bytes] = []
+    begun, size = list[bytes](), 0
     """Pieces of a line whose end has not come: joined once, however large the object."""
     while True:
         piece = await stream.some(idle_s)
@@ -143,11 +145,14 @@ async def _values(stream: Stream, idle_s: float) -> AsyncIterator[list[Any]]:
         lines = piece.split(b"\n")
         if len(lines) == 1:
             begun.append(piece)
+            size += len(piece)
+            if size > _LONGEST:
+                raise _Garbled("an event of the watch has no end")
             continue
         if begun:
             lines[0] = b"".join((*begun, lines[0]))
         last = lines.pop()
-        begun = [last] if last else []
+        begun, size = [last] if last else [], len(last)
         values, whole = decode_lines(lines)
         yield values
         if not whole:

@@ -68,9 +68,9 @@ class Wire(asyncio.Protocol):
         """Whether the response was read to its end and another request may follow."""
         return self._reader.done and self._reader.reusable and not self._reader.pieces and self.usable
 
-    def send(self, octets: bytes) -> None:
-        """Write a request; a new response is awaited from here on."""
-        self._reader, self._waiting = ResponseReader(), 0
+    def send(self, octets: bytes, most: int | None = None) -> None:
+        """Write a request; a new response is awaited from here on, of at most so many octets."""
+        self._reader, self._waiting = ResponseReader(most), 0
         if self._transport is None or self._error is not None:
             raise self._error or Broken("the connection was closed")
         self._transport.write(octets)

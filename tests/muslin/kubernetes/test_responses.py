@@ -63,6 +63,13 @@ def test_headers_are_found_in_small_letters_and_joined() -> None:
         b"HTTP/1.1 200 OK\r\nName : spaced\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nA: b\r\n folded\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nA: b\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nA: b\rContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nA: \0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 1000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 16 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
@@ -89,3 +96,19 @@ def test_an_end_within_a_response_is_told(octets: bytes) -> None:
     """A response that was cut off never counts as a shorter one."""
     with pytest.raises(Malformed):
         _read(octets, end=True)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nhello world",
+    ],
+)
+def test_a_body_that_is_too_long_is_refused_before_it_is_kept(octets: bytes) -> None:
+    """Whichever way its length is told; the same limit lets one through that just fits."""
+    with pytest.raises(Malformed, match="far too large"):
+        ResponseReader(10).feed(octets)
+
+    ResponseReader(11).feed(octets)
