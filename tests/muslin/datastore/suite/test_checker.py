@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Bookmark, Change, Entry, Json, Revision
+from muslin.errors import Problem, Unavailable
 from muslin.resources.keys import Key
 from tests.support.histories import Client, Faulty, History, Note, Watcher, judged
 from tests.support.linearizability import ABSENT, FOREVER, Deed, Operation, Outcome, Told, TooHard, fault_of
@@ -275,6 +276,54 @@ class _Forgetful(MemoryDatastore):
                 yield event
 
 
+class _Repeating(MemoryDatastore):
+    """A watch begins with the change at its own revision."""
+
+    async def watch(self, kinds: Collection[str], after: Revision) -> AsyncIterator[Change | Bookmark]:
+        """Begin one too early."""
+        async for event in super().watch(kinds, Revision(str(max(0, int(after) - 1)))):
+            yield event
+
+
+class _Hasty(MemoryDatastore):
+    """Bookmarks come before the change that they cover."""
+
+    async def watch(self, kinds: Collection[str], after: Revision) -> AsyncIterator[Change | Bookmark]:
+        """Tell that a change was told, then tell it."""
+        async for event in super().watch(kinds, after):
+            if isinstance(event, Change):
+                yield Bookmark(event.revision)
+            yield event
+
+
+class _Liar(MemoryDatastore):
+    """Says of some writes that they were not done, and does them."""
+
+    async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
+        """Lose the answer, and call it a refusal."""
+        made = await super().update(key, value, revision)
+        if value["spec"]["n"] % 5 == 0:
+            raise Unavailable(Problem("not done", "here", "try again"))
+        return made
+
+
+class _Stale(MemoryDatastore):
+    """Reads what was there before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: dict[Key, Entry] = {}
+
+    async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
+        """Remember what is written over."""
+        self._before[key] = await super().get(key)
+        return await super().update(key, value, revision)
+
+    async def get(self, key: Key) -> Entry:
+        """What was written over last, if anything was."""
+        return self._before.get(key) or await super().get(key)
+
+
 async def _recorded(store: MemoryDatastore, seed: int) -> dict[str, int]:
     history, random = History(), Random(seed)
     watcher = Watcher(store, history, Random(seed))
@@ -299,9 +348,9 @@ def test_a_store_that_keeps_its_promises_passes() -> None:
     assert found["told"] >= found["writes"]
 
 
-@pytest.mark.parametrize("store", [_Careless, _Forgetful])
+@pytest.mark.parametrize("store", [_Careless, _Forgetful, _Repeating, _Hasty, _Liar, _Stale])
 def test_a_store_that_breaks_them_is_found_out(store: type[MemoryDatastore]) -> None:
-    """Comparing nothing, and leaving changes out, are seen in the history."""
+    """Each way of breaking a promise is seen in the history."""
     with pytest.raises(Faulty):
         asyncio.run(_recorded(store(), 1))
 
