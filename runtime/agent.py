@@ -105,7 +105,10 @@ class Agent:
         self, identity: NodeIdentity, parts: Parts, *, now: Callable[[], datetime], random: Random, log: Log
     ) -> None:
         self._identity, self._parts, self._now, self._random, self._log = identity, parts, now, random, log
-        self.mirror = Mirror(parts.datastore, MIRRORED, on_failure=self._on_failure, group=_groups(identity.name))
+        self.mirror = Mirror(
+            parts.datastore, MIRRORED, on_failure=self._on_failure, on_return=self._on_return,
+            group=_groups(identity.name),
+        )  # fmt: skip
         self.convergence = Convergence(
             identity.name,
             kernel=parts.kernel,
@@ -243,9 +246,15 @@ class Agent:
             for problem in error.problems:
                 if problem not in self._told:
                     self._told[problem] = now
-                    self._log("failed", what=problem.what, where=problem.where, fix=problem.fix, retry_s=retry_s)
+                    old = {"datastore_silent_s": round(self.mirror.age_s, 1)} if self.mirror.unavailable else {}
+                    self._log("failed", what=problem.what, where=problem.where, fix=problem.fix, retry_s=retry_s, **old)
         else:
             self._log("failed", what=repr(error), retry_s=retry_s)
+
+    def _on_return(self, silent_s: float) -> None:
+        """What was in force stayed in force meanwhile; from now on it is the datastore's again."""
+        self._told.clear()
+        self._log("datastore answers again", datastore_silent_s=round(silent_s, 1))
 
     async def _report(self) -> None:
         await asyncio.sleep(_REPORT_AFTER_S)

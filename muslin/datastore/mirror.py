@@ -95,6 +95,7 @@ class Mirror:
         decode: makes a resource from JSON; `muslin.resources.stored.load_stored` unless handed in.
         backoff: pauses while the datastore does not answer, on the running loop's clock.
         on_failure: is told why the datastore cannot be read, and the pause before the next try.
+        on_return: is told that it answers again, and for how many seconds it did not.
         group: says of a key which group of changes it belongs to (see `version`); its kind unless handed in.
     """
 
@@ -106,9 +107,11 @@ class Mirror:
         *,
         backoff: Backoff | None = None,
         on_failure: Callable[[MuslinError, float], None] | None = None,
+        on_return: Callable[[float], None] | None = None,
         group: Callable[[Key], str] | None = None,
     ) -> None:
-        self._on_failure = on_failure
+        self._on_failure, self._on_return = on_failure, on_return
+        self._silent_since: float | None = None
         self._group = group or _kind
         self._datastore, self._kinds = datastore, tuple(dict.fromkeys(kinds))
         self._backoff = backoff or Backoff()
@@ -156,6 +159,11 @@ class Mirror:
             shown = (self._version, Snapshot(shown[1].resources, str(self._revision)))
         self._shown = shown
         return shown[1]
+
+    @property
+    def age_s(self) -> float:
+        """For how many seconds the copy may have been out of date: 0 while the datastore answers."""
+        return 0.0 if self._silent_since is None else asyncio.get_running_loop().time() - self._silent_since
 
     def version(self, groups: Collection[str]) -> int:
         """A number that grows with every change in one of these groups: tells what a new snapshot is about."""
@@ -211,7 +219,8 @@ class Mirror:
                 if position is None:
                     pending, position = await self._listed()
                 async for event in self._datastore.watch(self._kinds, position):
-                    failures, self.unavailable = 0, None
+                    failures = 0
+                    self._answered()
                     position = event.revision
                     pending = self._take(event, pending)
                 raise _ended(self._kinds)
@@ -219,10 +228,17 @@ class Mirror:
                 position = None
             except MuslinError as error:  # also a damaged or read-only store: somebody may put it right
                 failures, self.unavailable = failures + 1, error
+                if self._silent_since is None:
+                    self._silent_since = asyncio.get_running_loop().time()
                 pause_s = self._backoff.pause_s(failures)
                 if self._on_failure is not None:
                     self._on_failure(error, pause_s)
                 await asyncio.sleep(pause_s)
+
+    def _answered(self) -> None:
+        self.unavailable, since, self._silent_since = None, self._silent_since, None
+        if since is not None and self._on_return is not None:
+            self._on_return(asyncio.get_running_loop().time() - since)
 
     async def _listed(self) -> tuple[_Copy, Revision]:
         """All objects, and a revision from which a watch makes them one instant."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from muslin.datastore.initialize import ensure_initialized
-from muslin.datastore.memory import MemoryDatastore
+from muslin.datastore.memory import Fault, MemoryDatastore
 from muslin.datastore.protocol import Revision
 from muslin.net import Address, Prefix
 from muslin.resources import dump, load
@@ -56,6 +56,8 @@ class _World:
     def __init__(self) -> None:
         self.store, self.kernel, self.speaker = MemoryDatastore(), FakeKernel(), _Speaker()
         self.log: list[tuple[str, dict[str, Any]]] = []
+        self.away = False
+        self.client = self.store.client(lambda _: Fault(refused=self.away))
         for name in ("cali1", "cali2"):
             self.kernel.routes.add_link(name)
 
@@ -63,7 +65,7 @@ class _World:
         kernel = Kernel(self.kernel.nftables, self.kernel.routes, self.kernel.conntrack, list)
         return Agent(
             NodeIdentity("node-a", ip_interface("192.0.2.1/24")),
-            Parts(self.store.client(), kernel, self.speaker),
+            Parts(self.client, kernel, self.speaker),
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             random=Random(1),
             log=lambda event, **fields: self.log.append((event, fields)),
@@ -257,3 +259,58 @@ def test_what_may_not_be_in_force_is_told_once_and_changes_nothing() -> None:
         "WorkloadEndpoint default/evil", "WorkloadEndpoint default/twin", "WorkloadEndpoint default/twin",
     ]  # fmt: skip
     assert all(fields["what"] and fields["fix"] for fields in told)
+
+
+def test_a_datastore_that_is_away_changes_nothing_and_is_told_with_its_age() -> None:
+    """An hour without it: packets are judged as before, the log says since when, and then what was missed counts."""
+
+    async def body(world: _World) -> None:
+        await world.put(_allow("dns", 53))
+        await asyncio.sleep(2)
+        before = world.kernel.routes.writes
+        world.away = True
+        world.client.drop_watches()
+        await asyncio.sleep(1)
+        await world.put(_allow("web", 80))
+        await asyncio.sleep(3600)
+        assert (world.passes(53), world.passes(80), world.passes(443)) == (True, False, False)
+        assert world.kernel.routes.writes == before
+        world.away = False
+        await asyncio.sleep(30)
+        assert (world.passes(53), world.passes(80), world.passes(443)) == (True, True, False)
+
+    log = _run(body).log
+    told = [
+        fields["datastore_silent_s"] for event, fields in log if "datastore_silent_s" in fields and event == "failed"
+    ]
+    back = [fields["datastore_silent_s"] for event, fields in log if event == "datastore answers again"]
+    assert told == sorted(told)
+    assert told[0] < 10
+    assert told[-1] > 3000
+    assert 1 < len(told) < 200
+    assert len(back) == 1
+    assert 3600 <= back[0] <= 3640
+
+
+def test_an_agent_that_starts_without_a_datastore_leaves_the_kernel_alone() -> None:
+    """What the agent before it put in force stays, for as long as it takes, and is then taken over."""
+
+    async def body(world: _World) -> None:
+        await world.put(_allow("dns", 53))
+        await asyncio.sleep(2)
+        world.away = True
+        world.client.drop_watches()
+        second = asyncio.ensure_future(world.agent().run())
+        before = world.kernel.routes.writes
+        await asyncio.sleep(600)
+        assert (world.passes(53), world.passes(80)) == (True, False)
+        assert world.kernel.routes.writes == before
+        world.away = False
+        await asyncio.sleep(30)
+        await world.put(_allow("web", 80))
+        await asyncio.sleep(5)
+        assert (world.passes(53), world.passes(80)) == (True, True)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+
+    _run(body)

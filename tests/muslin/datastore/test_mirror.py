@@ -274,6 +274,38 @@ class _Damaged(MemoryDatastore):
             yield event
 
 
+def test_a_mirror_says_how_old_its_copy_is() -> None:
+    """No age while the store answers, seconds since it fell silent while it does not, told once when it is back."""
+
+    async def story() -> None:
+        returned: list[float] = []
+        away = False
+        store = MemoryDatastore()
+        client = store.client(lambda _: Fault(refused=away))
+        made = await store.create(pool("a"), {"spec": {"n": 1}})
+        mirror = Mirror(client, ["IPPool"], decode, on_return=returned.append)
+        mirror.start()
+        await mirror.in_sync()
+        await asyncio.sleep(1000)
+        assert (mirror.age_s, mirror.unavailable) == (0.0, None)
+        away = True
+        client.drop_watches()
+        await asyncio.sleep(600)
+        await store.update(pool("a"), {"spec": {"n": 2}}, made.revision)
+        assert 599 <= mirror.age_s <= 600
+        assert mirror.unavailable is not None
+        assert numbers(mirror) == {"a": 1}
+        away = False
+        await asyncio.sleep(10)
+        assert mirror.age_s == 0.0
+        assert numbers(mirror) == {"a": 2}
+        assert len(returned) == 1
+        assert 600 <= returned[0] <= 610
+        await mirror.close()
+
+    run_virtual(story())
+
+
 def test_a_damaged_store_leaves_the_last_copy_until_it_is_put_right() -> None:
     """Whatever the store says of itself, the mirror stands and tells; it goes on when somebody has repaired it."""
 
