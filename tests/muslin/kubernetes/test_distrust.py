@@ -95,7 +95,7 @@ def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
     async def script(_: Asked, reply: Reply) -> None:
         await reply.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _ in range(1 << 14):
+        for _unused in range(1 << 14):
             await reply.chunk(b"x" * (1 << 16))
 
     async def main() -> None:
