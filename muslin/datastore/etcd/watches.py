@@ -245,8 +245,8 @@ class _Stream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _requests(self) -> AsyncIterator[Any]:
-        while True:
-            yield await self._outgoing.get()
+        while (request := await self._outgoing.get()) is not None:
+            yield request
 
     async def _read(self) -> None:
         refusal = Refusal("UNAVAILABLE", "the stream ended", str(self.member))
@@ -333,6 +333,7 @@ class _Stream:
             if not future.done():
                 future.set_exception(Refused(refusal))
         self._call.cancel()
+        self._outgoing.put_nowait(None)  # gRPC leaves the task that asks for requests behind where the call has ended
         this = asyncio.current_task()
         for task in self._tasks:
             if task is not this:

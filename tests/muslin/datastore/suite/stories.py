@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from typing import Any
 
 from muslin.errors import Unavailable
 from tests.muslin.datastore.suite.places import Place, placed
-from tests.support.histories import KIND, Client, History, Watcher, judged, number_of
+from tests.support.histories import KIND, Client, Faulty, History, Watcher, judged, number_of
 from tests.support.linearizability import ABSENT, Outcome
 
 __all__ = ["Story", "tell"]
@@ -119,16 +120,25 @@ def tell(driver: str, fault: Callable[[Story], Awaitable[None]], seed: int, **op
         options: `now`, the clients' wall clock; `writers`, how many.
 
     Raises:
-        Faulty: the store broke a promise.
+        Faulty: the store broke a promise, or a client of it left tasks or errors behind.
     """
+    left: list[str] = []
 
     async def main() -> dict[str, int]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(str(context)))
         random = Random(seed)
         async with placed(driver, random) as place:
             story = Story(place, random, [f"s{seed}-{letter}" for letter in "abc"])
-            return await asyncio.wait_for(_told(story, fault, **options), _WITHIN_S)
+            found = await asyncio.wait_for(_told(story, fault, **options), _WITHIN_S)
+        await asyncio.sleep(0)  # what the end has woken ends
+        left.extend(str(task) for task in asyncio.all_tasks() if task is not asyncio.current_task())
+        return found
 
-    return asyncio.run(main())
+    found = asyncio.run(main())
+    gc.collect()
+    if left:
+        raise Faulty(f"closed stores left this behind: {left}")
+    return found
 
 
 async def _told(
