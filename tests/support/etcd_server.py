@@ -17,7 +17,7 @@ from typing import Any, Self
 from tests.support.certificates import Authority, Pair
 from tests.support.engines import Server, StartFailed, free_ports, program, workspace
 
-__all__ = ["EtcdServer", "Refused"]
+__all__ = ["EtcdServer", "Refused", "quick"]
 
 _PORT_TAKEN = "address already in use"
 
@@ -27,10 +27,10 @@ class Refused(Exception):
 
 
 @functools.cache
-def _may_skip_fsync(binary: Path) -> bool:
-    """Whether it knows the flag that makes it quick (Debian's does not). Killing a process loses nothing by it."""
+def quick(binary: Path) -> tuple[str, ...]:
+    """The flag that makes it quick where it knows it (Debian's does not). Killing a process loses nothing by it."""
     said = subprocess.run([binary, "--help"], capture_output=True, text=True, check=False)
-    return "unsafe-no-fsync" in said.stdout + said.stderr
+    return ("--unsafe-no-fsync",) if "unsafe-no-fsync" in said.stdout + said.stderr else ()
 
 
 class EtcdServer:
@@ -113,7 +113,7 @@ class EtcdServer:
             f"--listen-peer-urls={url}",
             f"--initial-advertise-peer-urls={url}",
             f"--initial-cluster=one={url}",
-            *(["--unsafe-no-fsync"] if _may_skip_fsync(binary) else []),
+            *quick(binary),
             *flags,
             *self._arguments,
         ]

@@ -72,7 +72,7 @@ class EtcdDatastore:
     ) -> None:
         self._etcd, self._now, self._new_uid = connection, now, new_uid
         self._known: dict[Key, Written] = {}
-        self._cluster: int | None = None
+        self._cluster: int | None = None  # of the latest list
         self._closed = False
 
     @classmethod
@@ -199,9 +199,10 @@ class EtcdDatastore:
         position = start
         span = stored.span(wanted)
         former = not wanted.isdisjoint(NAMED_POLICIES)  # a deleted policy's value tells its name
+        cluster = self._cluster
         while not self._closed:
             try:
-                head = await self._head_after(position, after)
+                head, cluster = await self._head_after(position, after, cluster)
                 subscription = await self._etcd.watches.subscribe(span, position, head, with_former=former)
             except Failed:
                 if self._closed:
@@ -313,7 +314,7 @@ class EtcdDatastore:
         if token is not None and token.revision == 0:
             raise Compacted(Revision("0"))
         if not stored.ranges(kind, namespace):
-            return Listing((), Revision(str((await self._etcd.head()).revision)))
+            return Listing((), Revision(str(self._instant(await self._etcd.head()))))
         if limit is None or stored.in_key_order(kind, namespace):
             found, at, more = await self._in_etcds_order(kind, namespace, limit, token)
         else:
@@ -338,7 +339,7 @@ class EtcdDatastore:
             while True:
                 wanted = _CHUNK if limit is None else min(_CHUNK, limit - len(found))
                 answer = await self._etcd.range(start, last, limit=wanted, revision=at)
-                at = at or answer.header.revision
+                at = at or self._instant(answer.header)
                 found += stored.entries_of(answer.kvs, kind)
                 if not answer.more:
                     break
@@ -347,11 +348,16 @@ class EtcdDatastore:
                     return found, at, stored.token_of(found[-1][1][0], at)
         return found, at, None
 
+    def _instant(self, header: Any) -> int:
+        """The revision of a new list; a watch from there must meet the same etcd."""
+        self._cluster = int(header.cluster_id)
+        return int(header.revision)
+
     async def _keys(self, kind: str, namespace: str | None, at: int) -> tuple[_List[Any], int]:
         found: _List[Any] = []
         for first, last in stored.ranges(kind, namespace):
             answer = await self._etcd.range(first, last, revision=at, keys_only=True)
-            at = at or answer.header.revision
+            at = at or self._instant(answer.header)
             found += answer.kvs
         return found, at
 
@@ -368,16 +374,18 @@ class EtcdDatastore:
 
     # Watches.
 
-    async def _head_after(self, position: int, asked: Revision) -> int:
-        """The revision of now. Raises `Compacted` unless everything after `position` is still known."""
+    async def _head_after(self, position: int, asked: Revision, cluster: int | None) -> tuple[int, int]:
+        """The revision of now, and the etcd that said it.
+
+        Raises `Compacted` unless everything after `position` is still known, and of this cluster where that is known.
+        """
         try:
             header = await self._etcd.head(position)
         except Compacted:
             raise Compacted(asked) from None
-        if self._cluster not in (None, header.cluster_id):
+        if cluster not in (None, header.cluster_id):
             raise Compacted(asked)  # another etcd answers at these endpoints now: its revisions are its own
-        self._cluster = header.cluster_id
-        return int(header.revision)
+        return int(header.revision), int(header.cluster_id)
 
     def _change(self, event: Any, wanted: frozenset[str]) -> Change | None:
         kv = event.kv

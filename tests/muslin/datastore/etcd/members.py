@@ -15,6 +15,7 @@ from muslin.datastore.etcd import EtcdDatastore
 from muslin.datastore.etcd.patience import Patience
 from muslin.datastore.settings import EtcdSettings
 from tests.support.engines import Server, free_ports, program, workspace
+from tests.support.etcd_server import quick
 
 __all__ = ["QUICK", "Members", "opened", "three_members"]
 
@@ -66,7 +67,7 @@ def three_members() -> Iterator[Members]:
                     program("etcd"), f"--name=m{number}", f"--data-dir={folder}/m{number}", "--log-level=error",
                     f"--listen-client-urls={clients[number]}", f"--advertise-client-urls={clients[number]}",
                     f"--listen-peer-urls={peers[number]}", f"--initial-advertise-peer-urls={peers[number]}",
-                    f"--initial-cluster={cluster}", "--unsafe-no-fsync",
+                    f"--initial-cluster={cluster}", *quick(program("etcd")),
                 ],
                 folder / f"log{number}",
                 functools.partial(_knows_a_leader, clients[number]),
