@@ -39,7 +39,6 @@ IPAM_PARTS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """Mapping[part of the last section, kind]."""
 
-_TUNNELS = ("ipip-tunnel-addr-", "vxlan-tunnel-addr-", "vxlan-v6-tunnel-addr-", "wireguard-tunnel-addr-")
 _STORED = ("uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _OF_KUBERNETES = "knp.default."
 """Policies that controllers made of Kubernetes' own are made again over there."""
@@ -123,49 +122,16 @@ async def _addresses(store: Datastore, names: Mapping[str, str]) -> dict[str, An
     """Address management as calicoctl writes it: etcd's keys and values, nodes by their new names; empty parts out."""
     from muslin.conversion.etcd import to_etcd  # noqa: PLC0415 - only this verb pays for it
     from muslin.conversion.etcd_keys import etcd_key  # noqa: PLC0415
+    from muslin.conversion.node_names import renamed  # noqa: PLC0415
 
     found: dict[str, Any] = {}
     for part, kind in IPAM_PARTS.items():
         pairs = []
         for entry in (await store.list(kind)).entries:
-            value = _renamed(kind, entry.value, names)
-            pairs.append({"Key": etcd_key(entry.key, value), "Value": to_etcd(entry.key, value), "TTL": 0})
+            key, value = renamed(entry.key, entry.value, names)
+            pairs.append({"Key": etcd_key(key, value), "Value": to_etcd(key, value), "TTL": 0})
         if pairs:
             found[part] = pairs
     for entry in (await store.list("IPAMConfiguration")).entries:
         found["config"] = {"Key": etcd_key(entry.key, entry.value), "Value": to_etcd(entry.key, entry.value), "TTL": 0}
     return found
-
-
-def _renamed(kind: str, value: Json, names: Mapping[str, str]) -> dict[str, Any]:
-    """The object with its node by the new name, in every place that names one."""
-    spec = dict(mapping_at(value, "spec"))
-    match kind:
-        case "BlockAffinity":
-            spec["node"] = names.get(text_at(spec, "node"), text_at(spec, "node"))
-        case "IPAMHandle":
-            spec["handleID"] = _handle(text_at(spec, "handleID"), names)
-        case "IPAMBlock":
-            owner, _, host = text_at(spec, "affinity").partition(":")
-            if owner == "host":
-                spec["affinity"] = f"host:{names.get(host, host)}"
-            spec["attributes"] = [_attribute(each, names) for each in mappings_at(spec, "attributes")]
-    return {**value, "spec": spec}
-
-
-def _attribute(attribute: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    changed = dict(attribute)
-    if text_at(attribute, "handle_id"):
-        changed["handle_id"] = _handle(text_at(attribute, "handle_id"), names)
-    node = text_at(attribute, "secondary", "node")
-    if node in names:
-        changed["secondary"] = {**mapping_at(attribute, "secondary"), "node": names[node]}
-    return changed
-
-
-def _handle(handle: str, names: Mapping[str, str]) -> str:
-    for prefix in _TUNNELS:
-        node = handle.removeprefix(prefix)
-        if node != handle and node in names:
-            return f"{prefix}{names[node]}"
-    return handle

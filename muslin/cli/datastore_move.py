@@ -93,7 +93,7 @@ def _told(report: Report, source: End, target: End) -> Iterator[str]:
     if report.state is State.MINE and not report.dry:
         yield f"It had begun before: {sum(report.written.values())} objects were still to be written."
     if report.removed:
-        yield f"Removed {len(report.removed)} objects of the interrupted run that the source no longer has."
+        yield f"Removed {len(report.removed)} objects that had been moved, and that the source no longer has."
     yield from _left_lines(report.left)
     if report.dry:
         yield "Nothing was changed."

@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -76,6 +76,7 @@ class Way:
         from_, to: a client of each.
         report: is filled.
         tell: is told how far it is.
+        created: what this run has created at the destination.
     """
 
     source: End
@@ -84,6 +85,7 @@ class Way:
     to: Datastore
     report: Report
     tell: Progress
+    created: set[Key] = field(default_factory=set)
 
     async def journey(self) -> Journey:
         """What the destination already knows. Raises BadInput for a Node without a name in Kubernetes."""
@@ -161,8 +163,7 @@ async def copy(way: Way) -> None:
     for kind in await kinds_of(way.to, way.target.type):
         async for entry in everything(way.to, kind):
             present[entry.key] = entry
-    if way.report.state is State.MINE:
-        await _remove_leftovers(way, wanted, present)
+    await _remove_leftovers(way, wanted, present)
     by_kind: dict[str, list[Key]] = {}
     for key in wanted:
         by_kind.setdefault(key.kind, []).append(key)
@@ -180,9 +181,11 @@ async def copy(way: Way) -> None:
 
 
 async def _remove_leftovers(way: Way, wanted: Mapping[Key, Json], present: Mapping[Key, Entry]) -> None:
-    """The destination was empty when the interrupted run began: what the source no longer has is that run's."""
+    """What the source no longer has, and we wrote: now, or in an interrupted run, which had found nothing there."""
     for key, entry in reversed(list(present.items())):
         if key in wanted or is_of_the_store(key, way.target.type):
+            continue
+        if way.report.state is not State.MINE and key not in way.created:
             continue
         try:
             await way.to.delete(key, entry.revision)
@@ -221,6 +224,7 @@ async def _put(way: Way, journey: Journey, key: Key, value: dict[str, Any], ther
                 there = None
         else:
             way.report.written[key.kind] += 1
+            way.created.add(key)
             return
     raise Unavailable(Problem(f"{key} changes all the time at the destination", str(key), "see who writes it"))
 
