@@ -281,8 +281,9 @@ class _Reading:
             _ = parts.port
         except ValueError:
             fine = False
-        if not fine:
-            self._wrong("etcdEndpoints", f"{text!r} is not an endpoint", "for example https://192.0.2.10:2379")
+        if not fine or "@" in text:
+            shown = text if "@" not in text else f"...@{text.rpartition('@')[2]}"  # before it may be a password
+            self._wrong("etcdEndpoints", f"{shown!r} is not an endpoint", "for example https://192.0.2.10:2379")
             return None
         return url.rstrip("/")
 

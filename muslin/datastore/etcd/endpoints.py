@@ -37,7 +37,8 @@ def endpoints_from(urls: Sequence[str]) -> tuple[Endpoint, ...]:
             found[_endpoint(url.strip())] = None
         except ValueError as error:
             fix = f"such as https://192.0.2.10:{_PORT}"
-            problems.append(Problem(f"{url!r} is no endpoint of etcd: {error}", "etcdEndpoints", fix))
+            shown = url if "@" not in url else f"...@{url.rpartition('@')[2]}"  # before it may be a password
+            problems.append(Problem(f"{shown!r} is no endpoint of etcd: {error}", "etcdEndpoints", fix))
     if problems:
         raise BadInput(problems)
     if not found:

@@ -48,12 +48,14 @@ class Refusal:
         text: what etcd or gRPC said.
         where: the endpoint.
         sent: False where the deed asked for surely never left us, such as when logging in failed before it.
+        fix: what helps where a right is missing, if it is not the usual.
     """
 
     code: str
     text: str
     where: str
     sent: bool = True
+    fix: str = ""
 
     @property
     def said(self) -> str:
@@ -80,7 +82,8 @@ class Refusal:
         if "authentication failed" in text:
             return Forbidden(f"etcd does not let us in: {text}", where, "check etcdUsername and etcdPassword")
         if self.code in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
-            fix = "grant the user's role the prefixes /calico/ and /muslin/ (etcdctl role grant-permission)"
+            usual = "grant the user's role the prefixes /calico/ and /muslin/ (etcdctl role grant-permission)"
+            fix = self.fix or usual
             return Forbidden(f"etcd does not allow this: {text}", where, fix)
         if self.code == "DATA_LOSS":
             fix = "stop using this member and restore it from its peers, or from a backup"

@@ -28,6 +28,10 @@ __all__ = ["Batch", "Subscription", "Watches", "exact_progress"]
 _ROOM_EVENTS: Final = 5_000
 _ROOM_OCTETS: Final = 32 << 20
 _FIRST_PROGRESS_S: Final = 0.05
+_ALL_KEYS: Final = (
+    "this release of etcd says wrongly how far a watch is, so that all keys must be watched: let the user's role read "
+    "all keys (etcdctl role grant-permission ROLE read '' --prefix=true), or use etcd 3.4.25, 3.5.8 or later"
+)
 _CLOSED: Final = Refusal("CANCELLED", "the datastore is closed", "", sent=False)
 
 
@@ -305,7 +309,8 @@ class _Stream:
             # A stream keeps the rights it began with: an old one may only have an old token.
             code = "UNAUTHENTICATED" if self._ever else "PERMISSION_DENIED"
             text = "invalid auth token" if self._ever else text.rpartition("desc = ")[2]
-            return End.BROKEN if self._ever else End.REFUSED, Refusal(code, text, str(self.member))
+            fix = "" if self.exact else _ALL_KEYS
+            return End.BROKEN if self._ever else End.REFUSED, Refusal(code, text, str(self.member), fix=fix)
         return End.BROKEN, Refusal("UNAVAILABLE", text or "the watch was cancelled", str(self.member))
 
     async def _ask_progress(self) -> None:

@@ -87,6 +87,14 @@ def test_what_is_no_endpoint_is_refused_before_anything_is_connected(urls: list[
         endpoints_from(urls)
 
 
+def test_a_password_in_an_endpoint_is_refused_unseen() -> None:
+    """Endpoints are in every message and log."""
+    with pytest.raises(BadInput, match=r"\.\.\.@192\.0\.2\.1") as caught:
+        endpoints_from(["https://alice:hunter2@192.0.2.1"])
+
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("version", "exact"),
     [
