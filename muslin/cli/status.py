@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -133,11 +134,25 @@ def _agent(node: str, report: Json) -> _Agent:
 
 
 def _agents_table(agents: Sequence[_Agent]) -> str:
+    now = datetime.now(UTC)
     rows = [
-        [agent.node, agent.applied_revision or "-", f"{agent.established}/{agent.sessions}", agent.reported or "never"]
+        [agent.node, agent.applied_revision or "-", f"{agent.established}/{agent.sessions}", _when(agent.reported, now)]
         for agent in agents
     ]
     return plain_table(["NODE", "APPLIED REVISION", "SESSIONS UP", "REPORTED"], rows)
+
+
+def _when(reported: str, now: datetime) -> str:
+    """A time and how long ago that is: an agent that has lost the datastore forwards on, and reports nothing new."""
+    try:
+        then = datetime.fromisoformat(reported)
+    except ValueError:
+        return reported or "never"
+    seconds = (now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{reported} ({int(seconds // size)} {unit} ago)"
+    return reported
 
 
 def _lines(name: str, value: Mapping[str, Any], drift_shown: int) -> Iterator[str]:
