@@ -130,8 +130,10 @@ def tell(driver: str, fault: Callable[[Story], Awaitable[None]], seed: int, **op
         async with placed(driver, random) as place:
             story = Story(place, random, [f"s{seed}-{letter}" for letter in "abc"])
             found = await asyncio.wait_for(_told(story, fault, **options), _WITHIN_S)
-        await asyncio.sleep(0)  # what the end has woken ends
-        left.extend(str(task) for task in asyncio.all_tasks() if task is not asyncio.current_task())
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        if rest:  # what the end has woken ends
+            _, rest = await asyncio.wait(rest, timeout=2)
+        left.extend(map(str, rest))
         return found
 
     found = asyncio.run(main())
