@@ -137,36 +137,3 @@ def test_a_slow_reader_gets_everything_or_is_told(server: KubeApiserver) -> None
         assert seen == list(range(1, len(seen) + 1))
 
     over(server, story, count=2)
-
-
-def test_ten_thousand_objects(server: KubeApiserver) -> None:
-    """All are listed, whole and in pages of one instant, while others write; a watch of them is in sync and follows."""
-    cleared(server, "GlobalNetworkSet")
-    names = [f"n{number:05d}" for number in range(10_000)]
-
-    async def create(store: Any, part: list[str]) -> None:
-        for name in part:
-            key = Key("GlobalNetworkSet", name)
-            await store.create(key, value(key, spec={"nets": ["192.0.2.0/24"]}))
-
-    async def story(*opened: Any) -> None:
-        one = opened[0]
-        await asyncio.gather(*(create(opened[i % len(opened)], names[i::16]) for i in range(16)))
-        whole = await one.list("GlobalNetworkSet")
-        assert [entry.key.name for entry in whole.entries] == names
-        page = await one.list("GlobalNetworkSet", limit=700)
-        changed = await one.update(whole.entries[-1].key, value(whole.entries[-1].key), whole.entries[-1].revision)
-        paged, revisions = list(page.entries), {page.revision}
-        while page.more is not None:
-            page = await one.list("GlobalNetworkSet", limit=700, after=page.more)
-            paged += page.entries
-            revisions.add(page.revision)
-        assert (paged, len(revisions)) == (list(whole.entries), 1)
-        async for event in one.watch({"GlobalNetworkSet"}, whole.revision):
-            if isinstance(event, Change):
-                assert event.revision == changed.revision
-                break
-
-    over(server, story, count=4, within_s=200)
-    path = "/apis/projectcalico.org/v3/globalnetworksets"
-    assert server.request("DELETE", path, timeout_s=120).status == 200
