@@ -30,9 +30,24 @@ from muslin.errors import Unavailable
 from muslin.resources.keys import Key
 from tests.support.linearizability import ABSENT, FOREVER, Deed, Operation, Outcome, Told, fault_of
 
-__all__ = ["KIND", "Client", "Faulty", "History", "Note", "Watcher", "judged", "key_of", "number_of", "value_of"]
+__all__ = [
+    "HANDLE",
+    "KIND",
+    "Client",
+    "Faulty",
+    "History",
+    "Note",
+    "Watcher",
+    "judged",
+    "key_of",
+    "number_of",
+    "value_of",
+]
 
 KIND = "GlobalNetworkSet"
+HANDLE = "IPAMHandle"
+"""A kind of IPAM's, which Kubernetes deletes in two steps and etcd keeps in another form."""
+_BLOCK = "192.0.2.0/26"
 Note: TypeAlias = Sequence[Any]
 """`["call", id, process, deed, key, number, base, ns]` or `["answer", id, outcome, seen, ns]`: fit for JSON."""
 _PAUSE_S = 0.01
@@ -43,24 +58,22 @@ class Faulty(AssertionError):
     """The history can't have happened in a store that keeps its promises."""
 
 
-def key_of(name: str) -> Key:
+def key_of(name: str, kind: str = KIND) -> Key:
     """The key of an object of a history."""
-    return Key(KIND, name)
+    return Key(kind, name)
 
 
-def value_of(name: str, number: int) -> dict[str, Any]:
-    """An object that carries the number of the write."""
-    return {
-        "apiVersion": "projectcalico.org/v3",
-        "kind": KIND,
-        "metadata": {"name": name},
-        "spec": {"nets": ["192.0.2.0/24"], "n": number},
-    }
+def value_of(name: str, number: int, kind: str = KIND) -> dict[str, Any]:
+    """An object that carries the number of the write: a handle counts so many addresses, others have a field for it."""
+    spec = {"nets": ["192.0.2.0/24"], "n": number} if kind != HANDLE else {"handleID": name, "block": {_BLOCK: number}}
+    return {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def number_of(value: Any) -> int:
     """The number that an object carries; `ABSENT` for none."""
-    return ABSENT if value is None else int(value["spec"]["n"])
+    if value is None:
+        return ABSENT
+    return int(value["spec"]["block"][_BLOCK] if value["kind"] == HANDLE else value["spec"]["n"])
 
 
 class History:
@@ -117,27 +130,30 @@ class Client:
         store: any datastore.
         process: its number, which no other has.
         note: where notes go.
+        kind: of the objects.
     """
 
-    def __init__(self, store: Any, process: int, note: Callable[[Note], None]) -> None:
-        self._store, self._process, self._note = store, process, note
+    def __init__(self, store: Any, process: int, note: Callable[[Note], None], kind: str = KIND) -> None:
+        self._store, self._process, self._note, self._kind = store, process, note, kind
         self._calls = 0
         self._known: dict[str, Entry] = {}
 
     async def get(self, name: str) -> Outcome:
         """Read."""
-        return await self._call(Deed.GET, name, None, None, lambda: self._store.get(key_of(name)))
+        return await self._call(Deed.GET, name, None, None, lambda: self._store.get(key_of(name, self._kind)))
 
     async def create(self, name: str) -> Outcome:
         """Write what is not there."""
         number = self._next()
-        deed = lambda: self._store.create(key_of(name), value_of(name, number))  # noqa: E731
+        key, value = key_of(name, self._kind), value_of(name, number, self._kind)
+        deed = lambda: self._store.create(key, value)  # noqa: E731
         return await self._call(Deed.CREATE, name, number, None, deed)
 
     async def update(self, name: str) -> Outcome:
         """Write over what this client last saw, which it must have."""
         number, known = self._next(), self._known[name]
-        deed = lambda: self._store.update(key_of(name), value_of(name, number), known.revision)  # noqa: E731
+        key, value = key_of(name, self._kind), value_of(name, number, self._kind)
+        deed = lambda: self._store.update(key, value, known.revision)  # noqa: E731
         return await self._call(Deed.UPDATE, name, number, number_of(known.value), deed)
 
     async def delete(self, name: str, *, compare: bool = True) -> Outcome:
@@ -145,7 +161,9 @@ class Client:
         known = self._known.get(name) if compare else None
         revision = known.revision if known is not None else None
         base = number_of(known.value) if known is not None else None
-        return await self._call(Deed.DELETE, name, None, base, lambda: self._store.delete(key_of(name), revision))
+        return await self._call(
+            Deed.DELETE, name, None, base, lambda: self._store.delete(key_of(name, self._kind), revision)
+        )
 
     async def wander(
         self, names: Sequence[str], random: Random, *, calls: int | None = None, pace_s: float = 0.0
@@ -219,6 +237,7 @@ class Watcher:
         history: is told when something came.
         random: when to leave the watch and begin another.
         leaves: how often, of all events.
+        kind: of the objects.
 
     Attributes:
         reads: clear it for a reader that takes nothing.
@@ -226,7 +245,8 @@ class Watcher:
         broken: how often the store did not answer.
     """
 
-    def __init__(self, store: Any, history: History, random: Random, *, leaves: float = 0.03) -> None:
+    def __init__(self, store: Any, history: History, random: Random, *, leaves: float = 0.03, kind: str = KIND) -> None:
+        self._kind = kind
         self._store, self._history, self._random, self._leaves = store, history, random, leaves
         self.reads = asyncio.Event()
         self.reads.set()
@@ -258,7 +278,7 @@ class Watcher:
 
     async def _list(self) -> Revision:
         begin = time.monotonic_ns()
-        listing = await self._store.list(KIND)
+        listing = await self._store.list(self._kind)
         listed = {entry.key.name: number_of(entry.value) for entry in listing.entries}
         self.pieces.append(_Piece(begin, time.monotonic_ns(), listing.revision, listed))
         self._known |= listed.keys()
@@ -266,7 +286,7 @@ class Watcher:
         return Revision(listing.revision)
 
     async def _follow(self, after: Revision) -> Revision:
-        stream, piece = self._store.watch({KIND}, after), self.pieces[-1]
+        stream, piece = self._store.watch({self._kind}, after), self.pieces[-1]
         try:
             async for event in stream:
                 after = event.revision
@@ -338,7 +358,7 @@ class Watcher:
             if place > end:
                 continue
             again: list[tuple[str, int, str]] = []
-            stream = self._store.watch({KIND}, Revision(revision))
+            stream = self._store.watch({self._kind}, Revision(revision))
             try:
                 async with asyncio.timeout(30):
                     async for event in stream:

@@ -21,7 +21,7 @@ from typing import Any
 from muslin.conversion.kinds import ApiGroup, api_path
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
-from tests.support.histories import KIND
+from tests.support.histories import HANDLE, KIND
 from tests.support.tcp_proxy import TcpProxy, Way
 
 __all__ = ["PLACES", "MemoryLine", "Place", "open_at", "placed"]
@@ -196,8 +196,9 @@ def _cluster() -> Any:
 @asynccontextmanager
 async def _kubernetes(random: Random, group: ApiGroup) -> AsyncIterator[Place]:
     server = await asyncio.to_thread(_cluster)
-    for each in ApiGroup:
-        await asyncio.to_thread(server.request, "DELETE", api_path(each, KIND))
+    for kind in (KIND, HANDLE):
+        for each in ApiGroup:
+            await asyncio.to_thread(server.request, "DELETE", api_path(each, kind))
     name = "kubernetes" if group is ApiGroup.V3 else "kubernetes-v1"
     async with TcpProxy(_port(server.url), random) as proxy:
         address = {

@@ -46,6 +46,7 @@ class Story:
     place: Place
     random: Random
     names: list[str]
+    kind: str = KIND
     history: History = field(default_factory=History)
     watchers: list[Watcher] = field(default_factory=list)
     processes: int = 0
@@ -73,7 +74,7 @@ class Story:
         """A writer in a process of its own; its first note has come."""
         given = {
             "address": self.place.address, "process": self.number(), "seed": self.random.random(),
-            "names": self.names, "pace_s": self.place.pace_s,
+            "names": self.names, "pace_s": self.place.pace_s, "kind": self.kind,
         }  # fmt: skip
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.muslin.datastore.suite.writer", json.dumps(given), stdout=PIPE, cwd=_ROOT
@@ -110,13 +111,16 @@ class Story:
                 await self.kill(child)
 
 
-def tell(driver: str, fault: Callable[[Story], Awaitable[None]], seed: int, **options: Any) -> dict[str, int]:
+def tell(
+    driver: str, fault: Callable[[Story], Awaitable[None]], seed: int, *, kind: str = KIND, **options: Any
+) -> dict[str, int]:
     """Record a story and judge it; gives what there was.
 
     Args:
         driver: one of `PLACES`.
         fault: what happens.
         seed: of everything that is left to chance.
+        kind: of the objects.
         options: `now`, the clients' wall clock; `writers`, how many.
 
     Raises:
@@ -128,7 +132,7 @@ def tell(driver: str, fault: Callable[[Story], Awaitable[None]], seed: int, **op
         asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(str(context)))
         random = Random(seed)
         async with placed(driver, random) as place:
-            story = Story(place, random, [f"s{seed}-{letter}" for letter in "abc"])
+            story = Story(place, random, [f"s{seed}-{letter}" for letter in "abc"], kind)
             found = await asyncio.wait_for(_told(story, fault, **options), _WITHIN_S)
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         if rest:  # what the end has woken ends
@@ -151,10 +155,14 @@ async def _told(
     try:
         for leaves in (0.03, 0.0):
             store = await place.client(**options)
-            story.watchers.append(Watcher(store, history, Random(story.random.random()), leaves=leaves))
+            story.watchers.append(
+                Watcher(store, history, Random(story.random.random()), leaves=leaves, kind=story.kind)
+            )
             tasks.append(asyncio.ensure_future(story.watchers[-1].run()))
         await history.until(lambda: all(watcher.pieces for watcher in story.watchers), "the first lists")
-        clients = [Client(await place.client(**options), story.number(), history.note) for _ in range(writers)]
+        clients = [
+            Client(await place.client(**options), story.number(), history.note, story.kind) for _ in range(writers)
+        ]
         writing = [
             asyncio.ensure_future(client.wander(story.names, Random(story.random.random()), pace_s=place.pace_s))
             for client in clients
@@ -198,7 +206,7 @@ async def _unless_broken(tasks: list[asyncio.Task[None]], deed: Awaitable[None])
 
 async def _ended(story: Story, store: Any) -> str:
     """Note what is there, one by one and in a list, and write the last object; gives its name."""
-    client = Client(store, story.number(), story.history.note)
+    client = Client(store, story.number(), story.history.note, story.kind)
     for name in story.names:
         while True:
             if await client.get(name) in (Outcome.DONE, Outcome.NOT_FOUND):
@@ -216,7 +224,7 @@ async def _noted_list(story: Story, store: Any) -> None:
     """What a list shows is as if each object was read in that time."""
     process, note = f"list{story.number()}", story.history.note
     begin = time.monotonic_ns()
-    listed = {entry.key.name: number_of(entry.value) for entry in (await _until_answered(store)).entries}
+    listed = {entry.key.name: number_of(entry.value) for entry in (await _until_answered(store, story.kind)).entries}
     end = time.monotonic_ns()
     for name in story.names:
         seen = listed.get(name, ABSENT)
@@ -225,9 +233,9 @@ async def _noted_list(story: Story, store: Any) -> None:
         note(["answer", f"{process}-{name}", outcome.value, seen or None, end])
 
 
-async def _until_answered(store: Any) -> Any:
+async def _until_answered(store: Any, kind: str) -> Any:
     while True:
         try:
-            return await store.list(KIND)
+            return await store.list(kind)
         except Unavailable:
             await asyncio.sleep(0.05)

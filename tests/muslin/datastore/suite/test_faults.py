@@ -7,20 +7,26 @@ import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
 from tests.muslin.datastore.suite.faults import FAULTS
 from tests.muslin.datastore.suite.places import PLACES
 from tests.muslin.datastore.suite.stories import tell
+from tests.support.histories import HANDLE
 
 _RUN = [(driver, name) for driver in PLACES for name, fault in FAULTS.items() if driver not in fault.not_for]
 
+_WITH_PROCESSES = ("writers killed", "writer stopped", "disk full")
+
 
 def _marked(driver: str, name: str) -> object:
-    marks = {"memory": [], "embedded": [], "etcd": [pytest.mark.engines("etcd"), pytest.mark.slow]}
-    default = [pytest.mark.engines, pytest.mark.slow]
-    return pytest.param(driver, name, marks=marks.get(driver, default), id=f"{driver}-{name.replace(' ', '-')}")
+    servers = {"etcd": [pytest.mark.engines("etcd")], "memory": [], "embedded": []}
+    marks = list(servers.get(driver, [pytest.mark.engines]))
+    if driver not in ("memory", "embedded") or name in _WITH_PROCESSES:
+        marks.append(pytest.mark.slow)
+    return pytest.param(driver, name, marks=marks, id=f"{driver}-{name.replace(' ', '-')}")
 
 
 def _jumping(random: Random) -> Callable[[], datetime]:
@@ -33,7 +39,8 @@ def test_a_recorded_history_keeps_every_promise(
     driver: str, name: str, record_property: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compare-and-swap is linearizable; no event is lost, doubled, reordered or from the past; the end is the list."""
-    fault, seed, options = FAULTS[name], zlib.crc32(f"{driver} {name}".encode()), {}
+    fault, seed = FAULTS[name], zlib.crc32(f"{driver} {name}".encode())
+    options: dict[str, Any] = {}
     if fault.jumps:
         clock = _jumping(Random(seed))
         options["now"] = clock
@@ -47,6 +54,16 @@ def test_a_recorded_history_keeps_every_promise(
 
     assert found["writes"] >= 30
     assert found["told"] >= 30
+
+
+@pytest.mark.parametrize(
+    ("driver", "name"), [_marked(driver, name) for driver, name in _RUN if name in ("nothing", "answers lost")]
+)
+def test_objects_of_ipam_keep_every_promise_too(driver: str, name: str) -> None:
+    """Also where a deletion takes two steps (Kubernetes) and what is stored has another form (etcd, v1)."""
+    found = tell(driver, FAULTS[name].happens, zlib.crc32(f"ipam {driver} {name}".encode()), kind=HANDLE)
+
+    assert found["writes"] >= 30
 
 
 def test_each_fault_is_for_some_driver_and_each_reason_for_a_driver_that_is() -> None:

@@ -1,6 +1,6 @@
 """A writer in a process of its own: `python -m tests.muslin.datastore.suite.writer JSON`, its notes on standard output.
 
-The JSON has `address` (see `places.open_at`), `process`, `seed`, `names` and `pace_s`.
+The JSON has `address` (see `places.open_at`), `process`, `seed`, `names`, `kind` and `pace_s`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _say(note: Note) -> None:
 async def main(given: dict[str, Any]) -> None:
     """Write until killed."""
     store = await open_at(given["address"])
-    client = Client(store, given["process"], _say)
+    client = Client(store, given["process"], _say, given["kind"])
     await client.wander(given["names"], Random(given["seed"]), pace_s=given["pace_s"])
 
 
