@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -17,9 +19,10 @@ from muslin.conversion.kinds import ApiGroup
 from muslin.datastore.initialize import CLUSTER_INFORMATION
 from muslin.datastore.migrate_objects import MOVED_KINDS
 from muslin.datastore.naming import settings_named
+from muslin.resources.crds import definitions
 from muslin.resources.keys import Key
 from tests.muslin.cli.running import real
-from tests.muslin.datastore.kubernetes.clusters import cluster
+from tests.muslin.datastore.kubernetes.clusters import cluster, install
 from tests.muslin.datastore.migration import moving
 from tests.muslin.datastore.migration.cases import NAMES, contents, filled, over
 from tests.support.engines import Missing
@@ -39,15 +42,23 @@ def etcd() -> Iterator[EtcdServer]:
         pytest.skip(str(missing))
 
 
+@contextlib.contextmanager
+def kubernetes(*groups: ApiGroup) -> Iterator[KubeApiserver]:
+    """An API server with Calico's kinds, as the models define them unless groups are named; nodes and a namespace."""
+    with cluster(*groups) as server:
+        if not groups:
+            install(server, iter(definitions()))
+        for name in NAMES.values():
+            assert server.request("POST", "/api/v1/nodes", {"metadata": {"name": name}}).status == 201
+        assert server.request("POST", "/api/v1/namespaces", {"metadata": {"name": "shop"}}).status in (201, 409)
+        yield server
+
+
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApiserver]:
-    """An API server of this module's own, with Calico's kinds, the nodes and the namespace."""
-    del tmp_path_factory
+def api() -> Iterator[KubeApiserver]:
+    """An API server of this module's own."""
     try:
-        with cluster(ApiGroup.V3) as server:
-            for name in NAMES.values():
-                assert server.request("POST", "/api/v1/nodes", {"metadata": {"name": name}}).status == 201
-            assert server.request("POST", "/api/v1/namespaces", {"metadata": {"name": "shop"}}).status in (201, 409)
+        with kubernetes() as server:
             yield server
     except Missing as missing:
         pytest.skip(str(missing))
@@ -67,6 +78,11 @@ def what(word: str, kinds: tuple[str, ...] = KINDS) -> dict[Key, dict[str, Any]]
             return await contents(store, kinds)
 
     return asyncio.run(story())
+
+
+def lacks(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Fields that are not there as they were sent; an API server writes defaults beside them."""
+    return [name for name, part in wanted.items() if there.get(name) != part]
 
 
 def ready(word: str) -> bool:
@@ -104,6 +120,7 @@ def test_a_cluster_goes_round_all_three_datastores_and_stays_the_same(
     for source, target in ((first, second), (second, third), (third, last)):
         ran = real("datastore", "migrate", "--from", source, "--to", target)
         assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert ran.stderr == ""  # no progress where nobody looks
         assert not ready(source)
         assert ready(target)
     before, after, through = what(first), what(last), what(second)
@@ -122,7 +139,8 @@ def test_a_cluster_goes_round_all_three_datastores_and_stays_the_same(
         if key.kind == "IPAMHandle":
             told = {"handleID": name}
         expected[key._replace(name=name)] = {**spec, **told}
-    assert plain(after) == expected
+    assert plain(after).keys() == expected.keys()
+    assert {key: lost for key, spec in expected.items() if (lost := lacks(plain(after)[key], spec))} == {}
     assert plain(through) == plain(before)
     owners = {value["spec"]["affinity"] for key, value in after.items() if key.kind == "IPAMBlock"}
     assert owners == {f"host:{name}" for name in NAMES.values()}
@@ -133,8 +151,7 @@ def test_a_cluster_goes_round_all_three_datastores_and_stays_the_same(
 @pytest.mark.engines("etcd")
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("write", "when"), [(1, "before"), (1, "after"), (2, "after"), (3, "before"), (7, "after"), (30, "before"),
-                        (45, "after"), (-1, "before"), (-1, "after")],
+    ("write", "when"), [(1, "after"), (2, "after"), (3, "before"), (30, "after"), (-1, "before"), (-1, "after")],
 )  # fmt: skip
 def test_a_killed_migration_is_repeated_to_the_same_end(
     tmp_path: Path, etcd: EtcdServer, write: int, when: str
@@ -161,21 +178,69 @@ def test_a_killed_migration_is_repeated_to_the_same_end(
 
 @pytest.mark.engines
 @pytest.mark.slow
-def test_a_migration_into_kubernetes_may_be_killed_too(tmp_path: Path, api: KubeApiserver) -> None:
-    """Killed again and again on its way into an API server, it comes to its end, and its repetition is quick."""
-    with cluster(ApiGroup.V3) as server:
-        for name in NAMES.values():
-            server.request("POST", "/api/v1/nodes", {"metadata": {"name": name}})
-        server.request("POST", "/api/v1/namespaces", {"metadata": {"name": "shop"}})
-        source, target = made(tmp_path / "from.db"), f"kubernetes:{server.kubeconfig}"
-        for last, when in ((2, "after"), (9, "after"), (12, "before")):
-            command = [sys.executable, moving.__file__, source, target, str(last), when]
-            killed = subprocess.run(command, capture_output=True, timeout=60, check=False)
-            assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-            assert not ready(target)
-        ran = real("datastore", "migrate", "--from", source, "--to", target)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        assert ready(target)
-        again = real("datastore", "migrate", "--from", source, "--to", target)
-        assert (again.returncode, "complete" in again.stdout) == (0, True)
-    del api
+def test_a_migration_into_kubernetes_may_be_killed_too(tmp_path: Path) -> None:
+    """Into the older CRDs: killed again and again it comes to its end, and a repetition of that only tells."""
+    try:
+        with kubernetes(ApiGroup.V1) as server:
+            source, target = made(tmp_path / "from.db"), f"kubernetes:{server.kubeconfig}"
+            for last, when in ((2, "after"), (9, "after"), (12, "before")):
+                command = [sys.executable, moving.__file__, source, target, str(last), when]
+                killed = subprocess.run(command, capture_output=True, timeout=60, check=False)
+                assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+                assert not ready(target)
+            ran = real("datastore", "migrate", "--from", source, "--to", target)
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+            assert ready(target)
+            again = real("datastore", "migrate", "--from", source, "--to", target)
+            assert (again.returncode, "complete" in again.stdout) == (0, True)
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.engines
+def test_what_kubernetes_composes_is_written_out_elsewhere(tmp_path: Path) -> None:
+    """Namespaces, pods, nodes and Kubernetes' own policies become objects of etcd's forms in a file; checked there."""
+    pod = {
+        "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web"}},
+        "spec": {"nodeName": NAMES["node1"], "containers": [{"name": "c", "image": "none"}],
+                 "serviceAccountName": "default", "automountServiceAccountToken": False},
+    }  # fmt: skip
+    policy = {
+        "metadata": {"name": "deny", "namespace": "shop"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+    }
+    networking = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies"
+    try:
+        with kubernetes() as server:
+            server.request("POST", "/api/v1/namespaces/shop/serviceaccounts", {"metadata": {"name": "default"}})
+            assert server.request("POST", "/api/v1/namespaces/shop/pods", pod).status == 201
+            assert server.request("POST", networking, policy).status == 201
+            source, target = f"kubernetes:{server.kubeconfig}", str(tmp_path / "to.db")
+            ran = real("datastore", "migrate", "--from", source, "--to", target)
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+    except Missing as missing:
+        pytest.skip(str(missing))
+    kinds = ("Node", "Profile", "WorkloadEndpoint", "NetworkPolicy")
+    there = {(key.kind, key.namespace, key.name) for key in what(target, kinds)}
+    assert {("Node", None, name) for name in NAMES.values()} <= there
+    assert {("Profile", None, "kns.shop"), ("Profile", None, "ksa.shop.default")} <= there
+    assert ("NetworkPolicy", "shop", "knp.default.deny") in there
+    assert ("WorkloadEndpoint", "shop", "k1.example-k8s-web-eth0") in there
+    checked = real("datastore", "check", "--datastore", target, "-o", "json")
+    assert json.loads(checked.stdout)["problems"] == []
+
+
+@pytest.mark.engines("etcd")
+def test_a_moved_cluster_is_checked_and_repaired_in_etcd(tmp_path: Path, etcd: EtcdServer) -> None:
+    """Leaked addresses, and blocks of nodes that are gone, are repaired in etcd as everywhere."""
+    source, target = made(tmp_path / "from.db"), emptied(etcd)
+    assert real("datastore", "migrate", "--from", source, "--to", target).returncode == 0
+    environment = {"DATASTORE_TYPE": "etcdv3", "ETCD_ENDPOINTS": etcd.endpoint}
+    assert real("datastore", "migrate", "lock", env=environment).returncode == 0
+    before = json.loads(real("datastore", "check", "-o", "json", env=environment).stdout)
+    done = real("datastore", "check", "--fix", "--yes", "-o", "json", env=environment)
+
+    assert {each["reason"] for each in before["problems"]} == {"AddressLeaked"}, before
+    answer = json.loads(done.stdout)
+    assert answer["problems"] == [], done.stdout
+    assert all(each["repaired"] for each in answer["repairs"])
