@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple, NoReturn
 
-from muslin.datastore.protocol import Bookmark, Change, Compacted, Datastore, Json, Revision
+from muslin.datastore.protocol import Bookmark, Change, Compacted, Datastore, Entry, Json, Revision
 from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
@@ -65,15 +65,17 @@ class _Copy:
     decode: Decode
     decoded: dict[Key, tuple[Revision, Decoded]] = field(default_factory=dict)
 
-    def put(self, key: Key, value: Json | None, revision: Revision, known: _Copy | None = None) -> bool:
+    def put(self, it: Entry | Change, known: _Copy | None = None) -> bool:
         """Take one object over, or away. False if nothing changed by that."""
-        if value is None:
+        key, revision = it.key, it.revision
+        if it.value is None:
             return self.decoded.pop(key, None) is not None
         former = (known or self).decoded.get(key)
         if former is not None and former[0] == revision:
             self.decoded[key] = former
             return known is not None
-        self.decoded[key] = (revision, self._decoded(key, value))
+        resource, problems = self._decoded(key, it.value)
+        self.decoded[key] = (revision, Decoded(resource, (*it.problems, *problems)))
         return True
 
     def _decoded(self, key: Key, value: Json) -> Decoded:
@@ -249,7 +251,7 @@ class Mirror:
                 page = await self._datastore.list(kind, limit=_PAGE, after=after)
                 first = page.revision if first is None else first
                 for entry in page.entries:
-                    fresh.put(entry.key, entry.value, entry.revision, known=self._copy)
+                    fresh.put(entry, known=self._copy)
                 after = page.more
                 if after is None:
                     break
@@ -258,7 +260,7 @@ class Mirror:
     def _take(self, event: Change | Bookmark, pending: _Copy | None) -> _Copy | None:
         """One event of the watch; `pending` is a list that has not caught up yet, and what is left of it after."""
         if isinstance(event, Change):
-            changed = (pending or self._copy).put(event.key, event.value, event.revision)
+            changed = (pending or self._copy).put(event)
             if pending is None:
                 self._revision = event.revision
                 if changed:

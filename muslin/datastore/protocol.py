@@ -8,7 +8,7 @@ must not hide the others, so whoever wants a model decodes and meets the problem
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NewType, Protocol
 
 from muslin.errors import Failed, Problem, Unavailable
@@ -38,11 +38,15 @@ Revision = NewType("Revision", str)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object and the revision at which it was last written."""
+    """One object and the revision at which it was last written.
+
+    `problems` is what of the thing that it was read from could not be used: told, and left out of the value.
+    """
 
     key: Key
     value: Json
     revision: Revision
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Change:
     key: Key
     value: Json | None
     revision: Revision
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

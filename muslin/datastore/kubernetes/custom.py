@@ -37,7 +37,7 @@ class CustomResources:
 
     def __init__(self, client: KubernetesClient, form: Form) -> None:
         self._client, self._form = client, form
-        self.sources = (Source(form.path, self._entry, form.namespaced),)
+        self.sources = (Source(form.path, lambda raw: (self._entry(raw),), form.namespaced),)
         self.fixed: tuple[Entry, ...] = ()
 
     async def get(self, key: Key) -> Entry:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from muslin.conversion.endpoint import CONTAINER_ID, endpoint_from_pod, endpoint_patch, pod_of_endpoint, removal_patch
-from muslin.conversion.reading import as_mapping, as_text, as_texts, metadata_of
+from muslin.conversion.reading import Converted, as_mapping, as_text, as_texts, metadata_of
 from muslin.datastore.kubernetes.refusals import NotSupported, Operation, said
 from muslin.datastore.kubernetes.views import FIELD_MANAGER, Source, entry_of, is_segment, readable, revision_of
 from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound, Revision
@@ -40,7 +40,7 @@ class WorkloadEndpoints:
 
     def __init__(self, client: KubernetesClient, *, interface_prefixes: str = "cali") -> None:
         self._client, self._prefixes = client, interface_prefixes
-        self.sources = (Source("/api/v1/pods", self._entry, namespaced=True),)
+        self.sources = (Source("/api/v1/pods", self._entries, namespaced=True),)
         self.fixed: tuple[Entry, ...] = ()
 
     async def get(self, key: Key) -> Entry:
@@ -113,21 +113,25 @@ class WorkloadEndpoints:
             raise NotFound(key)
         return entry, pod
 
+    def _entries(self, pod: dict[str, Any]) -> tuple[Entry, ...]:
+        entry = self._entry(pod)
+        return () if entry is None else (entry,)
+
     def _entry(self, pod: dict[str, Any]) -> Entry | None:
-        def convert(raw: dict[str, Any]) -> dict[str, Any]:
+        def convert(raw: dict[str, Any]) -> Converted:
             converted = endpoint_from_pod(raw, interface_prefixes=self._prefixes)
             if converted is None:
-                return {}
+                return Converted({})
             if (mac := _mac(pod)) is not None and "ipNetworks" in as_mapping(converted.value.get("spec")):
                 converted.value["spec"]["mac"] = mac
-            return converted.value
+            return converted
 
-        value = readable(self._KIND, pod, convert)
-        if not value:
+        read = readable(self._KIND, pod, convert)
+        if not read.value:
             return None
-        metadata = value["metadata"]
+        metadata = read.value["metadata"]
         metadata.setdefault("resourceVersion", str(revision_of(pod)))
-        return entry_of(self._KIND, value)
+        return entry_of(self._KIND, read)
 
 
 def _mac(pod: dict[str, Any]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from muslin.conversion.kinds import CRD_KINDS, NAMED_POLICIES, ApiGroup, api_path
-from muslin.conversion.reading import as_mapping, as_text, metadata_of
+from muslin.conversion.reading import Converted, as_mapping, as_text, metadata_of
 from muslin.conversion.v1 import from_v1, to_v1, v1_names
 from muslin.datastore.kubernetes.own_kinds import OWN_KINDS
 from muslin.datastore.kubernetes.views import readable
@@ -46,7 +46,7 @@ class Form(Protocol):
         """Whether what was found under one of the names is the object of the key."""
         ...
 
-    def shown(self, raw: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, raw: dict[str, Any]) -> Converted:
         """The object as Calico's clients see it; may take `raw` over. Never raises."""
         ...
 
@@ -76,13 +76,13 @@ class AsIs:
         """See `Form.is_of`: the name is the name."""
         return True
 
-    def shown(self, raw: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, raw: dict[str, Any]) -> Converted:
         """The object without the record of who manages which field, which no client of Calico looks at."""
         metadata = raw.get("metadata")
         if isinstance(metadata, dict):
             metadata.pop("managedFields", None)
         raw["apiVersion"], raw["kind"] = self._api_version, self.kind
-        return raw
+        return Converted(raw)
 
     def stored(self, value: dict[str, Any], current: Json | None) -> dict[str, Any]:
         """See `Form.stored`."""
@@ -110,18 +110,18 @@ class Wrapped:
 
     def is_of(self, raw: dict[str, Any], key: Key) -> bool:
         """See `Form.is_of`: a policy's own name is in its annotation, or follows from its tier."""
-        return metadata_of(self.shown(raw)).get("name") == key.name
+        return metadata_of(self.shown(raw).value).get("name") == key.name
 
-    def shown(self, raw: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, raw: dict[str, Any]) -> Converted:
         """See `Form.shown`."""
-        return readable(self.kind, raw, lambda cr: from_v1(cr).value)
+        return readable(self.kind, raw, from_v1)
 
     def stored(self, value: dict[str, Any], current: Json | None) -> dict[str, Any]:
         """See `Form.stored`. A policy stays under the name that an old release stored it under."""
         metadata = _sent(value)
         name = None
         if current is not None:
-            was = metadata_of(self.shown(dict(current)))
+            was = metadata_of(self.shown(dict(current)).value)
             metadata |= {part: was[part] for part in ("uid", "creationTimestamp") if part in was}
             metadata["resourceVersion"] = metadata_of(current).get("resourceVersion")
             name = as_text(metadata_of(current).get("name")) if self.kind in NAMED_POLICIES else None

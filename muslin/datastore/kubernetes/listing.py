@@ -156,8 +156,7 @@ async def _part(
         raise Compacted(Revision(place.instant)) from forgotten
     token = as_text(as_mapping(answer.get("metadata")).get("continue"))
     now = place.instant or _revision(answer)
-    read = (source.read(raw) for raw in as_list(answer.get("items")))
-    entries = [entry for entry in read if entry is not None]
+    entries = [entry for raw in as_list(answer.get("items")) for entry in source.read(raw)]
     return entries, Place(now, place.source, token) if token else Place(now, place.source + 1)
 
 

@@ -32,7 +32,7 @@ class Nodes:
 
     def __init__(self, client: KubernetesClient, *, use_pod_cidr: bool = False) -> None:
         self._client, self._use_pod_cidr = client, use_pod_cidr
-        self.sources = (Source(_PATH, self._entry),)
+        self.sources = (Source(_PATH, lambda core: (self._entry(core),)),)
         self.fixed: tuple[Entry, ...] = ()
 
     async def get(self, key: Key) -> Entry:
@@ -85,5 +85,5 @@ class Nodes:
     def _entry(self, core: dict[str, Any]) -> Entry:
         return entry_of(
             "Node",
-            readable("Node", core, lambda raw: node_from_core(raw, use_pod_cidr=self._use_pod_cidr).value),
+            readable("Node", core, lambda raw: node_from_core(raw, use_pod_cidr=self._use_pod_cidr)),
         )

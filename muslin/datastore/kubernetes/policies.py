@@ -36,7 +36,7 @@ class KubernetesPolicies:
         namespaced: bool,
     ) -> None:
         self._client, self._kind, self._convert = client, kind, convert
-        self._source = Source(path, self._entry, namespaced)
+        self._source = Source(path, lambda raw: (self._entry(raw),), namespaced)
         self.sources = (self._source,)
         self.fixed: tuple[Entry, ...] = ()
 
@@ -77,7 +77,7 @@ class KubernetesPolicies:
         return f"write it with kubectl, in {self._source.path}"
 
     def _entry(self, raw: dict[str, Any]) -> Entry:
-        return entry_of(self._kind, readable(self._kind, raw, lambda it: self._convert(it).value))
+        return entry_of(self._kind, readable(self._kind, raw, self._convert))
 
 
 def network_policies(client: KubernetesClient) -> KubernetesPolicies:

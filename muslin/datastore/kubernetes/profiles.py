@@ -13,6 +13,7 @@ from muslin.conversion.profile import (
     profile_from_service_account,
     service_account_of_profile,
 )
+from muslin.conversion.reading import Converted
 from muslin.datastore.kubernetes.refusals import NotSupported, Operation, said
 from muslin.datastore.kubernetes.views import Source, entry_of, is_segment, readable
 from muslin.datastore.protocol import AlreadyExists, Conflict, Entry, NotFound, Revision
@@ -32,14 +33,14 @@ class Profiles:
     def __init__(self, client: KubernetesClient) -> None:
         self._client = client
         self.sources = (
-            Source("/api/v1/namespaces", _of_namespace),
-            Source("/api/v1/serviceaccounts", _of_service_account),
+            Source("/api/v1/namespaces", lambda raw: (_of_namespace(raw),)),
+            Source("/api/v1/serviceaccounts", lambda raw: (_of_service_account(raw),)),
         )
 
     @property
     def fixed(self) -> tuple[Entry, ...]:
         """The profile that allows everything."""
-        return (entry_of(_KIND, default_allow()),)
+        return (entry_of(_KIND, Converted(default_allow())),)
 
     async def get(self, key: Key) -> Entry:
         """See `Datastore.get`."""
@@ -85,8 +86,8 @@ class Profiles:
 
 
 def _of_namespace(namespace: dict[str, Any]) -> Entry:
-    return entry_of(_KIND, readable(_KIND, namespace, lambda raw: profile_from_namespace(raw).value))
+    return entry_of(_KIND, readable(_KIND, namespace, profile_from_namespace))
 
 
 def _of_service_account(account: dict[str, Any]) -> Entry:
-    return entry_of(_KIND, readable(_KIND, account, lambda raw: profile_from_service_account(raw).value))
+    return entry_of(_KIND, readable(_KIND, account, profile_from_service_account))

@@ -22,6 +22,7 @@ from muslin.datastore.kubernetes.endpoints import WorkloadEndpoints
 from muslin.datastore.kubernetes.forms import form_of
 from muslin.datastore.kubernetes.nodes import Nodes
 from muslin.datastore.kubernetes.own_kinds import OWN_KINDS
+from muslin.datastore.kubernetes.pod_cidr_blocks import PodCidrBlocks
 from muslin.datastore.kubernetes.policies import cluster_network_policies, network_policies
 from muslin.datastore.kubernetes.profiles import Profiles
 from muslin.datastore.kubernetes.refusals import said
@@ -48,7 +49,7 @@ class KubernetesDatastore:
     Args:
         client: of the API; closed with the datastore.
         group: `projectcalico.org/v3` or `crd.projectcalico.org/v1`, None to look what is there.
-        use_pod_cidr: addresses come from the podCIDRs of nodes (`USE_POD_CIDR`).
+        use_pod_cidr: addresses come from the podCIDRs of nodes, and so do IPAM's blocks (`USE_POD_CIDR`).
         interface_prefixes: `FELIX_INTERFACEPREFIX`.
         patience_s: how long a watch may be without a connection before it ends as `Unavailable`.
     """
@@ -72,6 +73,8 @@ class KubernetesDatastore:
             CLUSTER_POLICY: cluster_network_policies(client),
             "LiveMigration": Absent("migrate the virtual machine with KubeVirt"),
         }
+        if use_pod_cidr:
+            self._composed["IPAMBlock"] = PodCidrBlocks(client)
         self._views: dict[tuple[ApiGroup, str], View] = {}
         self._watches: set[MergedWatch] = set()
         self._closed = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-from muslin.conversion.reading import API_VERSION, as_text, metadata_of
+from muslin.conversion.reading import API_VERSION, Converted, as_text, metadata_of
 from muslin.datastore.protocol import Entry, Json, Revision
 from muslin.resources.keys import Key
 
@@ -23,12 +23,12 @@ class Source:
 
     Attributes:
         path: where it is; its name in positions.
-        read: the entry that one of its objects is; None for those that are none of this kind. Never raises.
+        read: the entries that one of its objects is; none for those that are none of this kind. Never raises.
         namespaced: whether its objects, and what they are read as, live in namespaces.
     """
 
     path: str
-    read: Callable[[dict[str, Any]], Entry | None]
+    read: Callable[[dict[str, Any]], tuple[Entry, ...]]
     namespaced: bool = False
 
     def within(self, namespace: str | None) -> str | None:
@@ -81,14 +81,15 @@ def revision_of(obj: Json) -> Revision:
     return Revision(as_text(metadata_of(obj).get("resourceVersion")))
 
 
-def entry_of(kind: str, value: dict[str, Any]) -> Entry:
+def entry_of(kind: str, read: Converted) -> Entry:
     """The entry of an object as Calico's clients see it."""
+    value, problems = read
     metadata = metadata_of(value)
     key = Key(kind, as_text(metadata.get("name")), as_text(metadata.get("namespace")) or None)
-    return Entry(key, value, revision_of(value))
+    return Entry(key, value, revision_of(value), problems)
 
 
-def readable(kind: str, raw: dict[str, Any], convert: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+def readable(kind: str, raw: dict[str, Any], convert: Callable[[dict[str, Any]], Converted]) -> Converted:
     """What `convert` makes of an object; where that fails, an object that no model accepts.
 
     One object that somebody else wrote wrongly must not hide the others: whoever decodes it meets the problem there.
@@ -103,4 +104,4 @@ def readable(kind: str, raw: dict[str, Any], convert: Callable[[dict[str, Any]],
             if isinstance(metadata, Mapping) and isinstance(metadata.get(name), str)
         }
         why = f"{type(error).__name__}: {error}"[:200]
-        return {"apiVersion": API_VERSION, "kind": kind, "metadata": kept, "unreadable": why}
+        return Converted({"apiVersion": API_VERSION, "kind": kind, "metadata": kept, "unreadable": why})

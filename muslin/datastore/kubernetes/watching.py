@@ -26,7 +26,7 @@ from muslin.datastore.kubernetes.positions import positioned, starts
 from muslin.datastore.kubernetes.refusals import said, translated
 from muslin.datastore.kubernetes.views import Source, View
 from muslin.datastore.protocol import Bookmark, Change, Compacted, NotFound, Revision
-from muslin.errors import MuslinError
+from muslin.errors import Failed, MuslinError, Problem
 from muslin.kubernetes import errors as api
 from muslin.kubernetes.client import EventType, KubernetesClient, WatchEvent
 
@@ -43,8 +43,7 @@ _LOOK_AGAIN_S: Final = 10.0
 class _Told:
     """What a resource's connection brought."""
 
-    view: View
-    source: Source
+    path: str
     event: WatchEvent
 
 
@@ -85,6 +84,7 @@ class MergedWatch:
         self._client, self._views, self._after, self._patience_s = client, views, after, patience_s
         self._items: asyncio.Queue[_Item] = asyncio.Queue(_WAITING)
         self._heads: Mapping[str, int | None] = {}
+        self._readers: dict[str, list[tuple[View, Source]]] = {}
         self._pumps: list[asyncio.Future[None]] = []
         self._ended = False
 
@@ -106,9 +106,12 @@ class MergedWatch:
 
     async def changes(self) -> AsyncGenerator[Change | Bookmark]:
         """See `Datastore.watch`."""
-        sources = {source.path: (view, source) for view in self._views for source in view.sources}
-        at = starts(self._after, sources)
-        self._heads = dict(zip(sources, await asyncio.gather(*(self._head(path) for path in sources)), strict=True))
+        for view in self._views:
+            for source in view.sources:
+                self._readers.setdefault(source.path, []).append((view, source))
+        paths = tuple(self._readers)
+        at = starts(self._after, paths)
+        self._heads = dict(zip(paths, await asyncio.gather(*(self._head(path) for path in paths)), strict=True))
         for path, newest in self._heads.items():
             if newest is None:
                 del at[path]
@@ -116,9 +119,7 @@ class MergedWatch:
                 raise Compacted(self._after)  # another server's, or from before it was restored
         if self._ended:
             return
-        self._pumps += [
-            asyncio.ensure_future(self._pump(view, source, at.get(path))) for path, (view, source) in sources.items()
-        ]
+        self._pumps += [asyncio.ensure_future(self._pump(path, at.get(path))) for path in paths]
         try:
             async with aclosing(self._merged(at)) as merged:
                 async for change in merged:
@@ -138,13 +139,13 @@ class MergedWatch:
             while True:
                 item = await self._items.get()
                 match item:
-                    case _Told(view, source, event):
-                        at[source.path] = _number(event, at[source.path])
+                    case _Told(path, event):
+                        at[path] = _number(event, at[path])
                         if event.type is EventType.BOOKMARK:
                             break
-                        change = await self._change(view, source, event, at)
-                        if change is not None:
-                            yield change
+                        for view, source in self._readers[path]:
+                            for change in await _changes(view, source, event, at):
+                                yield change
                     case _CaughtUp(path):
                         late.discard(path)
                         break
@@ -157,59 +158,49 @@ class MergedWatch:
                     case _:
                         raise item
 
-    async def _change(self, view: View, source: Source, event: WatchEvent, at: Mapping[str, int]) -> Change | None:
-        name = metadata_of(event.object).get("name")
-        entry = source.read(event.object)
-        if entry is None:
-            return None
-        revision = positioned(entry.revision, at)
-        if event.type is not EventType.DELETED:
-            return Change(entry.key, entry.value, revision)
-        if entry.key.kind in NAMED_POLICIES and name != entry.key.name:
-            # A policy that is moved from its old name to its own is created there before it goes here.
-            with suppress(NotFound):
-                await view.get(entry.key)
-                return None
-        return Change(entry.key, None, revision)
-
     # One resource each.
 
     async def _head(self, path: str) -> int | None:
         return await head(self._client, path)
 
-    async def _pump(self, view: View, source: Source, start: int | None) -> None:
+    async def _pump(self, path: str, start: int | None) -> None:
         try:
             if start is not None:
-                await self._follow(view, source, start)
-                await self._items.put(_Gone(source.path))
-            await self._appear(source.path)
+                await self._follow(path, start)
+                await self._items.put(_Gone(path))
+            await self._appear(path)
             await self._items.put(Compacted(self._after))
         except (api.ApiError, api.NoAnswer) as error:
-            await self._items.put(_told_as(error, source.path, self._after))
+            await self._items.put(_told_as(error, path, self._after))
         except MuslinError as error:
             await self._items.put(error)
+        except Exception as error:  # noqa: BLE001 - its reader must not wait for ever on what nobody reads
+            what = f"the watch can't be read: {type(error).__name__}: {error}"
+            told = Failed(Problem(what, path, "report this with what answers for the API"))
+            told.__cause__ = error
+            await self._items.put(told)
 
-    async def _follow(self, view: View, source: Source, start: int) -> None:
+    async def _follow(self, path: str, start: int) -> None:
         """Hand on what comes, for ever; returns when the resource is not served any more."""
-        newest = cast("int", self._heads[source.path])
+        newest = cast("int", self._heads[path])
         position = start
         try:
             if position < newest:
-                position = await self._short(view, source, position, newest)
-            await self._items.put(_CaughtUp(source.path))
-            async for event in self._events(source.path, position, {}):
-                await self._items.put(_Told(view, source, event))
+                position = await self._short(path, position, newest)
+            await self._items.put(_CaughtUp(path))
+            async for event in self._events(path, position, {}):
+                await self._items.put(_Told(path, event))
         except api.NotFound:
             return
 
-    async def _short(self, view: View, source: Source, position: int, newest: int) -> int:
+    async def _short(self, path: str, position: int, newest: int) -> int:
         """Hand on what comes until this is told to be all up to `newest`, or nothing comes; gives how far that is."""
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(_SHORT_AT_MOST_S) as limit:
-                async for event in self._events(source.path, position, {"timeoutSeconds": str(_SHORT_S)}):
+                async for event in self._events(path, position, {"timeoutSeconds": str(_SHORT_S)}):
                     limit.reschedule(None)  # a slow reader is no silent server
-                    await self._items.put(_Told(view, source, event))
+                    await self._items.put(_Told(path, event))
                     position = _number(event, position)
                     if position >= newest:
                         break
@@ -231,6 +222,24 @@ class MergedWatch:
             with suppress(api.NoAnswer), said(path):
                 if await head(self._client, path) is not None:
                     return
+
+
+async def _changes(view: View, source: Source, event: WatchEvent, at: Mapping[str, int]) -> list[Change]:
+    """What an event of a resource means for one of the kinds that are read from it."""
+    name = metadata_of(event.object).get("name")
+    found = []
+    for entry in source.read(event.object):
+        revision = positioned(entry.revision, at)
+        if event.type is not EventType.DELETED:
+            found.append(Change(entry.key, entry.value, revision, entry.problems))
+            continue
+        if entry.key.kind in NAMED_POLICIES and name != entry.key.name:
+            # A policy that is moved from its old name to its own is created there before it goes here.
+            with suppress(NotFound):
+                await view.get(entry.key)
+                continue
+        found.append(Change(entry.key, None, revision))
+    return found
 
 
 def _number(event: WatchEvent, before: int) -> int:
