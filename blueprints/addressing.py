@@ -2,54 +2,44 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
+from blueprints.asking import Asked, overridden
 from blueprints.decision import Alternative, Decision, Outcome, section
 from blueprints.facts import Facts
-from muslin.errors import Problem
+from blueprints.musts import Must, refuse
 from muslin.net import Prefix
 from muslin.resources.keys import Key
 
-__all__ = ["BLOCK_LENGTH", "block_size", "nat_outgoing", "pod_range", "subnet"]
+__all__ = ["BLOCK_LENGTHS", "POOLS", "addressing", "block_size", "nat_outgoing", "pod_range"]
 
-BLOCK_LENGTH = 26
-"""64 addresses a block: what the architecture's pools have."""
+BLOCK_LENGTHS = {4: 26, 6: 122}
+"""Mapping[IP version, length]: 64 addresses a block, what the architecture's pools have."""
 
-_POOL = Key("IPPool", "default-ipv4-ippool")
-_LINK_LOCAL = "169.254.0.0/16"
+POOLS = {4: Key("IPPool", "default-ipv4-ippool"), 6: Key("IPPool", "default-ipv6-ippool")}
+"""Mapping[IP version, pool]: the names that Calico gives its own."""
 
-
-def subnet(facts: Facts, where: str) -> tuple[Problem, ...]:
-    """What speaks against calling this a cluster in one IPv4 subnet."""
-    if len(facts.subnets) > 1:
-        return (
-            Problem(
-                f"the nodes stand in {len(facts.subnets)} subnets; the routers between them do not know pods",
-                where,
-                "use the blueprint multi_subnet",
-                section("Multi-Subnet Configuration"),
-            ),
-        )
-    only = facts.subnets[0]
-    if only.version != 4:
-        return (Problem(f"{only} is an IPv6 subnet", where, "give the nodes' IPv4 subnet", section("Routing Methods")),)
-    return tuple(
-        Problem(
-            f"node {node.name} has the address {node.address}, which is not in {only}",
-            where,
-            "correct the address or the subnet; with nodes in several subnets use the blueprint multi_subnet",
-            section("Single Subnet Configuration"),
-        )
-        for node in facts.nodes
-        if node.address not in only
-    )
+_SOURCE = section("Single Subnet Configuration")
+_LINK_LOCAL, _DOCKER = ip_network("169.254.0.0/16"), ip_network("172.17.0.0/16")
+_SHORTEST, _LONGEST = 20, 32
 
 
-def pod_range(facts: Facts, where: str) -> Outcome:
+def addressing(asked: Asked) -> None:
+    """Ranges, blocks and outgoing NAT."""
+    if asked.add(pod_range(asked)) is not None:
+        asked.add(block_size(asked))
+    if asked.facts.pod_range_v6 is not None:
+        asked.add(_range_v6(asked, asked.facts.pod_range_v6))
+    asked.add(nat_outgoing(asked))
+
+
+def pod_range(asked: Asked) -> Outcome:
     """The range as given, if it is IPv4 and nobody else's."""
-    given = facts.pod_range
+    facts, given = asked.facts, asked.facts.pod_range
     problem = _unusable(given, facts)
     if problem is not None:
         what, fix = problem
-        return (Problem(what, where, fix, section("Single Subnet Configuration")),)
+        return refuse(Must.RANGE_OF_ITS_OWN, what, asked.place("podRange"), fix)
     return Decision(
         "pod range",
         str(given),
@@ -58,56 +48,117 @@ def pod_range(facts: Facts, where: str) -> Outcome:
         (Alternative("several pools", "for pods that the network shall reach directly; adds routing models"),),
         "the range can't be changed later; it must not be used anywhere that pods want to reach",
         section("Routable Pod Network"),
-        ((_POOL, ("spec", "cidr")), (_POOL, ("spec", "nodeSelector"))),
+        ((POOLS[4], ("spec", "cidr")), (POOLS[4], ("spec", "nodeSelector"))),
     )
 
 
 def _unusable(given: Prefix, facts: Facts) -> tuple[str, str] | None:
     if given.version != 4:
         return f"the pod range {given} is not IPv4", "give an IPv4 range such as 10.48.0.0/16"
-    if given.overlaps(type(given)(_LINK_LOCAL)) or given.is_multicast or given.is_loopback:
+    if given.overlaps(_LINK_LOCAL) or given.is_multicast or given.is_loopback:
         return f"addresses of {given} can't be routed", "give a private range such as 10.48.0.0/16"
-    for each in facts.subnets:
+    if given.overlaps(_DOCKER):
+        return (
+            f"the pod range {given} overlaps {_DOCKER}, which is the bridge of Docker",
+            "give a private range such as 10.48.0.0/16",
+        )
+    others = [(each.cidr, "the nodes' subnet") for each in facts.subnets]
+    others += [(each, "the service range") for each in facts.service_ranges or facts.kubernetes.service_subnets]
+    for each, whose in others:
         if each.version == given.version and given.overlaps(each):
             return (
-                f"the pod range {given} overlaps the nodes' subnet {each}",
+                f"the pod range {given} overlaps {whose} {each}",
                 "give pods a range that nothing else uses, such as 10.48.0.0/16",
             )
     return None
 
 
-def block_size(facts: Facts, where: str) -> Outcome:
-    """/26, if the range has a block for every node that is planned."""
-    given = facts.pod_range
-    blocks = 0 if given.prefixlen > BLOCK_LENGTH else 2 ** (BLOCK_LENGTH - given.prefixlen)
-    if blocks < facts.size:
-        needed = BLOCK_LENGTH - (facts.size - 1).bit_length()
-        return (
-            Problem(
-                f"the pod range {given} has {blocks} blocks of 64 addresses, too few for {facts.size} nodes",
-                where,
-                f"give a range of at least /{needed}",
-                section("Single Subnet Configuration"),
-            ),
+def _range_v6(asked: Asked, given: Prefix) -> Outcome:
+    blocks = _blocks(given, BLOCK_LENGTHS[6])
+    if blocks < asked.facts.size:
+        return refuse(
+            Must.ROOM_FOR_ALL,
+            f"the pod range {given} has {blocks} blocks of 64 addresses, too few for {asked.facts.size} nodes",
+            asked.place("podRangeV6"),
+            f"give a range of at least /{_needed(asked.facts.size, BLOCK_LENGTHS[6])}",
         )
     return Decision(
+        "pod range IPv6",
+        str(given),
+        "one pool for the IPv6 addresses of all pods, in blocks of 64",
+        {"podRangeV6": str(given)},
+        (Alternative("IPv4 alone", "leave podRangeV6 out"),),
+        "every pod gets an address of both families",
+        section("Routable Pod Network"),
+        ((POOLS[6], ("spec", "cidr")),),
+    )
+
+
+def _blocks(given: Prefix, length: int) -> int:
+    return 0 if given.prefixlen > length else 1 << (length - given.prefixlen)
+
+
+def _needed(blocks: int, length: int) -> int:
+    return length - (blocks - 1).bit_length()
+
+
+def block_size(asked: Asked) -> Outcome:
+    """/26, if the range has a block for every node that is planned and an address for every pod."""
+    facts, given, length = asked.facts, asked.facts.pod_range, BLOCK_LENGTHS[4]
+    wanted = asked.override("block size")
+    if wanted is not None:
+        index, override = wanted
+        text = override.chosen.removeprefix("/")
+        if not text.isdecimal() or not _SHORTEST <= int(text) <= _LONGEST:
+            where = asked.place("overrides", index, "chosen")
+            return refuse(Must.OVERRIDE_KNOWN, f"{override.chosen!r} is no block size", where, "/20 to /32, as in /24")
+        length = int(text)
+    size = 1 << (32 - length)
+    blocks = _blocks(given, length)
+    each = 1 if facts.pods_per_node is None else -(-facts.pods_per_node // size)
+    addresses = given.num_addresses
+    if blocks < facts.size:
+        return refuse(
+            Must.ROOM_FOR_ALL,
+            f"the pod range {given} has {blocks} blocks of {size} addresses, too few for {facts.size} nodes",
+            asked.place("podRange"),
+            f"give a range of at least /{_needed(facts.size, length)}",
+        )
+    if facts.pods_per_node is not None and addresses < facts.size * facts.pods_per_node:
+        return refuse(
+            Must.ROOM_FOR_ALL,
+            f"the pod range {given} has {addresses} addresses, too few for {facts.size} nodes"
+            f" with {facts.pods_per_node} pods each",
+            asked.place("podRange"),
+            f"give a range of at least /{32 - (facts.size * facts.pods_per_node - 1).bit_length()}",
+        )
+    largest = blocks // each
+    borrowing = "" if largest >= facts.size else "; nodes borrow addresses of each other's blocks, one route for each"
+    nodes = "node" if largest == 1 else "nodes"
+    room = f": enough for {largest} {nodes} with {facts.pods_per_node} pods each" if facts.pods_per_node else ""
+    inputs = {"podRange": str(given), "plannedNodes": str(facts.size)}
+    if facts.pods_per_node is not None:
+        inputs["podsPerNode"] = str(facts.pods_per_node)
+    decided = Decision(
         "block size",
-        f"/{BLOCK_LENGTH}",
-        "a node takes addresses in blocks of 64: one route announces all of them",
-        {"podRange": str(given), "plannedNodes": str(facts.size)},
+        f"/{length}",
+        f"a node takes addresses in blocks of {size}: one route announces all of them",
+        inputs,
         (
             Alternative("larger blocks", "a node with few pods would keep many addresses to itself"),
             Alternative("smaller blocks", "more routes for the same pods"),
         ),
-        f"the range holds {blocks} blocks; the size can't be changed while the pool exists",
-        section("Single Subnet Configuration"),
-        ((_POOL, ("spec", "blockSize")),),
+        f"the range holds {blocks} blocks{room}{borrowing}; the size can't be changed while the pool exists",
+        _SOURCE,
+        ((POOLS[4], ("spec", "blockSize")),),
     )
+    return decided if wanted is None else overridden(decided, f"/{BLOCK_LENGTHS[4]}", wanted[1])
 
 
-def nat_outgoing(facts: Facts, where: str) -> Outcome:  # noqa: ARG001 -- all rules have one shape
+def nat_outgoing(asked: Asked) -> Outcome:
     """As wished; on where nobody says otherwise."""
-    if facts.nat_outgoing:
+    fields = tuple((POOLS[version], ("spec", "natOutgoing")) for version in asked.facts.families)
+    if asked.facts.nat_outgoing:
         return Decision(
             "outgoing NAT",
             "on",
@@ -115,8 +166,8 @@ def nat_outgoing(facts: Facts, where: str) -> Outcome:  # noqa: ARG001 -- all ru
             {"natOutgoing": "true"},
             (Alternative("off", "the network would need routes to the pod range to answer"),),
             "the outside sees nodes, not pods; between pods addresses stay as they are",
-            section("Single Subnet Configuration"),
-            ((_POOL, ("spec", "natOutgoing")),),
+            _SOURCE,
+            fields,
         )
     return Decision(
         "outgoing NAT",
@@ -126,5 +177,5 @@ def nat_outgoing(facts: Facts, where: str) -> Outcome:  # noqa: ARG001 -- all ru
         (Alternative("on", "not wished"),),
         "pods reach the outside only if the network routes the pod range back to the nodes",
         section("Routable Pod and Service Networks"),
-        ((_POOL, ("spec", "natOutgoing")),),
+        fields,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from blueprints import single_subnet
+from blueprints import multi_subnet, route_reflectors, single_subnet
 from blueprints.decision import Blueprint
 from blueprints.facts import Facts
 from muslin.errors import BadInput, Problem
@@ -15,7 +15,11 @@ from muslin.resources.problems import nearest
 __all__ = ["BLUEPRINTS", "decide"]
 
 BLUEPRINTS: Mapping[str, Callable[[Facts, Places | None, str | None], Blueprint]] = MappingProxyType(
-    {single_subnet.NAME: single_subnet.single_subnet}
+    {
+        single_subnet.NAME: single_subnet.single_subnet,
+        multi_subnet.NAME: multi_subnet.multi_subnet,
+        route_reflectors.NAME: route_reflectors.route_reflectors,
+    }
 )
 """Mapping[name, blueprint]."""
 

@@ -12,7 +12,7 @@ from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath
 
-__all__ = ["Alternative", "Blueprint", "Decision", "FileGroup", "Outcome", "section"]
+__all__ = ["Alternative", "Blueprint", "Decision", "FileGroup", "Outcome", "Procedure", "Stage", "section"]
 
 
 def section(title: str) -> str:
@@ -41,6 +41,7 @@ class Decision:
         consequence: what it means for whoever runs the cluster.
         source: section of the reference architecture, or another document.
         fields: (resource, path within it) of every field that it determines.
+        override: the reason that somebody gave for another answer than the rule's, None where it is the rule's.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Decision:
     consequence: str
     source: str
     fields: tuple[tuple[Key, FieldPath], ...] = ()
+    override: str | None = None
 
 
 Outcome: TypeAlias = Decision | tuple[Problem, ...]
@@ -67,6 +69,35 @@ class FileGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a change that must not be made at once.
+
+    Attributes:
+        name: what it does, in a few words.
+        commands: what a person or another program runs, in order; empty where resources say it all.
+        resources: what is applied in this step.
+        until: the condition that ends it: what must be true before the next one begins.
+        back: how to undo it.
+    """
+
+    name: str
+    until: str
+    back: str
+    resources: tuple[Resource, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """Stages from one state of a cluster to another, in order; each may be the last for a while."""
+
+    name: str
+    purpose: str
+    source: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Blueprint:
     """All decisions about a cluster, and the resources in the order in which groups are meant to be pushed."""
 
@@ -74,6 +105,7 @@ class Blueprint:
     cluster: str
     decisions: tuple[Decision, ...]
     groups: tuple[FileGroup, ...] = field(default=())
+    procedures: tuple[Procedure, ...] = ()
 
     @property
     def files(self) -> Mapping[str, tuple[Resource, ...]]:

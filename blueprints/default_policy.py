@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blueprints.decision import Alternative, Decision, section
+from blueprints.facts import Facts
 from muslin.resources.global_network_policy import GlobalNetworkPolicy
 from muslin.resources.keys import Key
 
@@ -12,11 +13,12 @@ ORDER = 2000
 """Kubernetes' own policies count 1000, so that they and 999 numbers more come first."""
 
 _KEY = Key("GlobalNetworkPolicy", "default-deny")
+_EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 _SYSTEM = "projectcalico.org/name == 'kube-system'"
 
 
-def default_deny() -> GlobalNetworkPolicy:
-    """Denies all traffic of pods except for `kube-system` and questions to DNS."""
+def default_deny(facts: Facts) -> GlobalNetworkPolicy:
+    """Denies all traffic of pods except for `kube-system` and questions to DNS, for each family of addresses."""
     return GlobalNetworkPolicy.model_validate(
         {
             "metadata": {"name": _KEY.name},
@@ -27,15 +29,18 @@ def default_deny() -> GlobalNetworkPolicy:
                 "ingress": [{"action": "Allow", "destination": {"namespaceSelector": _SYSTEM}}],
                 "egress": [
                     {"action": "Allow", "source": {"namespaceSelector": _SYSTEM}},
-                    {"action": "Allow", "protocol": "UDP", "destination": {"nets": ["0.0.0.0/0"], "ports": [53]}},
-                    {"action": "Allow", "protocol": "TCP", "destination": {"nets": ["0.0.0.0/0"], "ports": [53]}},
+                    *(
+                        {"action": "Allow", "protocol": protocol, "destination": {"nets": nets, "ports": [53]}}
+                        for nets in ([_EVERYWHERE[version]] for version in facts.families)
+                        for protocol in ("UDP", "TCP")
+                    ),
                 ],
             },
         }
     )
 
 
-def decision() -> Decision:
+def decision(facts: Facts) -> Decision:
     """Why this policy, and what it leaves open."""
     return Decision(
         "default policy",
@@ -54,7 +59,6 @@ def decision() -> Decision:
         (
             (_KEY, ("spec", "order")),
             (_KEY, ("spec", "namespaceSelector")),
-            (_KEY, ("spec", "egress", 1)),
-            (_KEY, ("spec", "egress", 2)),
+            *((_KEY, ("spec", "egress", index)) for index in range(1, 1 + 2 * len(facts.families))),
         ),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from blueprints.decision import Blueprint, Decision
+from blueprints.decision import Blueprint, Decision, Procedure
 from muslin.resources import dump
 from muslin.resources.base import Resource
 from muslin.resources.places import FieldPath
@@ -87,8 +87,22 @@ def decisions_text(blueprint: Blueprint) -> str:
                 for index, group in enumerate(blueprint.groups, 1)
             )
         )
+    parts.extend(_procedure_text(procedure) for procedure in blueprint.procedures)
     parts.extend(_decision_text(decision) for decision in blueprint.decisions)
     return "\n".join(parts)
+
+
+def _procedure_text(procedure: Procedure) -> str:
+    lines = [f"## Do not push this at once: {procedure.name}", "", f"Stage by stage, so that {procedure.purpose}.", ""]
+    for index, stage in enumerate(procedure.stages, 1):
+        lines += [f"### {index}. {_sentence(stage.name).rstrip('.')}", ""]
+        if stage.commands:
+            lines += ["```", *stage.commands, "```", ""]
+        if stage.resources:
+            lines += [f"Apply: {', '.join(str(resource.key) for resource in stage.resources)}.", ""]
+        lines += [f"Go on when {stage.until}.", "", f"Back: {stage.back}.", ""]
+    lines.append(f"Source: {procedure.source}.")
+    return "\n".join(lines) + "\n"
 
 
 def _decision_text(decision: Decision) -> str:

@@ -5,145 +5,107 @@ A fact that is left out is unknown; what a blueprint assumes then, its decisions
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
+from blueprints.fact_parts import (
+    LARGEST_MTU,
+    SMALLEST_MTU,
+    DatastoreWish,
+    KubernetesFacts,
+    NetworkFacts,
+    NodeFacts,
+    OverrideFacts,
+    Provider,
+    RunningFacts,
+    SubnetFacts,
+    SubnetField,
+)
+from blueprints.fact_rules import FACT_RULES
 from muslin.errors import BadInput
-from muslin.resources.base import SUBDOMAIN_NAME
-from muslin.resources.fields import AddressField, AsNumberField, Bool, Int, Net, StringMap, Text
-from muslin.resources.frozen import FrozenDict
+from muslin.net import Address
+from muslin.resources.fields import AsNumberField, Bool, ClusterIdField, Int, Net, Text
 from muslin.resources.part import Part
 from muslin.resources.places import Places
 from muslin.resources.problems import problems_of
-from muslin.resources.validation import Breach, ValidationRule, go
+from muslin.resources.validation import ValidationRule
 
-__all__ = ["API_VERSION", "DatastoreWish", "Facts", "NetworkFacts", "NodeFacts", "Provider", "load"]
+__all__ = ["API_VERSION", "KIND", "Facts", "load"]
 
 API_VERSION = "blueprints.muslin/v1alpha1"
-
-_SMALLEST_MTU, _LARGEST_MTU = 576, 65535
-"""What every IPv4 host must receive (RFC 791 section 3.1), and the most that an IPv4 packet can be."""
-
-
-class Provider(enum.Enum):
-    """Whose network the nodes stand in; what is known of it fills facts that are left out."""
-
-    BARE_METAL = "bare-metal"
-    VSPHERE = "vsphere"
-    OPENSTACK = "openstack"
-    AWS = "aws"
-    AZURE = "azure"
-    GCP = "gcp"
-    OTHER = "other"
-
-
-class DatastoreWish(enum.Enum):
-    """Where resources shall be kept."""
-
-    KUBERNETES = "kubernetes"
-    ETCD = "etcd"
-    EMBEDDED = "embedded"
-
-
-class NodeFacts(Part):
-    """A machine: its name, its address in the subnet, its labels."""
-
-    name: Text
-    address: AddressField
-    labels: StringMap = FrozenDict()
-
-
-class NetworkFacts(Part):
-    """What the network between the nodes lets through; None where nobody knows.
-
-    Attributes:
-        bgp: TCP port 179 between nodes.
-        ipip: IP protocol 4 between nodes.
-        vxlan: UDP port 4789 between nodes.
-        source_destination_checks: whether it drops packets whose addresses are not those of the machine.
-        pod_addresses: whether packets with pods' addresses travel within the subnet at all.
-    """
-
-    bgp: Bool | None = None
-    ipip: Bool | None = None
-    vxlan: Bool | None = None
-    source_destination_checks: Bool | None = None
-    pod_addresses: Bool | None = None
-
-
-def _bad_names(facts: Facts) -> Iterator[Breach]:
-    if not SUBDOMAIN_NAME.allows(facts.name):
-        yield Breach(f"{facts.name!r} can't be the name of a cluster", ("name",))
-    for index, node in enumerate(facts.nodes):
-        if not SUBDOMAIN_NAME.allows(node.name):
-            yield Breach(f"{node.name!r} can't be the name of a node", ("nodes", index, "name"))
-
-
-def _none_given(facts: Facts) -> Iterator[Breach]:
-    if not facts.nodes:
-        yield Breach("the cluster has no nodes", ("nodes",))
-    if not facts.subnets:
-        yield Breach("the nodes' subnet is not given", ("subnets",))
-
-
-def _twice(values: Sequence[object]) -> Iterator[int]:
-    seen: set[object] = set()
-    for index, value in enumerate(values):
-        if value in seen:
-            yield index
-        seen.add(value)
-
-
-def _equal_nodes(facts: Facts) -> Iterator[Breach]:
-    for index in _twice([node.name for node in facts.nodes]):
-        yield Breach(f"two nodes are named {facts.nodes[index].name!r}", ("nodes", index, "name"))
-    for index in _twice([node.address for node in facts.nodes]):
-        yield Breach(f"two nodes have the address {facts.nodes[index].address}", ("nodes", index, "address"))
+KIND = "Cluster"
 
 
 class Facts(Part):
-    """A cluster as its owner describes it.
+    """A cluster as its owner describes it: facts and wishes, no decisions."""
 
-    Attributes:
-        nodes: machines that exist today.
-        subnets: prefixes that the nodes' addresses lie in.
-        network_mtu: of the links between the nodes, bytes.
-        planned_nodes: how many machines it may grow to; today's number where unset.
-        pod_range: prefix for pods, not used by anybody else.
-        nat_outgoing: whether pods leave the pod range with their node's address.
-        as_number: of the cluster, if the network's owner gave one.
-        etcd_is_the_clusters: whether the etcd that is wished for is the one of Kubernetes itself.
-    """
+    RULES: ClassVar[tuple[ValidationRule, ...]] = FACT_RULES
 
-    RULES: ClassVar[tuple[ValidationRule, ...]] = (
-        go("names", "names have a form", _bad_names, fix="use lower case letters, digits, '-' and '.'"),
-        go("not-empty", "there is a node and a subnet", _none_given, fix="add at least one"),
-        go("nodes-differ", "names and addresses of nodes are unique", _equal_nodes, fix="give each node its own"),
+    api_version: Literal["blueprints.muslin/v1alpha1"] = Field(description="Version of this description.")
+    kind: Literal["Cluster"] = Field(description="What is described.")
+    name: Text = Field(description="Name of the cluster.")
+    blueprint: Text | None = Field(default=None, description="Which blueprint decides, such as single_subnet.")
+    nodes: tuple[NodeFacts, ...] = Field(description="Machines that exist today.")
+    subnets: tuple[SubnetField, ...] = Field(description="Prefixes that the nodes' addresses lie in.")
+    network_mtu: Int | None = Field(
+        default=None, ge=SMALLEST_MTU, le=LARGEST_MTU, description="MTU of the links between the nodes, bytes."
     )
-
-    api_version: Literal["blueprints.muslin/v1alpha1"]
-    kind: Literal["Cluster"]
-    name: Text
-    blueprint: Text | None = None
-    nodes: tuple[NodeFacts, ...]
-    subnets: tuple[Net, ...]
-    network_mtu: Int = Field(ge=_SMALLEST_MTU, le=_LARGEST_MTU)
-    provider: Provider = Provider.OTHER
-    network: NetworkFacts = NetworkFacts()
-    pod_range: Net
-    nat_outgoing: Bool = True
-    planned_nodes: Int | None = Field(default=None, ge=1, le=100_000)
-    as_number: AsNumberField | None = None
-    datastore: DatastoreWish | None = None
-    etcd_is_the_clusters: Bool | None = None
+    provider: Provider = Field(default=Provider.OTHER, description="Whose network it is.")
+    network: NetworkFacts = Field(default=NetworkFacts(), description="What it lets through between nodes.")
+    pod_range: Net = Field(description="IPv4 prefix for pods, not used by anybody else.")
+    pod_range_v6: Net | None = Field(default=None, description="IPv6 prefix for pods, where they get such addresses.")
+    service_ranges: tuple[Net, ...] = Field(default=(), description="Prefixes of Kubernetes' services, one a family.")
+    nat_outgoing: Bool = Field(default=True, description="Whether pods leave their range with their node's address.")
+    planned_nodes: Int | None = Field(
+        default=None, ge=1, le=100_000, description="How many machines it may grow to; today's number where unset."
+    )
+    pods_per_node: Int | None = Field(
+        default=None, ge=1, le=65_536, description="How many pods a node may carry: Kubernetes' maxPods."
+    )
+    as_number: AsNumberField | None = Field(default=None, description="The AS number that the network's owner gave.")
+    cluster_id: ClusterIdField | None = Field(
+        default=None, description="Id that the route reflectors share (RFC 4456); 1.0.0.1 where unset."
+    )
+    datastore: DatastoreWish | None = Field(default=None, description="Where resources are kept.")
+    etcd_is_the_clusters: Bool | None = Field(
+        default=None, description="Whether the etcd that is wished for is the one of Kubernetes itself."
+    )
+    kubernetes: KubernetesFacts = Field(default=KubernetesFacts(), description="What Kubernetes was told.")
+    running: RunningFacts | None = Field(default=None, description="What runs already, where something does.")
+    overrides: tuple[OverrideFacts, ...] = Field(default=(), description="Other answers than the rules', with reasons.")
 
     @property
     def size(self) -> int:
         """Nodes to plan for: what it may grow to, never less than there are."""
         return max(self.planned_nodes or 0, len(self.nodes))
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """IP versions of pods' addresses."""
+        return (4,) if self.pod_range_v6 is None else (4, 6)
+
+    def subnets_of(self, version: int) -> tuple[SubnetFacts, ...]:
+        """The subnets of one family."""
+        return tuple(each for each in self.subnets if each.cidr.version == version)
+
+    def subnet_of(self, node: NodeFacts, version: int = 4) -> SubnetFacts | None:
+        """Where a node stands; the narrowest where subnets lie in each other."""
+        address: Address | None = node.address if version == node.address.version else node.address_v6
+        holding = [each for each in self.subnets_of(version) if address is not None and address in each.cidr]
+        return max(holding, key=lambda each: each.cidr.prefixlen, default=None)
+
+    def mtus(self) -> Iterator[tuple[str, int]]:
+        """(Which hop, its MTU in bytes) of everything that a packet between two nodes may pass."""
+        for index, subnet in enumerate(self.subnets):
+            if subnet.mtu is not None:
+                yield f"subnets[{index}].mtu ({subnet.cidr})", subnet.mtu
+        if self.network_mtu is not None:
+            yield "networkMTU", self.network_mtu
+        for node in self.nodes:
+            if node.smallest_mtu is not None:
+                yield f"interfaces of {node.name}", node.smallest_mtu
 
 
 def load(value: Any, places: Places | None = None, file: str | None = None) -> Facts:

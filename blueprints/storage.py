@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from blueprints.asking import Asked, overridden
 from blueprints.decision import Alternative, Decision, Outcome, section
-from blueprints.facts import DatastoreWish, Facts
-from muslin.errors import Problem
+from blueprints.fact_parts import DatastoreWish
+from blueprints.musts import Must, refuse
 
-__all__ = ["FAN_OUT_LIMIT", "datastore", "fan_out"]
+__all__ = ["FAN_OUT_LIMIT", "datastore", "fan_out", "fan_out_replicas", "replicas_for", "storage"]
 
 FAN_OUT_LIMIT = 50
 """Nodes above which a watch for each of them loads the datastore's server too much."""
@@ -14,9 +15,23 @@ FAN_OUT_LIMIT = 50
 _EMBEDDED_LIMIT = 10
 """Nodes of a lab on one machine; the embedded datastore is a file that all agents must be able to open."""
 
+_MOST_REPLICAS = 20
+_NODES_A_REPLICA = 200
 
-def datastore(facts: Facts, where: str) -> Outcome:
+
+def storage(asked: Asked) -> None:
+    """Datastore, fan-out and how often that runs."""
+    chosen = asked.add(datastore(asked))
+    if chosen is None:
+        return
+    fan = asked.add(fan_out(asked, DatastoreWish(chosen.chosen)))
+    if fan is not None and fan.chosen == "on":
+        asked.add(fan_out_replicas(asked))
+
+
+def datastore(asked: Asked) -> Outcome:
     """Kubernetes unless something else is wished for; never the etcd that is Kubernetes' own."""
+    facts, where = asked.facts, asked.place("datastore")
     wish = facts.datastore or DatastoreWish.KUBERNETES
     inputs = {"datastore": "unset" if facts.datastore is None else wish.value}
     kubernetes = Alternative(DatastoreWish.KUBERNETES.value, "not wished; needs a Kubernetes API server")
@@ -36,15 +51,13 @@ def datastore(facts: Facts, where: str) -> Outcome:
     if wish is DatastoreWish.ETCD:
         inputs["etcdIsTheClusters"] = {None: "unset", True: "true", False: "false"}[facts.etcd_is_the_clusters]
         if facts.etcd_is_the_clusters is not False:
-            return (
-                Problem(
-                    "the etcd of Kubernetes itself must not keep anything else"
-                    if facts.etcd_is_the_clusters
-                    else "it is not said whether this etcd is the one of Kubernetes itself",
-                    where,
-                    "run a separate etcd and say etcdIsTheClusters: false, or use the datastore kubernetes",
-                    section("etcd Datastore Mode"),
-                ),
+            return refuse(
+                Must.SEPARATE_ETCD,
+                "the etcd of Kubernetes itself must not keep anything else"
+                if facts.etcd_is_the_clusters
+                else "it is not said whether this etcd is the one of Kubernetes itself",
+                where,
+                "run a separate etcd and say etcdIsTheClusters: false, or use the datastore kubernetes",
             )
         return Decision(
             "datastore",
@@ -52,17 +65,15 @@ def datastore(facts: Facts, where: str) -> Outcome:
             "wished so, and separate from the one of Kubernetes",
             inputs,
             (kubernetes, embedded),
-            "it needs backups, users and rights of its own",
+            "it needs backups, TLS, users and rights of its own",
             section("etcd Datastore Mode"),
         )
     if facts.size > _EMBEDDED_LIMIT:
-        return (
-            Problem(
-                f"the embedded datastore is for one machine, and {facts.size} nodes are planned",
-                where,
-                f"use the datastore kubernetes, or plan for at most {_EMBEDDED_LIMIT} nodes in a lab",
-                source,
-            ),
+        return refuse(
+            Must.EMBEDDED_ON_ONE_MACHINE,
+            f"the embedded datastore is for one machine, and {facts.size} nodes are planned",
+            where,
+            f"use the datastore kubernetes, or plan for at most {_EMBEDDED_LIMIT} nodes in a lab",
         )
     return Decision(
         "datastore",
@@ -75,18 +86,18 @@ def datastore(facts: Facts, where: str) -> Outcome:
     )
 
 
-def fan_out(facts: Facts, chosen: DatastoreWish) -> Decision:
+def fan_out(asked: Asked, chosen: DatastoreWish) -> Outcome:
     """One watch for many agents with Kubernetes, or beyond 50 nodes; none for a file."""
+    facts = asked.facts
     inputs = {"datastore": chosen.value, "plannedNodes": str(facts.size)}
-    wanted = chosen is DatastoreWish.KUBERNETES or (chosen is DatastoreWish.ETCD and facts.size > FAN_OUT_LIMIT)
-    if wanted:
+    if chosen is DatastoreWish.KUBERNETES or (chosen is DatastoreWish.ETCD and facts.size > FAN_OUT_LIMIT):
         return Decision(
             "fan-out",
             "on",
             "one process watches the datastore for many agents, so that its load does not grow with the nodes",
             inputs,
             (Alternative("off", "every agent would hold watches of its own on the API server"),),
-            "run at least two of it once the cluster matters",
+            "it runs on the hosts' network, with a PodDisruptionBudget of one that may be missing",
             section("Typha"),
         )
     return Decision(
@@ -98,3 +109,54 @@ def fan_out(facts: Facts, chosen: DatastoreWish) -> Decision:
         "",
         section("Typha"),
     )
+
+
+def replicas_for(nodes: int) -> int:
+    """How many processes fan out to this many nodes.
+
+    Source: Calico's manifests (one for 100 to 200 nodes, three in production) and its operator's scaling.
+    """
+    if nodes <= 5:
+        return 1
+    if nodes < FAN_OUT_LIMIT:
+        return 2
+    return min(_MOST_REPLICAS, 3 + (nodes - FAN_OUT_LIMIT) // _NODES_A_REPLICA)
+
+
+def fan_out_replicas(asked: Asked) -> Outcome:
+    """By the number of planned nodes."""
+    nodes = asked.facts.size
+    by_rule = replicas_for(nodes)
+    decided = Decision(
+        "fan-out replicas",
+        str(by_rule),
+        "1 up to 5 nodes, 2 below 50, 3 from 50, one more per 200, at most 20",
+        {"plannedNodes": str(nodes)},
+        (
+            Alternative("fewer", "one that fails would leave too much to the others"),
+            Alternative("more", "each holds watches of its own on the API server"),
+        ),
+        "change the number as the cluster grows",
+        section("Typha"),
+    )
+    wanted = asked.override(decided.name)
+    if wanted is None:
+        return decided
+    index, override = wanted
+    if not override.chosen.isdecimal() or not 1 <= int(override.chosen) <= _MOST_REPLICAS:
+        return refuse(
+            Must.OVERRIDE_KNOWN,
+            f"{override.chosen!r} is no number of replicas",
+            asked.place("overrides", index, "chosen"),
+            f"a whole number from 1 to {_MOST_REPLICAS}",
+        )
+    chosen = Decision(
+        decided.name,
+        str(int(override.chosen)),
+        decided.rule,
+        decided.inputs,
+        decided.alternatives,
+        decided.consequence,
+        decided.source,
+    )
+    return overridden(chosen, str(by_rule), override)

@@ -58,11 +58,13 @@ def schema(kinds: tuple[str, ...]) -> None:
     r"""Print a JSON Schema of manifests, for editors: completion, explanations, and mistakes marked as they are made.
 
     Without KIND it is one schema for all of them; a file may hold several kinds. It knows fields, types and values.
-    Rules over several fields are in the explanations alone: `muslin validate` checks them.
+    Rules over several fields are in the explanations alone: `muslin validate` checks them. KIND `cluster` is the file
+    of facts that `muslin explain` reads.
 
     \b
     muslin schema > muslin.schema.json
     muslin schema ippool bgppeer
+    muslin schema cluster > cluster.schema.json
 
     \b
     In a manifest, for the YAML language server (VS Code, Neovim, Helix, ...):
@@ -70,6 +72,11 @@ def schema(kinds: tuple[str, ...]) -> None:
 
     Exit status: 0 printed, 2 there is no such kind.
     """
+    if [word.lower() for word in kinds] == ["cluster"]:
+        from blueprints.schema import facts_schema  # noqa: PLC0415 - nobody else pays for it
+
+        click.echo(json.dumps(facts_schema(), indent=1, ensure_ascii=False))
+        return
     chosen = [_kind(word, KINDS) for word in kinds] or None
     click.echo(json.dumps(json_schema(chosen), indent=1, ensure_ascii=False))
 

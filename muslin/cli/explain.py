@@ -74,6 +74,8 @@ def print_decision(decision: Decision) -> None:
     out.print(f"Rule         {decision.rule}")
     out.print(f"Consequence  {decision.consequence}")
     out.print(f"Source       {decision.source}")
+    if decision.override is not None:
+        out.print(f"Overridden   {printable(decision.override)}")
     if decision.inputs:
         out.print("\nBecause of")
         for name, value in decision.inputs.items():
@@ -95,5 +97,6 @@ def _json(decision: Decision) -> dict[str, object]:
         "alternatives": [{"name": each.name, "against": each.against} for each in decision.alternatives],
         "consequence": decision.consequence,
         "source": decision.source,
+        "override": decision.override,
         "fields": [{"object": str(key), "path": list(path)} for key, path in decision.fields],
     }

@@ -12,11 +12,12 @@ from typing import Final
 
 from muslin.resources.base import API_VERSION
 from muslin.resources.openapi import Schema, schema_of
+from muslin.resources.part import Part
 from muslin.resources.registry import KINDS
 
-__all__ = ["json_schema"]
+__all__ = ["DRAFT", "json_schema", "schema_of_part"]
 
-_DRAFT: Final = "http://json-schema.org/draft-07/schema#"
+DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 _CIDR: Final = r"^[0-9a-fA-F:.]+/[0-9]{1,3}$"
 _KEPT: Final = (
     "type", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties",
@@ -28,7 +29,7 @@ def json_schema(kinds: Iterable[str] | None = None) -> Schema:
     """One schema for manifests of these kinds, or of all; a file may hold several kinds."""
     chosen = list(kinds or KINDS)
     return {
-        "$schema": _DRAFT,
+        "$schema": DRAFT,
         "title": API_VERSION,
         "type": "object",
         "required": ["apiVersion", "kind", "metadata"],
@@ -42,6 +43,11 @@ def json_schema(kinds: Iterable[str] | None = None) -> Schema:
         ],
         "definitions": {kind: _translated(schema_of(KINDS[kind].model)) for kind in chosen},
     }
+
+
+def schema_of_part(model: type[Part]) -> Schema:
+    """The schema of one model's objects, without `$schema`: for those that are no kinds of Calico's."""
+    return _translated(schema_of(model))
 
 
 def _translated(schema: Schema) -> Schema:

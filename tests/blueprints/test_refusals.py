@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from blueprints.catalogue import BLUEPRINTS
 from blueprints.facts import load
-from blueprints.single_subnet import single_subnet
 from muslin.errors import BadInput
 from muslin.yaml import load as read_yaml
 
@@ -20,8 +20,9 @@ def test_refusal_names_place_fix_and_rule(case: str, request: pytest.FixtureRequ
     """Every problem of the facts is told at once, with line and column, in the words of expected.txt."""
     document = read_yaml((_ERRORS / case / "input.yaml").read_bytes(), "input.yaml")[0]
 
+    blueprint = BLUEPRINTS[document.value.get("blueprint", "single_subnet")]
     with pytest.raises(BadInput) as caught:
-        single_subnet(load(document.value, document.places, "input.yaml"), document.places, "input.yaml")
+        blueprint(load(document.value, document.places, "input.yaml"), document.places, "input.yaml")
 
     actual = "".join(f"{problem}\n" for problem in caught.value.problems)
     expected = _ERRORS / case / "expected.txt"

@@ -48,13 +48,13 @@ def _one(blueprint: Blueprint, kind: type[Any]) -> Any:
     ("facts", "decision", "chosen"),
     [
         ({}, "encapsulation", "no encapsulation"),
-        ({"network": {"sourceDestinationChecks": True}}, "encapsulation", "IP-in-IP"),
-        ({"network": {"podAddresses": False}}, "encapsulation", "IP-in-IP"),
-        ({"network": {"sourceDestinationChecks": True, "ipip": False}}, "encapsulation", "VXLAN"),
-        ({"network": {"bgp": False}}, "encapsulation", "VXLAN"),
-        ({"provider": "aws"}, "encapsulation", "IP-in-IP"),
+        ({"network": {"sourceDestinationChecks": True}}, "encapsulation", "IP-in-IP Always"),
+        ({"network": {"podAddresses": False}}, "encapsulation", "IP-in-IP Always"),
+        ({"network": {"sourceDestinationChecks": True, "ipip": False}}, "encapsulation", "VXLAN Always"),
+        ({"network": {"bgp": False}}, "encapsulation", "VXLAN Always"),
+        ({"provider": "aws"}, "encapsulation", "IP-in-IP Always"),
         ({"provider": "aws", "network": {"sourceDestinationChecks": False}}, "encapsulation", "no encapsulation"),
-        ({"provider": "azure"}, "encapsulation", "VXLAN"),
+        ({"provider": "azure"}, "encapsulation", "VXLAN Always"),
         ({}, "MTU", "1500"),
         ({"networkMTU": 9001}, "MTU", "9001"),
         ({"network": {"sourceDestinationChecks": True}}, "MTU", "1480"),
@@ -192,7 +192,10 @@ def test_default_policy_leaves_only_system_and_dns(
 
 @pytest.mark.parametrize(
     ("named", "fix"),
-    [(None, "set blueprint to one of single_subnet"), ("single_subnets", "did you mean single_subnet?")],
+    [
+        (None, "set blueprint to one of single_subnet, multi_subnet, route_reflectors"),
+        ("single_subnets", "did you mean single_subnet?"),
+    ],
 )
 def test_unknown_blueprint_is_refused(named: str | None, fix: str) -> None:
     """Facts must name an installed blueprint."""

@@ -1,0 +1,162 @@
+"""How nodes learn which of them answers for which addresses: a mesh, reflectors, or nothing where VXLAN needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from blueprints.asking import Asked, Option
+from blueprints.decision import Alternative, Decision, Outcome, section
+from blueprints.encapsulation import Mode
+from blueprints.fact_parts import Distribution
+from blueprints.musts import Must, refuse
+from muslin.resources.keys import Key
+from muslin.resources.places import FieldPath
+from muslin.semantics.routes import Encapsulation
+
+__all__ = ["BGP", "MESH_LIMIT", "as_number", "backend", "reflected", "route_distribution"]
+
+MESH_LIMIT: Final = 50
+"""Nodes from which on a full mesh becomes a bottleneck."""
+BGP: Final = Key("BGPConfiguration", "default")
+
+_DEFAULT_AS: Final = 64512
+"""Calico's default, the first of the 16-bit private numbers (RFC 6996)."""
+_FIELDS: Final[tuple[tuple[Key, FieldPath], ...]] = ((BGP, ("spec", "nodeToNodeMeshEnabled")),)
+_SOURCE: Final = section("Route Distribution")
+
+
+def _all_vxlan(modes: Iterable[Mode]) -> bool:
+    return all(mode.encapsulation is Encapsulation.VXLAN for mode in modes)
+
+
+def _inputs(asked: Asked, modes: Iterable[Mode]) -> dict[str, str]:
+    facts = asked.facts
+    return {
+        "nodes": str(len(facts.nodes)),
+        "plannedNodes": str(facts.size),
+        "encapsulation": ", ".join(dict.fromkeys(mode.value for mode in modes)),
+    }
+
+
+def _size_place(asked: Asked) -> str:
+    return asked.place("nodes" if asked.facts.planned_nodes is None else "plannedNodes")
+
+
+def route_distribution(asked: Asked, modes: Iterable[Mode]) -> Outcome:
+    """A full mesh below 50 nodes; nothing where VXLAN needs none; reflectors are another blueprint's."""
+    modes = tuple(modes)
+    facts, inputs = asked.facts, _inputs(asked, modes)
+    no_reflectors = Alternative(
+        Distribution.REFLECTORS.value, "a central point that has to be kept alive; not needed below 50 nodes"
+    )
+    if _all_vxlan(modes):
+        return Decision(
+            "route distribution",
+            Distribution.NONE.value,
+            "VXLAN routes follow from the datastore; BGP without peers outside is only overhead",
+            inputs,
+            (Alternative(Distribution.MESH.value, "nobody would use its routes"), no_reflectors),
+            "to announce pods to the network later, switch BGP on again and add peers",
+            section("VXLAN Configuration"),
+            _FIELDS,
+        )
+    if facts.size >= MESH_LIMIT:
+        return refuse(
+            Must.MESH_IS_SMALL,
+            f"{facts.size} nodes are too many for a full mesh: every node would hold {facts.size - 1} sessions",
+            _size_place(asked),
+            "use the blueprint route_reflectors, or plan for fewer than 50 nodes",
+        )
+    return Decision(
+        "route distribution",
+        Distribution.MESH.value,
+        "below 50 nodes every node peers with every other: adequate, and nothing to look after",
+        inputs,
+        (no_reflectors, Alternative("top-of-rack switches", "needs BGP in the network's own devices")),
+        f"every node holds {facts.size - 1} sessions at full size; from 50 nodes on reflectors are needed",
+        _SOURCE,
+        _FIELDS,
+    )
+
+
+def reflected(asked: Asked, modes: Iterable[Mode]) -> Outcome:
+    """Route reflectors, which need BGP."""
+    modes = tuple(modes)
+    facts = asked.facts
+    if _all_vxlan(modes):
+        return refuse(
+            Must.ROUTES_OVER_BGP,
+            "with VXLAN alone no routes are distributed over BGP, so there is nothing to reflect",
+            asked.place("network"),
+            "use the blueprint single_subnet, or multi_subnet with several subnets",
+        )
+    small = facts.size < MESH_LIMIT
+    return Decision(
+        "route distribution",
+        Distribution.REFLECTORS.value,
+        "asked for; below 50 nodes a mesh would be adequate as well"
+        if small
+        else f"from {MESH_LIMIT} nodes on every node peers with a few reflectors, not with every other node",
+        _inputs(asked, modes),
+        (
+            Alternative(
+                Distribution.MESH.value,
+                "not asked for" if small else f"every node would hold {facts.size - 1} sessions at full size",
+            ),
+            Alternative("top-of-rack switches", "needs BGP in the network's own devices"),
+        ),
+        "the mesh is off: in a running cluster turn it off last, when every session with a reflector is up",
+        section("Global Route Reflection"),
+        _FIELDS,
+    )
+
+
+def backend(asked: Asked, modes: Iterable[Mode]) -> Outcome:
+    """What upstream's agent runs beside Felix: BIRD, or nothing where no routes are distributed over BGP."""
+    modes = tuple(modes)
+    bird = Option(
+        "bird",
+        "BGP distributes the routes",
+        "BGP has nothing to distribute here: less to run without it",
+        "of upstream's probes those for BIRD stay on",
+        _SOURCE,
+    )
+    vxlan = Option(
+        "vxlan",
+        "no routes are distributed over BGP, so BIRD does not run",
+        "BGP distributes the routes",
+        "upstream: `calico_backend: vxlan`, and without `-bird-live` and `-bird-ready` in the probes of calico-node",
+        section("VXLAN Configuration"),
+        () if _all_vxlan(modes) else ("routes that are not VXLAN's are distributed over BGP",),
+    )
+    options = [vxlan, bird] if _all_vxlan(modes) else [bird, vxlan]
+    return asked.choose("backend", options, {"encapsulation": ", ".join(dict.fromkeys(each.value for each in modes))})
+
+
+def as_number(asked: Asked) -> Outcome:
+    """The number that was given, else Calico's default."""
+    given = asked.facts.as_number
+    reserved = {
+        0: "RFC 7607 keeps it for nobody",
+        23456: "RFC 6793 keeps it as a placeholder",
+        65535: "RFC 7300 keeps it",
+        4294967295: "RFC 7300 keeps it",
+    }
+    if given is not None and int(given) in reserved:
+        return refuse(
+            Must.AS_NUMBER_MAY_BE_USED,
+            f"AS number {given} must not be used: {reserved[int(given)]}",
+            asked.place("asNumber"),
+            "use a private one, 64512..65534 or 4200000000..4294967294",
+        )
+    return Decision(
+        "AS number",
+        str(_DEFAULT_AS if given is None else int(given)),
+        "all nodes share one AS" + ("" if given is not None else "; without a wish, Calico's default"),
+        {"asNumber": "unset" if given is None else str(given)},
+        (Alternative("one AS for each rack", "for networks whose own switches are peers, in several subnets"),),
+        "peers outside the cluster must expect this number",
+        section("Global Route Reflection"),
+        ((BGP, ("spec", "asNumber")),),
+    )

@@ -1,0 +1,160 @@
+"""Parts of the facts: a machine, a subnet, what the network lets through, Kubernetes' settings, what runs, a wish."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator, Field
+
+from muslin.net import Prefix, parse_prefix
+from muslin.resources.fields import (
+    AddressField,
+    AsNumberField,
+    Bool,
+    Int,
+    InterfaceName,
+    Net,
+    StringMap,
+    Text,
+    UniqueTuple,
+    V6Address,
+)
+from muslin.resources.frozen import FrozenDict
+from muslin.resources.part import Part
+
+__all__ = [
+    "LARGEST_MTU", "SMALLEST_MTU", "DatastoreWish", "Distribution", "InterfaceFacts", "KubernetesFacts", "NetworkFacts",
+    "NodeFacts", "NodeRole", "OverrideFacts", "Provider", "RunningFacts", "SubnetFacts", "SubnetField",
+]  # fmt: skip
+
+SMALLEST_MTU, LARGEST_MTU = 576, 65535
+"""What every IPv4 host must receive (RFC 791 section 3.1), and the most that an IPv4 packet can be."""
+
+
+class Provider(enum.Enum):
+    """Whose network the nodes stand in; what is known of it fills facts that are left out."""
+
+    BARE_METAL = "bare-metal"
+    VSPHERE = "vsphere"
+    OPENSTACK = "openstack"
+    AWS = "aws"
+    AZURE = "azure"
+    GCP = "gcp"
+    OTHER = "other"
+
+
+class DatastoreWish(enum.Enum):
+    """Where resources shall be kept."""
+
+    KUBERNETES = "kubernetes"
+    ETCD = "etcd"
+    EMBEDDED = "embedded"
+
+
+class NodeRole(enum.Enum):
+    """What a machine is for. A reflector distributes routes and carries no other pods."""
+
+    CONTROL_PLANE = "control-plane"
+    WORKER = "worker"
+    REFLECTOR = "reflector"
+
+
+class Distribution(enum.Enum):
+    """How nodes learn which of them answers for which addresses."""
+
+    MESH = "node-to-node mesh"
+    REFLECTORS = "route reflectors"
+    NONE = "none"
+
+
+class InterfaceFacts(Part):
+    """An interface of a machine. The one with the node's address, or without any, carries what nodes exchange."""
+
+    name: InterfaceName = Field(description="What the kernel calls it.")
+    mtu: Int = Field(ge=SMALLEST_MTU, le=LARGEST_MTU, description="Its MTU in bytes.")
+    address: AddressField | None = Field(default=None, description="An address of it.")
+
+
+class NodeFacts(Part):
+    """A machine: its name, its addresses, where it stands, what it is for."""
+
+    name: Text = Field(description="What Kubernetes calls it.")
+    address: AddressField = Field(description="Its address in the subnet, IPv4.")
+    address_v6: V6Address | None = Field(default=None, description="Its IPv6 address, where pods get such.")
+    subnet: Net | None = Field(default=None, description="Which of the subnets it stands in, to have that checked.")
+    rack: Text | None = Field(default=None, description="Rack, zone or whatever else fails as a whole.")
+    labels: StringMap = Field(default=FrozenDict(), description="Its labels in Kubernetes.")
+    roles: UniqueTuple[NodeRole] = Field(default=(), description="What it is for; a worker where unset.")
+    interfaces: tuple[InterfaceFacts, ...] = Field(default=(), description="Its interfaces and their MTU.")
+
+    @property
+    def smallest_mtu(self) -> int | None:
+        """Of the interfaces that carry what nodes exchange, bytes; None where it is not known."""
+        own = (each.mtu for each in self.interfaces if each.address in (None, self.address, self.address_v6))
+        return min(own, default=None)
+
+
+class SubnetFacts(Part):
+    """Where nodes stand, and who routes out of there."""
+
+    cidr: Net = Field(description="The prefix that the nodes' addresses lie in.")
+    mtu: Int | None = Field(
+        default=None, ge=SMALLEST_MTU, le=LARGEST_MTU, description="MTU of its links in bytes; networkMTU where unset."
+    )
+    router: AddressField | None = Field(default=None, description="Address of the router to the other subnets.")
+
+    def __str__(self) -> str:
+        return str(self.cidr)
+
+
+def _subnet(given: Any) -> Any:
+    if isinstance(given, (str, Prefix)):
+        return {"cidr": parse_prefix(given) if isinstance(given, str) else given}
+    return given
+
+
+SubnetField: TypeAlias = Annotated[SubnetFacts, BeforeValidator(_subnet)]
+"""A subnet, in short just its prefix."""
+
+
+class NetworkFacts(Part):
+    """What the network between the nodes lets through; left out where nobody knows."""
+
+    bgp: Bool | None = Field(default=None, description="TCP port 179 between nodes.")
+    ipip: Bool | None = Field(default=None, description="IP protocol 4 between nodes.")
+    vxlan: Bool | None = Field(default=None, description="UDP port 4789 between nodes.")
+    source_destination_checks: Bool | None = Field(
+        default=None, description="Whether it drops packets whose addresses are not those of the machine."
+    )
+    pod_addresses: Bool | None = Field(
+        default=None, description="Whether packets with pods' addresses travel within a subnet at all."
+    )
+
+
+class KubernetesFacts(Part):
+    """What Kubernetes was told of the network, to compare with."""
+
+    pod_subnets: tuple[Net, ...] = Field(default=(), description="kubeadm's podSubnet, one a family.")
+    service_subnets: tuple[Net, ...] = Field(default=(), description="kubeadm's serviceSubnet, one a family.")
+    api_server: AddressField | None = Field(default=None, description="Address that its API is reached by.")
+    dns: tuple[AddressField, ...] = Field(default=(), description="Addresses of the cluster's DNS service.")
+
+
+class RunningFacts(Part):
+    """What a cluster that runs already has; nothing where it is new."""
+
+    encapsulation: Text | None = Field(default=None, description="As `muslin explain` calls it.")
+    pod_range: Net | None = Field(default=None, description="Range of its pool.")
+    block_size: Int | None = Field(default=None, ge=20, le=32, description="Length of its pool's blocks.")
+    as_number: AsNumberField | None = Field(default=None, description="Its AS number.")
+    mtu: Int | None = Field(default=None, ge=SMALLEST_MTU, le=LARGEST_MTU, description="MTU of its pods, bytes.")
+    route_distribution: Distribution | None = Field(default=None, description="How its routes are distributed.")
+
+
+class OverrideFacts(Part):
+    """Another answer than the rule's to one question, and who must know why."""
+
+    decision: Text = Field(description="The question, as `muslin explain` calls it.")
+    chosen: Text = Field(description="The answer.")
+    reason: Text = Field(description="Why; it is recorded with the decision.", min_length=1)

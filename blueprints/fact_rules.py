@@ -1,0 +1,170 @@
+"""What can't be true of a cluster at once, whatever is decided: contradictions among its facts, each with a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+from muslin.net import Prefix
+from muslin.resources.base import SUBDOMAIN_NAME
+from muslin.resources.places import FieldPath, spell_path
+from muslin.resources.validation import Breach, ValidationRule, go
+
+if TYPE_CHECKING:
+    from blueprints.facts import Facts
+
+__all__ = ["FACT_RULES"]
+
+_TAKEN = (
+    (ip_network("172.17.0.0/16"), "the bridge of Docker"),
+    (ip_network("fe80::/10"), "link-local"),
+    (ip_network("169.254.0.0/16"), "link-local"),
+)
+
+
+def _bad_names(facts: Facts) -> Iterator[Breach]:
+    if not SUBDOMAIN_NAME.allows(facts.name):
+        yield Breach(f"{facts.name!r} can't be the name of a cluster", ("name",))
+    for index, node in enumerate(facts.nodes):
+        if not SUBDOMAIN_NAME.allows(node.name):
+            yield Breach(f"{node.name!r} can't be the name of a node", ("nodes", index, "name"))
+
+
+def _none_given(facts: Facts) -> Iterator[Breach]:
+    if not facts.nodes:
+        yield Breach("the cluster has no nodes", ("nodes",))
+    if not facts.subnets:
+        yield Breach("the nodes' subnet is not given", ("subnets",))
+
+
+def _twice(values: Sequence[object]) -> Iterator[int]:
+    seen: set[object] = set()
+    for index, value in enumerate(values):
+        if value is not None and value in seen:
+            yield index
+        seen.add(value)
+
+
+def _equal_nodes(facts: Facts) -> Iterator[Breach]:
+    for index in _twice([node.name for node in facts.nodes]):
+        yield Breach(f"two nodes are named {facts.nodes[index].name!r}", ("nodes", index, "name"))
+    for index in _twice([node.address for node in facts.nodes]):
+        yield Breach(f"two nodes have the address {facts.nodes[index].address}", ("nodes", index, "address"))
+    for index in _twice([node.address_v6 for node in facts.nodes]):
+        yield Breach(f"two nodes have the address {facts.nodes[index].address_v6}", ("nodes", index, "addressV6"))
+
+
+def _stand(facts: Facts) -> Iterator[Breach]:
+    prefixes = {each.cidr for each in facts.subnets}
+    for index, node in enumerate(facts.nodes):
+        if node.subnet is None:
+            continue
+        path = ("nodes", index, "subnet")
+        if node.subnet not in prefixes:
+            yield Breach(f"{node.subnet} of node {node.name} is not among the subnets", path)
+        elif node.address.version == node.subnet.version and node.address not in node.subnet:
+            yield Breach(f"node {node.name} has the address {node.address}, which is not in {node.subnet}", path)
+    for index, subnet in enumerate(facts.subnets):
+        if subnet.router is not None and subnet.router not in subnet.cidr:
+            path = ("subnets", index, "router")
+            yield Breach(f"the router {subnet.router} is not in its subnet {subnet.cidr}", path)
+
+
+def _mtu(facts: Facts) -> Iterator[Breach]:
+    for index, subnet in enumerate(facts.subnets):
+        if facts.network_mtu is None and subnet.mtu is None:
+            yield Breach(f"the MTU of {subnet} is not given", ("subnets", index))
+
+
+def _ranges(facts: Facts) -> Iterator[tuple[FieldPath, Prefix, str]]:
+    """Every range that has one use: where it stands, and what for."""
+    for index, subnet in enumerate(facts.subnets):
+        yield ("subnets", index), subnet.cidr, f"the nodes' subnet {subnet.cidr}"
+    for index, each in enumerate(facts.service_ranges):
+        yield ("serviceRanges", index), each, f"the service range {each}"
+    if facts.pod_range_v6 is not None:
+        yield ("podRangeV6",), facts.pod_range_v6, f"the pod range {facts.pod_range_v6}"
+
+
+def _overlaps(facts: Facts) -> Iterator[Breach]:
+    """Of two ranges the later one is shown; `podRange` is a blueprint's business."""
+    seen: list[tuple[Prefix, str]] = []
+    for path, prefix, what in _ranges(facts):
+        for other, its in seen:
+            if prefix.version == other.version and prefix.overlaps(other):
+                yield Breach(f"{what} overlaps {its}", path)
+        seen.append((prefix, what))
+        for taken, whose in _TAKEN:
+            if path[0] != "subnets" and prefix.version == taken.version and prefix.overlaps(taken):
+                yield Breach(f"{what} overlaps {taken}, which is {whose}", path)
+
+
+def _kubernetes(facts: Facts) -> Iterator[Breach]:
+    told = facts.kubernetes
+    for given, pods in (("podRange", facts.pod_range), ("podRangeV6", facts.pod_range_v6)):
+        of_family = [each for each in told.pod_subnets if pods is not None and each.version == pods.version]
+        if pods is not None and of_family and not any(_inside(pods, each) for each in of_family):
+            what = f"the pod range {pods} is not in Kubernetes' own, {', '.join(map(str, of_family))}"
+            yield Breach(what, (given,), "use Kubernetes' podSubnet: kube-proxy takes other addresses for strangers")
+    for index, each in enumerate(facts.service_ranges):
+        if told.service_subnets and each not in told.service_subnets:
+            what = f"the service range {each} is not Kubernetes' own, {', '.join(map(str, told.service_subnets))}"
+            yield Breach(what, ("serviceRanges", index), "use Kubernetes' serviceSubnet")
+    services = (*facts.service_ranges, *told.service_subnets)
+    for index, address in enumerate(told.dns):
+        if services and not any(address in each for each in services):
+            where: FieldPath = ("kubernetes", "dns", index)
+            yield Breach(f"the DNS service {address} is in no service range", where, "correct the address or the range")
+    for path, prefix, what in _pods_and_services(facts):
+        if told.api_server is not None and told.api_server in prefix:
+            yield Breach(
+                f"the API server {told.api_server} lies in {what}, {spell_path(path)}",
+                ("kubernetes", "apiServer"),
+                "give the address that nodes reach it by, outside of the ranges of pods and services",
+            )
+
+
+def _pods_and_services(facts: Facts) -> Iterator[tuple[FieldPath, Prefix, str]]:
+    yield ("podRange",), facts.pod_range, "the pod range"
+    yield from (each for each in _ranges(facts) if each[0][0] != "subnets")
+
+
+def _inside(inner: Prefix, outer: Prefix) -> bool:
+    return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
+
+
+def _families(facts: Facts) -> Iterator[Breach]:
+    if facts.pod_range_v6 is None:
+        return
+    if facts.pod_range_v6.version != 6:
+        what = f"podRangeV6 {facts.pod_range_v6} is not IPv6"
+        yield Breach(what, ("podRangeV6",), "give an IPv6 range such as 2001:db8:48::/48")
+        return
+    for index, node in enumerate(facts.nodes):
+        if node.address_v6 is None:
+            what = f"node {node.name} has no IPv6 address, and its pods are to have such"
+            yield Breach(what, ("nodes", index), "set addressV6, or leave podRangeV6 out")
+
+
+def _overridden(facts: Facts) -> Iterator[Breach]:
+    for index in _twice([each.decision for each in facts.overrides]):
+        what = f"the decision {facts.overrides[index].decision!r} is overridden twice"
+        yield Breach(what, ("overrides", index), "remove one")
+    for index, each in enumerate(facts.overrides):
+        if not each.reason.strip():
+            yield Breach("an override has no reason", ("overrides", index, "reason"), "say why")
+
+
+FACT_RULES: tuple[ValidationRule, ...] = (
+    go("names", "names have a form", _bad_names, fix="use lower case letters, digits, '-' and '.'"),
+    go("not-empty", "there is a node and a subnet", _none_given, fix="add at least one"),
+    go("nodes-differ", "names and addresses of nodes are unique", _equal_nodes, fix="give each node its own"),
+    go("stand", "nodes and routers stand in their subnet", _stand, fix="correct the subnet or the address"),
+    go("mtu-known", "the MTU of every subnet is known", _mtu, fix="set networkMTU, or mtu of each subnet"),
+    go("ranges-differ", "each range has one use", _overlaps, fix="give each its own range"),
+    go("families", "pods' families are the nodes' too", _families, fix="give both, or neither"),
+    go("kubernetes", "ranges agree with what Kubernetes was told", _kubernetes, fix="use one and the same"),
+    go("overrides", "a decision is overridden once, with a reason", _overridden, fix="say once, and why"),
+)
+"""In the order in which their breaches are told."""

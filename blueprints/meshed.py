@@ -1,0 +1,34 @@
+"""What the blueprints without reflectors share: a mesh, or VXLAN that needs no routes from anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+from blueprints.asking import Asked
+from blueprints.decision import Blueprint, FileGroup
+from blueprints.distribution import route_distribution
+from blueprints.fact_parts import Distribution
+from blueprints.network import decide_network, network_files, policy_group
+from muslin.errors import Problem
+
+__all__ = ["meshed"]
+
+
+def meshed(name: str, asked: Asked, standing: Callable[[Asked], tuple[Problem, ...]]) -> Blueprint:
+    """A blueprint whose nodes learn routes from each other, if they need to.
+
+    Args:
+        name: of the blueprint.
+        asked: about which cluster.
+        standing: what must be true of its subnets.
+
+    Raises:
+        BadInput: with every reason against it.
+    """
+    modes = decide_network(asked, standing, route_distribution)
+    asked.refuse_if_any()
+    chosen = next(each.chosen for each in asked.decisions if each.name == "route distribution")
+    files = network_files(asked, modes, mesh=chosen == Distribution.MESH.value)
+    network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
+    return asked.finish(name, (network, policy_group(asked)))

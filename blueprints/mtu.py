@@ -1,0 +1,126 @@
+"""How many bytes a pod may send at once: the smallest MTU on any path, less what the encapsulation adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from blueprints.asking import Asked, overridden
+from blueprints.decision import Alternative, Decision, Outcome, section
+from blueprints.encapsulation import Mode
+from blueprints.musts import Must, refuse
+from muslin.resources.keys import Key
+from muslin.resources.places import FieldPath
+from muslin.semantics.mtu import SMALLEST_USEFUL_MTU, encapsulation_mtu
+from muslin.semantics.routes import Encapsulation
+
+__all__ = ["FELIX", "felix_mtus", "mtu"]
+
+FELIX: Final = Key("FelixConfiguration", "default")
+
+_SMALLEST_OF_IPV6: Final = 1280
+"""RFC 8200 section 5: what every link must carry."""
+
+_FIELDS: Final[Mapping[tuple[Encapsulation, int], str]] = {
+    (Encapsulation.IPIP, 4): "ipipMTU",
+    (Encapsulation.VXLAN, 4): "vxlanMTU",
+    (Encapsulation.VXLAN, 6): "vxlanMTUV6",
+}
+
+
+def mtu(asked: Asked, modes: Mapping[int, Mode]) -> Outcome:
+    """The smallest MTU of any hop less the most expensive encapsulation; the same for every pod.
+
+    Args:
+        asked: about which cluster.
+        modes: Mapping[IP version, its encapsulation].
+    """
+    hops = tuple(asked.facts.mtus())
+    narrow, path = min(hops, key=lambda hop: hop[1])
+    version, mode = min(modes.items(), key=lambda each: encapsulation_mtu(path, each[1].encapsulation, each[0]))
+    inside = encapsulation_mtu(path, mode.encapsulation, version)
+    overhead = path - inside
+    least = _SMALLEST_OF_IPV6 if 6 in modes else SMALLEST_USEFUL_MTU
+    where = asked.place("networkMTU") if asked.facts.network_mtu is not None else asked.place("subnets")
+    if inside < least:
+        return refuse(
+            Must.ROOM_IN_A_PACKET,
+            f"{mode.encapsulation.value} leaves {inside} of {path} bytes, less than {least}",
+            where,
+            f"raise the network's MTU to at least {least + overhead}",
+        )
+    inputs = {name: str(value) for name, value in _told(hops, narrow)} | {"encapsulation": mode.value}
+    differ = len({value for _, value in hops}) > 1
+    fields: tuple[tuple[Key, FieldPath], ...] = tuple(
+        (FELIX, ("spec", _FIELDS[each.encapsulation, family]))
+        for family, each in modes.items()
+        if each is not Mode.NATIVE
+    )
+    what = "the network's MTU" if not differ else f"the smallest MTU of any hop, {path} at {narrow},"
+    decided = Decision(
+        "MTU",
+        str(inside),
+        f"{what} less {overhead} bytes for {mode.encapsulation.value}"
+        + ("" if version == 4 else " over IPv6" if mode is not Mode.NATIVE else ""),
+        inputs,
+        (
+            Alternative("smaller", "wastes room in every packet"),
+            Alternative("larger", "packets between nodes would be dropped or cut into pieces"),
+            *(
+                (Alternative("as each node finds", "nodes see their own links, not the narrowest hop of the path"),)
+                if differ
+                else ()
+            ),
+        ),
+        "only new pods get another MTU after a change"
+        + _kept(asked, inside)
+        + (f"; tell the CNI plugin {inside} as well (`veth_mtu`, or `mtu` of the Installation)" if differ else ""),
+        section("MTU Configuration"),
+        fields,
+    )
+    return _with_override(asked, decided, inside, least)
+
+
+def _kept(asked: Asked, inside: int) -> str:
+    """What stays as it was in a cluster that runs."""
+    running = asked.facts.running
+    if running is None or running.mtu in (None, inside):
+        return ""
+    return f": every pod that runs now keeps {running.mtu} until it is made again"
+
+
+def _told(hops: tuple[tuple[str, int], ...], narrow: str) -> list[tuple[str, int]]:
+    """Hops worth telling: those of the network, and the narrowest."""
+    return [hop for hop in hops if not hop[0].startswith("interfaces of ") or hop[0] == narrow]
+
+
+def _with_override(asked: Asked, decided: Decision, largest: int, least: int) -> Outcome:
+    wanted = asked.override(decided.name)
+    if wanted is None:
+        return decided
+    index, override = wanted
+    where = asked.place("overrides", index, "chosen")
+    if not override.chosen.isdecimal():
+        return refuse(Must.OVERRIDE_KNOWN, f"{override.chosen!r} is no MTU", where, "give bytes, such as 1400")
+    if not least <= int(override.chosen) <= largest:
+        what = f"an MTU of {override.chosen} is not between {least} and {largest}, what the path carries"
+        return refuse(Must.ROOM_IN_A_PACKET, what, where, f"{largest} at most")
+    chosen = Decision(
+        decided.name,
+        str(int(override.chosen)),
+        decided.rule,
+        decided.inputs,
+        decided.alternatives,
+        decided.consequence,
+        decided.source,
+        decided.fields,
+    )
+    return overridden(chosen, decided.chosen, override)
+
+
+def felix_mtus(decided: int, modes: Mapping[int, Mode]) -> dict[str, int]:
+    """Mapping[field of FelixConfiguration, bytes]: of every tunnel that is used, so that no agent guesses.
+
+    Tunnels of both families get what was decided for the pods, for these have one MTU for both.
+    """
+    return {_FIELDS[mode.encapsulation, version]: decided for version, mode in modes.items() if mode is not Mode.NATIVE}

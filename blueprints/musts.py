@@ -1,0 +1,65 @@
+"""Where the architecture says *must*: no override, a refusal with the rule, the place and the fix."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from blueprints.decision import section
+from muslin.errors import Problem
+
+__all__ = ["Must", "Refusal", "refuse"]
+
+
+class Must(enum.Enum):
+    """Why a blueprint says no; the value is the rule in a sentence."""
+
+    ONE_SUBNET = "a cluster in one subnet has its nodes in one subnet"
+    SEVERAL_SUBNETS = "a cluster in several subnets has its nodes in these"
+    SEPARATE_ETCD = "nothing else uses the etcd of Kubernetes itself"
+    EMBEDDED_ON_ONE_MACHINE = "the embedded datastore is a file of one machine"
+    RANGE_OF_ITS_OWN = "the range of pods is routable, and nobody else's"
+    ROOM_FOR_ALL = "there is a block for every node that is planned, and an address for every pod"
+    A_WAY_BETWEEN_NODES = "the network lets through what the encapsulation needs"
+    ROOM_IN_A_PACKET = "what is wrapped fits into the network's packets"
+    MESH_IS_SMALL = "from 50 nodes on routes are reflected"
+    ROUTES_OVER_BGP = "reflectors distribute routes over BGP"
+    TWO_REFLECTORS = "at least two reflectors, so that one may fail"
+    REFLECTOR_IN_EACH_SUBNET = "at least one reflector in each subnet"
+    REFLECTORS_APART = "reflectors do not fail together"
+    AS_NUMBER_MAY_BE_USED = "some AS numbers are nobody's"
+    NOT_LIVE = "some things are not changed in a running cluster"
+    OVERRIDE_KNOWN = "an override names a decision and one of its answers"
+
+
+_SOURCE: Final = {
+    Must.ONE_SUBNET: section("Single Subnet Configuration"),
+    Must.SEVERAL_SUBNETS: section("Multi-Subnet Configuration"),
+    Must.SEPARATE_ETCD: section("etcd Datastore Mode"),
+    Must.EMBEDDED_ON_ONE_MACHINE: section("Kubernetes Datastore Mode (Recommended)"),
+    Must.RANGE_OF_ITS_OWN: section("Single Subnet Configuration"),
+    Must.ROOM_FOR_ALL: section("Single Subnet Configuration"),
+    Must.A_WAY_BETWEEN_NODES: section("Routing Methods"),
+    Must.ROOM_IN_A_PACKET: section("MTU Configuration"),
+    Must.MESH_IS_SMALL: section("Route Distribution"),
+    Must.ROUTES_OVER_BGP: section("VXLAN Configuration"),
+    Must.TWO_REFLECTORS: section("Global Route Reflection"),
+    Must.REFLECTOR_IN_EACH_SUBNET: section("Global Route Reflection"),
+    Must.REFLECTORS_APART: section("Global Route Reflection"),
+    Must.AS_NUMBER_MAY_BE_USED: "RFC 6996",
+    Must.NOT_LIVE: section("VXLAN Configuration"),
+    Must.OVERRIDE_KNOWN: "Facts overrides",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Problem):
+    """A problem that follows from a must."""
+
+    must: Must | None = None
+
+
+def refuse(must: Must, what: str, where: str, fix: str, source: str | None = None) -> tuple[Refusal]:
+    """The answer of a rule that says no. `source` where the section is another than the must's own."""
+    return (Refusal(what, where, fix, source or _SOURCE[must], must),)

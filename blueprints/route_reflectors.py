@@ -1,0 +1,48 @@
+"""Blueprint for clusters that have, or may grow to, 50 nodes and more: a few of them reflect everybody's routes."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from blueprints.asking import Asked
+from blueprints.decision import Blueprint, FileGroup, Procedure
+from blueprints.distribution import reflected
+from blueprints.fact_parts import Distribution
+from blueprints.facts import Facts
+from blueprints.network import decide_network, network_files, policy_group
+from blueprints.procedures import mesh_to_reflectors
+from blueprints.reflectors import cluster_id, peer_resources, placement, reflector_nodes, reflectors
+from blueprints.standing import some_subnets
+from muslin.resources.places import Places
+
+__all__ = ["NAME", "route_reflectors"]
+
+NAME = "route_reflectors"
+
+
+def route_reflectors(facts: Facts, places: Places | None = None, file: str | None = None) -> Blueprint:
+    """All decisions about a cluster with route reflectors, in one subnet or several, and its resources.
+
+    Args:
+        facts: of the cluster.
+        places: where the facts stand in their text, if known.
+        file: name of that text.
+
+    Raises:
+        BadInput: the architecture says no; with every reason that there is.
+    """
+    asked = Asked(facts, places, file)
+    modes = decide_network(asked, some_subnets, reflected)
+    chosen = reflectors(asked)
+    if chosen:
+        asked.add(placement(asked, chosen))
+        asked.add(cluster_id(asked, chosen))
+    asked.refuse_if_any()
+    nodes, peers = reflector_nodes(facts, chosen), peer_resources()
+    files = network_files(asked, modes, mesh=False)
+    files |= {"network/bgp-peers.yaml": peers, "network/reflectors.yaml": nodes}
+    network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
+    procedures: tuple[Procedure, ...] = ()
+    if facts.running is not None and facts.running.route_distribution in (None, Distribution.MESH):
+        procedures = (mesh_to_reflectors(asked, chosen, peers, nodes),)
+    return asked.finish(NAME, (network, policy_group(asked)), procedures)

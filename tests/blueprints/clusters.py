@@ -1,0 +1,91 @@
+"""Clusters to ask about: short to write, and drawn at random."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+from hypothesis import strategies as st
+
+from blueprints.facts import Facts, load
+
+__all__ = ["documents", "facts", "nodes_in"]
+
+
+def facts(**changed: Any) -> Facts:
+    """Two nodes in one subnet, and what is told otherwise."""
+    return load(
+        {
+            "apiVersion": "blueprints.muslin/v1alpha1",
+            "kind": "Cluster",
+            "name": "demo",
+            "nodes": [{"name": "node-a", "address": "192.0.2.1"}, {"name": "node-b", "address": "192.0.2.2"}],
+            "subnets": ["192.0.2.0/24"],
+            "networkMTU": 1500,
+            "podRange": "10.48.0.0/16",
+            **changed,
+        }
+    )
+
+
+def nodes_in(*counts: int, racks: int = 0, **more: Any) -> dict[str, Any]:
+    """`nodes` and `subnets`: so many nodes in the first subnet, so many in the second, ...; racks in turn."""
+    nodes, subnets = [], []
+    for number, count in enumerate(counts):
+        subnets.append(f"10.{number}.0.0/16")
+        for index in range(count):
+            node = {"name": f"n{number}-{index}", "address": str(ip_network(subnets[-1])[index + 1]), **more}
+            if racks:
+                node["rack"] = f"r{index % racks}"
+            nodes.append(node)
+    return {"nodes": nodes, "subnets": subnets}
+
+
+@st.composite
+def documents(draw: st.DrawFn, most_subnets: int = 3) -> dict[str, Any]:
+    """Facts as a person may write them: any network, family, size, subnets and MTU; not all of them possible."""
+    maybe = st.sampled_from([None, True, False])
+    subnets = draw(st.integers(1, most_subnets))
+    both = draw(st.booleans())
+    nodes, prefixes = [], []
+    for number in range(subnets):
+        mtu = draw(st.sampled_from([None, 1400, 1500, 9000]))
+        own = (f"10.{number}.0.0/24", *([f"2001:db8:{number}::/64"] if both else []))
+        in_short = mtu is None and draw(st.booleans())
+        prefixes += [cidr if in_short else {"cidr": cidr, **({"mtu": mtu} if mtu else {})} for cidr in own]
+        for index in range(1, draw(st.integers(1, 4)) + 1):
+            node: dict[str, Any] = {"name": f"n{number}-{index}", "address": f"10.{number}.0.{index}"}
+            if both:
+                node["addressV6"] = f"2001:db8:{number}::{index}"
+            if draw(st.booleans()):
+                node["rack"] = draw(st.sampled_from(["r1", "r2", "r3"]))
+            if draw(st.integers(0, 3)) == 0:
+                node["roles"] = [draw(st.sampled_from(["control-plane", "worker", "reflector"]))]
+            if draw(st.integers(0, 3)) == 0:
+                node["interfaces"] = [{"name": "eth0", "mtu": draw(st.sampled_from([1450, 1500, 9001]))}]
+            nodes.append(node)
+    network = {
+        name: value
+        for name in ("bgp", "ipip", "vxlan", "sourceDestinationChecks", "podAddresses")
+        if (value := draw(maybe)) is not None
+    }
+    told: dict[str, Any] = {
+        "apiVersion": "blueprints.muslin/v1alpha1",
+        "kind": "Cluster",
+        "name": "drawn",
+        "nodes": nodes,
+        "subnets": prefixes,
+        "networkMTU": draw(st.sampled_from([1280, 1500, 9001])),
+        "podRange": draw(st.sampled_from(["10.48.0.0/16", "10.49.0.0/20"])),
+        "natOutgoing": draw(st.booleans()),
+        "network": network,
+        "provider": draw(st.sampled_from(["bare-metal", "aws", "azure", "gcp", "other"])),
+        "plannedNodes": draw(st.sampled_from([1, 5, 49, 50, 51, 250, 1000])),
+    }
+    if both:
+        told["podRangeV6"] = "2001:db8:4800::/48"
+    if draw(st.booleans()):
+        told["podsPerNode"] = draw(st.sampled_from([30, 110]))
+    if draw(st.booleans()):
+        told["asNumber"] = draw(st.sampled_from([64500, 4200000000]))
+    return told

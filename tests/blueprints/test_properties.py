@@ -1,0 +1,206 @@
+"""Whatever the facts: what is emitted is valid, and means what the decisions say. `muslin.semantics` is the oracle."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blueprints.catalogue import BLUEPRINTS
+from blueprints.decision import Blueprint
+from blueprints.distribution import MESH_LIMIT
+from blueprints.emit import render
+from blueprints.encapsulation import Mode, encapsulation_name
+from blueprints.facts import Facts, load
+from blueprints.musts import Refusal
+from muslin.errors import BadInput, Problem
+from muslin.resources import as_stored, dump
+from muslin.resources import load as load_resource
+from muslin.resources.base import Resource
+from muslin.resources.bgp_configuration import BGPConfiguration
+from muslin.resources.ip_pool import IPPool
+from muslin.resources.node import Node
+from muslin.semantics.mtu import encapsulation_mtu, node_pod_mtu
+from muslin.semantics.routes import Encapsulation, encapsulation
+from muslin.semantics.sessions import sessions
+from muslin.semantics.snapshot import Snapshot
+from muslin.yaml import load as read_yaml
+from tests.blueprints.clusters import documents
+
+_ANY_BLUEPRINT = st.sampled_from(sorted(BLUEPRINTS))
+
+
+def _decided(name: str, document: dict[str, Any]) -> tuple[Facts, Blueprint] | None:
+    """What a blueprint says; None where it says no, which it must do with reasons."""
+    facts = load(document)
+    problems: tuple[Problem, ...] = ()
+    try:
+        return facts, BLUEPRINTS[name](facts, None, None)
+    except BadInput as refused:
+        problems = refused.problems
+    assert problems
+    assert all(isinstance(each, Refusal) and each.must is not None for each in problems)
+    return None
+
+
+def _cluster(facts: Facts, blueprint: Blueprint) -> Snapshot:
+    """The cluster with these resources, once every agent has told its node's addresses."""
+    declared: dict[str, Node] = {each.metadata.name: each for each in blueprint.resources if isinstance(each, Node)}
+    nodes = []
+    for told in facts.nodes:
+        subnet = facts.subnet_of(told)
+        bgp = {"ipv4Address": f"{told.address}/{subnet.cidr.prefixlen if subnet else 32}"}
+        six = facts.subnet_of(told, 6)
+        if told.address_v6 is not None and six is not None:
+            bgp["ipv6Address"] = f"{told.address_v6}/{six.cidr.prefixlen}"
+        labels = dict(told.labels)
+        if told.name in declared:
+            bgp |= dump(declared[told.name])["spec"]["bgp"]
+            labels |= declared[told.name].metadata.labels
+        nodes.append(Node.model_validate({"metadata": {"name": told.name, "labels": labels}, "spec": {"bgp": bgp}}))
+    return Snapshot.of([*(each for each in blueprint.resources if not isinstance(each, Node)), *nodes])
+
+
+@given(_ANY_BLUEPRINT, documents())
+@settings(max_examples=60, deadline=None)
+def test_what_is_emitted_is_valid_and_reads_back(name: str, document: dict[str, Any]) -> None:
+    """Every file loads as the same resources, each of which a datastore takes; the same facts give the same bytes."""
+    if (found := _decided(name, document)) is None:
+        return
+    facts, blueprint = found
+    texts = render(blueprint)
+    read: list[Resource] = [
+        load_resource(each.value) for path in blueprint.files for each in read_yaml(texts[path].encode(), path)
+    ]
+
+    assert list(blueprint.resources) == read
+    assert all(as_stored(each)["kind"] == each.kind for each in read)
+    assert render(BLUEPRINTS[name](facts, None, None)) == texts
+
+
+@given(_ANY_BLUEPRINT, documents())
+@settings(max_examples=60, deadline=None)
+def test_pools_mean_the_encapsulation_that_was_decided(name: str, document: dict[str, Any]) -> None:
+    """Between two nodes of a subnet and of two, packets are wrapped as the decision says."""
+    if (found := _decided(name, document)) is None:
+        return
+    facts, blueprint = found
+    snapshot = _cluster(facts, blueprint)
+    for pool in snapshot.all(IPPool):
+        version = pool.spec.cidr.version
+        mode = Mode(blueprint.decision(encapsulation_name(version)).chosen)
+        always, crossing = mode in (Mode.IPIP, Mode.VXLAN), mode in (Mode.IPIP_CROSS_SUBNET, Mode.VXLAN_CROSS_SUBNET)
+        for here, there in pairwise(facts.nodes):
+            apart = facts.subnet_of(here, version) != facts.subnet_of(there, version)
+            expected = mode.encapsulation if always or (crossing and apart) else Encapsulation.NONE
+            ends = snapshot.get(Node, here.name), snapshot.get(Node, there.name)
+            assert ends[0] is not None
+            assert ends[1] is not None
+
+            assert encapsulation(pool, ends[0], ends[1]) is expected
+            assert not (apart and expected is Encapsulation.NONE)
+
+
+@given(_ANY_BLUEPRINT, documents())
+@settings(max_examples=60, deadline=None)
+def test_no_packet_is_larger_than_any_hop(name: str, document: dict[str, Any]) -> None:
+    """What a pod sends, wrapped, fits the narrowest link; agents with wider links come to the same figure."""
+    if (found := _decided(name, document)) is None:
+        return
+    facts, blueprint = found
+    snapshot, decided = _cluster(facts, blueprint), int(blueprint.decision("MTU").chosen)
+    narrowest = min(value for _, value in facts.mtus())
+    modes = {v: Mode(blueprint.decision(encapsulation_name(v)).chosen) for v in facts.families}
+
+    assert decided == min(encapsulation_mtu(narrowest, mode.encapsulation, v) for v, mode in modes.items())
+    for node in facts.nodes:
+        assert node_pod_mtu(snapshot, node.name, narrowest) == decided
+        if any(mode is not Mode.NATIVE for mode in modes.values()):
+            assert node_pod_mtu(snapshot, node.name, narrowest + 1000) == decided
+
+
+@given(_ANY_BLUEPRINT, documents())
+@settings(max_examples=100, deadline=None)
+def test_every_node_learns_every_route(name: str, document: dict[str, Any]) -> None:
+    """Where BGP distributes routes, each node has a way to each other that reflection allows; else there are none."""
+    if (found := _decided(name, document)) is None:
+        return
+    facts, blueprint = found
+    snapshot = _cluster(facts, blueprint)
+    names = [node.name for node in facts.nodes]
+    peers = {each: {s.peer_node for s in sessions(snapshot, each) if s.peer_node} for each in names}
+    chosen = blueprint.decision("route distribution").chosen
+    versions = {each: {s.peer_address.version for s in sessions(snapshot, each)} for each in names}
+
+    if chosen == "none":
+        assert not any(peers.values())
+        return
+    for source in names:
+        assert _reached(snapshot, source, peers) == set(names)
+    assert len(names) == 1 or all(versions[each] == set(facts.families) for each in names)
+    if chosen == "route reflectors":
+        reflecting = {each for each in names if each in blueprint.decision("reflectors").chosen.split(", ")}
+        assert len(reflecting) >= 2
+        assert all(peers[each] == reflecting - {each} for each in set(names) - reflecting)
+        assert {facts.subnet_of(node) for node in facts.nodes} == {
+            facts.subnet_of(node) for node in facts.nodes if node.name in reflecting
+        }
+    else:
+        assert facts.size < MESH_LIMIT
+
+
+def _reached(snapshot: Snapshot, source: str, peers: dict[str, set[str]]) -> set[str]:
+    """Who learns a route of this node over iBGP: its peers, and the clients of those that reflect (RFC 4456)."""
+    ids = {node.metadata.name: node.spec.bgp.route_reflector_cluster_id for node in snapshot.all(Node) if node.spec.bgp}
+    learnt, waiting = {source}, deque((source, peer) for peer in peers[source])
+    while waiting:
+        teller, here = waiting.popleft()
+        if here in learnt:
+            continue
+        learnt.add(here)
+        if ids[here] is None:
+            continue
+        from_client = ids[teller] != ids[here]
+        waiting.extend(
+            (here, peer) for peer in peers[here] if peer != teller and (from_client or ids[peer] != ids[here])
+        )
+    return learnt
+
+
+@given(_ANY_BLUEPRINT, documents())
+@settings(max_examples=40, deadline=None)
+def test_every_field_that_differs_from_calico_has_a_decision(name: str, document: dict[str, Any]) -> None:
+    """No copied defaults: of BGP, agents and nodes only what a decision determines is written."""
+    if (found := _decided(name, document)) is None:
+        return
+    _, blueprint = found
+    determined = {(key, path[:2]) for decision in blueprint.decisions for key, path in decision.fields}
+
+    for resource in blueprint.resources:
+        if resource.kind in ("BGPConfiguration", "FelixConfiguration"):
+            assert {(resource.key, ("spec", field)) for field in dump(resource)["spec"]} <= determined
+    assert {key for key, _ in determined} <= {each.key for each in blueprint.resources}
+
+
+@pytest.mark.parametrize("name", sorted(BLUEPRINTS))
+def test_the_properties_are_not_about_refusals_alone(name: str) -> None:
+    """Of the drawn facts each blueprint takes some, and the mesh is on or off as it says."""
+    taken: list[Blueprint] = []
+
+    @given(documents())
+    @settings(max_examples=60, deadline=None, database=None, derandomize=True)
+    def draw(document: dict[str, Any]) -> None:
+        if (found := _decided(name, document)) is not None:
+            taken.append(found[1])
+
+    draw()
+
+    assert len(taken) >= 5
+    for blueprint in taken:
+        (bgp,) = [each for each in blueprint.resources if isinstance(each, BGPConfiguration)]
+        mesh = blueprint.decision("route distribution").chosen == "node-to-node mesh"
+        assert bgp.spec.effective_node_to_node_mesh_enabled is mesh
