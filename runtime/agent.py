@@ -33,9 +33,10 @@ from runtime.registration import NodeIdentity, register
 __all__ = ["MIRRORED", "POLICY_KINDS", "Agent", "Log", "Parts", "Speaker"]
 
 MIRRORED = (
-    "ClusterInformation", "FelixConfiguration", "BGPConfiguration", "BGPPeer", "IPPool", "IPAMConfiguration", "Node",
-    "Tier", "Profile", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "HostEndpoint",
-    "WorkloadEndpoint", "BlockAffinity", "IPAMBlock", "KubernetesNetworkPolicy", "KubernetesClusterNetworkPolicy",
+    "ClusterInformation", "FelixConfiguration", "BGPConfiguration", "BGPPeer", "IPPool", "IPReservation",
+    "IPAMConfiguration", "Node", "Tier", "Profile", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet",
+    "NetworkSet", "HostEndpoint", "WorkloadEndpoint", "BlockAffinity", "IPAMBlock", "KubernetesNetworkPolicy",
+    "KubernetesClusterNetworkPolicy",
 )  # fmt: skip
 """Kinds that say what a node must be."""
 

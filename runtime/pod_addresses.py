@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from ipaddress import ip_network
 from typing import TypeAlias
 
 from muslin.datastore.ipam import run
@@ -19,10 +20,12 @@ from muslin.ipam.assign import auto_assign
 from muslin.ipam.assignment import AssignmentRequest
 from muslin.ipam.blocks import Block
 from muslin.ipam.names import block_key, handle_key
+from muslin.ipam.pools import reservations
 from muslin.ipam.release import release_by_handle
 from muslin.ipam.together import assign_together
 from muslin.net import Address, parse_prefix
 from muslin.resources.ip_pool import IPPool
+from muslin.resources.ip_reservation import IPReservation
 from muslin.resources.ipam import IPAMConfiguration, IPAMConfigurationSpec
 from muslin.resources.node import Node
 from muslin.resources.profile import Profile
@@ -160,6 +163,13 @@ class PodAddresses:
             attributes={"node": self._node, "timestamp": f"{now:%Y-%m-%d %H:%M:%S.%f} +0000 UTC"},
             node_labels={} if node is None else dict(node.metadata.labels or {}),
             configuration=self._configuration(),
+            reserved=reservations(
+                [
+                    ip_network(text, strict=False)
+                    for each in snapshot.all(IPReservation)
+                    for text in each.spec.reserved_cidrs
+                ]
+            ),
             known_blocks=own_blocks(snapshot, self._node),
         )
 

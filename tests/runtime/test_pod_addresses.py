@@ -7,6 +7,8 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Datastore, Entry
 from muslin.errors import Unavailable
@@ -181,3 +183,20 @@ def test_one_that_gives_up_waiting_is_given_nothing() -> None:
         assert await world.in_use() == 4
 
     run_virtual(scenario())
+
+
+def test_a_reserved_address_is_never_given_to_a_pod() -> None:
+    """IPReservation keeps addresses from being given out: of a block of 16, the four that are left; then none."""
+    spec = {"reservedCIDRs": ["198.51.100.0/29", "198.51.100.8/30"]}
+    kept = load({**_META, "kind": "IPReservation", "metadata": {"name": "kept"}, "spec": spec})
+    pool = load({**_POOL, "spec": {**_SPEC, "cidr": "198.51.100.0/28", "blockSize": 28}})
+    snapshot = Snapshot.of([pool, load(_NODE), kept])
+
+    async def scenario() -> set[str]:
+        addresses = PodAddresses("node1", MemoryDatastore(), snapshot=lambda: snapshot, now=lambda: _NOW)
+        given = [await addresses.assign(Handle(f"net.c{n}"), _POD, ()) for n in range(4)]
+        with pytest.raises(Unavailable):
+            await addresses.assign(Handle("net.c4"), _POD, ())
+        return {str(each) for one in given for each in one}
+
+    assert asyncio.run(scenario()) == {f"198.51.100.{n}" for n in range(12, 16)}
