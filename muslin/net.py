@@ -45,10 +45,21 @@ InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
 """An address with the length of the network it stands in."""
 
 
+_OTHERWISE_WRITTEN = re.compile(r"%|/(?!\d+\Z)", re.ASCII)
+"""What the standard library reads and Calico does not: an address with a zone, a mask instead of a length."""
+
+
+def _calicos(text: str) -> str:
+    """The text itself. Raises ValueError if it is otherwise written."""
+    if _OTHERWISE_WRITTEN.search(text):
+        raise ValueError(text)
+    return text
+
+
 def parse_address(text: str) -> Address:
-    """An address from text. Raises ValueError with a sentence for people."""
+    """An address from text, without a zone. Raises ValueError with a sentence for people."""
     try:
-        return ip_address(text)
+        return ip_address(_calicos(text))
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address") from None
 
@@ -59,7 +70,7 @@ def parse_prefix(text: str, *, strict: bool = True) -> Prefix:
     Raises ValueError with a sentence for people.
     """
     try:
-        return ip_network(text, strict=strict)
+        return ip_network(_calicos(text), strict=strict)
     except ValueError as error:
         if "host bits" in str(error):
             meant = ip_network(text, strict=False)
@@ -70,7 +81,7 @@ def parse_prefix(text: str, *, strict: bool = True) -> Prefix:
 def parse_interface_address(text: str) -> InterfaceAddress:
     """An address with its network's length, such as 192.0.2.7/24. Raises ValueError."""
     try:
-        return ip_interface(text)
+        return ip_interface(_calicos(text))
     except ValueError:
         raise ValueError(f"{text!r} is not an address with length such as 192.0.2.7/24") from None
 

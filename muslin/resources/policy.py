@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
-from muslin.resources.fields import Number, SelectorText, Text, UniqueTuple
+from muslin.resources.fields import Number, ObjectName, SelectorText, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.policy_direction_checks import POLICY_RULES
 from muslin.resources.policy_rules import Rule
@@ -36,7 +36,7 @@ class PolicySpec(Part):
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = POLICY_RULES
 
-    tier: Text | None = None
+    tier: ObjectName | None = None
     order: Number | None = None
     selector: SelectorText | None = None
     service_account_selector: SelectorText | None = None

@@ -159,9 +159,19 @@ def _is(rule: Rule, number: int) -> bool:
     return rule.protocol is not None and rule.protocol.number == number
 
 
-def _protocol_is(number: int) -> str:
+def _protocol_is(number: int, field: str = "protocol") -> str:
     """In CEL, where a protocol is a name, a number, or a number in a text."""
-    return f"self.protocol == '{Protocol(number)}' || self.protocol == {number} || self.protocol == '{number}'"
+    return f"self.{field} == '{Protocol(number)}' || self.{field} == {number} || self.{field} == '{number}'"
+
+
+def _speaks_of(rule: Rule, number: int) -> bool:
+    """Whether a protocol stands in a rule, to be matched or not to be matched."""
+    return any(held is not None and held.number == number for held in (rule.protocol, rule.not_protocol))
+
+
+def _speaks_of_in_cel(number: int) -> str:
+    either = (f"has(self.{field}) && ({_protocol_is(number, field)})" for field in ("protocol", "notProtocol"))
+    return " || ".join(f"({each})" for each in either)
 
 
 RULE_RULES: Final[tuple[ValidationRule, ...]] = (
@@ -201,17 +211,17 @@ RULE_RULES: Final[tuple[ValidationRule, ...]] = (
     ),
     cel(
         "icmp-is-version-4",
-        f"!has(self.protocol) || !({_protocol_is(1)}) || !has(self.ipVersion) || self.ipVersion == 4",
+        f"!({_speaks_of_in_cel(1)}) || !has(self.ipVersion) || self.ipVersion == 4",
         "protocol ICMP requires ipVersion 4",
-        lambda rule: not _is(rule, 1) or rule.ip_version in (None, 4),
+        lambda rule: not _speaks_of(rule, 1) or rule.ip_version in (None, 4),
         path=("ipVersion",),
         fix="set ipVersion to 4, or protocol to ICMPv6",
     ),
     cel(
         "icmpv6-is-version-6",
-        f"!has(self.protocol) || !({_protocol_is(58)}) || !has(self.ipVersion) || self.ipVersion == 6",
+        f"!({_speaks_of_in_cel(58)}) || !has(self.ipVersion) || self.ipVersion == 6",
         "protocol ICMPv6 requires ipVersion 6",
-        lambda rule: not _is(rule, 58) or rule.ip_version in (None, 6),
+        lambda rule: not _speaks_of(rule, 58) or rule.ip_version in (None, 6),
         path=("ipVersion",),
         fix="set ipVersion to 6, or protocol to ICMP",
     ),

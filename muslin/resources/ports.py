@@ -57,11 +57,13 @@ Port: TypeAlias = PortRange | NamedPort
 
 
 def parse_port(value: Any) -> Port:
-    """A port from JSON: an int, a numeric string, a range `a:b`, or a name. Raises ValueError."""
+    """A port from JSON: a whole number, a numeric string, a range `a:b`, or a name. Raises ValueError."""
     if isinstance(value, (PortRange, NamedPort)):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return _single(value)
+    if isinstance(value, float) and value.is_integer():
+        return _single(int(value))
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a port: a number, a range such as 8000:8099, or a name")  # noqa: TRY004
     return _from_text(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +47,16 @@ def test_what_is_no_prefix_is_named(text: str) -> None:
     """The message repeats what was written; no name is looked up."""
     with pytest.raises(ValueError, match="is not a prefix"):
         parse_prefix(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["192.0.2.0/255.255.255.0", "192.0.2.0/0.0.0.255", "192.0.2.0/", "2001:db8::%eth0/64", "fe80::1%eth0"]
+)
+def test_masks_and_zones_are_refused(text: str) -> None:
+    """Calico reads lengths only, and no zones; what the standard library makes of the others is nobody's meaning."""
+    for parse in (parse_address, parse_prefix, parse_interface_address):
+        with pytest.raises(ValueError, match=re.escape(f"{text!r} is not a")):
+            parse(text)
 
 
 def test_addresses_have_no_length_and_interface_addresses_keep_theirs() -> None:

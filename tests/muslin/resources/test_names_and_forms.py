@@ -33,6 +33,9 @@ def _verdict(kind: str, spec: dict[str, Any], **more: Any) -> str | None:
 
 
 ACCEPTED: list[tuple[str, dict[str, Any]]] = [
+    ("GlobalNetworkPolicy", {"tier": ""}),
+    ("GlobalNetworkPolicy", _rule(notProtocol="ICMP", ipVersion=4)),
+    ("GlobalNetworkPolicy", _rule(protocol="TCP", source={"ports": [80.0]})),
     ("GlobalNetworkPolicy", _rule(source={"nets": ["192.0.2.0/24", "198.51.100.7/32"]})),
     ("GlobalNetworkPolicy", _rule(source={"namespaceSelector": " global( ) "})),
     ("GlobalNetworkPolicy", _rule(source={"services": {"name": "a.b-c", "namespace": "shop"}})),
@@ -56,6 +59,12 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
 ]
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("GlobalNetworkPolicy", {"tier": "A B"}, "is not a name"),
+    ("GlobalNetworkPolicy", _rule(notProtocol="ICMP", ipVersion=6), "protocol ICMP requires ipVersion 4"),
+    ("GlobalNetworkPolicy", _rule(notProtocol=58, ipVersion=4), "protocol ICMPv6 requires ipVersion 6"),
+    ("GlobalNetworkPolicy", _rule(protocol="TCP", source={"ports": [80.5]}), "is not a port"),
+    ("IPPool", {"cidr": "10.0.0.0/255.255.0.0"}, "is not a prefix"),
+    ("HostEndpoint", {"node": "a", "expectedIPs": ["fe80::1%eth0"]}, "is not an IP address"),
     ("GlobalNetworkPolicy", _rule(source={"nets": ["192.0.2.1"]}), "must be of type cidr"),
     ("GlobalNetworkPolicy", _rule(source={"nets": ["192.0.2.1/24"]}), "host bits"),
     ("GlobalNetworkPolicy", _rule(source={"selector": "a == 'global()'"}), "global() can only be used"),
