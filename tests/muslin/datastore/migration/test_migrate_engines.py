@@ -216,6 +216,9 @@ def test_what_kubernetes_composes_is_written_out_elsewhere(tmp_path: Path) -> No
             assert server.request("POST", "/api/v1/namespaces/shop/pods", pod).status == 201
             assert server.request("POST", networking, policy).status == 201
             source, target = f"kubernetes:{server.kubeconfig}", str(tmp_path / "to.db")
+            environment = {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": str(server.kubeconfig)}
+            looked = real("datastore", "check", "-o", "json", env=environment)
+            assert looked.returncode == 0, looked.stdout + looked.stderr
             ran = real("datastore", "migrate", "--from", source, "--to", target)
             assert ran.returncode == 0, ran.stdout + ran.stderr
     except Missing as missing:
