@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import stat
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -231,6 +233,46 @@ def test_objects_of_a_file_whose_log_is_broken_are_taken_over(tmp_path: Path) ->
     restore(tmp_path / "db", tmp_path / "new")
 
     assert texts(tmp_path / "new") == before
+
+
+_KILLED = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from muslin.datastore import backup, database
+
+def connect(path, real=database.connect):
+    connection = real(path)
+    def traced(statement):
+        if statement.startswith(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+    connection.set_trace_callback(traced)
+    return connection
+
+database.connect = connect
+backup.restore(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM main.log", "INSERT INTO main.objects", "UPDATE main", "COMMIT"])
+def test_a_killed_restore_has_not_happened(tmp_path: Path, statement: str) -> None:
+    """SIGKILL anywhere in it leaves what was in force, also for those who have it open; repeated, it happens."""
+    filled(tmp_path / "copy", 3)
+    filled(tmp_path / "db", 20)
+    before = texts(tmp_path / "db")
+
+    async def story() -> None:
+        store = EmbeddedDatastore.open(tmp_path / "db")
+        command = [sys.executable, "-c", _KILLED, str(tmp_path / "copy"), str(tmp_path / "db"), statement]
+        killed = await asyncio.create_subprocess_exec(*command)
+        assert await killed.wait() == -signal.SIGKILL
+        made = await store.create(*key_value("GlobalNetworkSet", "later", spec={}))
+        await store.delete(made.key)
+        await store.close()
+
+    asyncio.run(story())
+    assert texts(tmp_path / "db") == before
+    assert restore(tmp_path / "copy", tmp_path / "db").objects == 3
+    assert len(texts(tmp_path / "db")) == 3
 
 
 def test_the_commands(tmp_path: Path) -> None:
