@@ -28,6 +28,8 @@ __all__ = ["Batch", "Subscription", "Watches", "exact_progress"]
 _ROOM_EVENTS: Final = 5_000
 _ROOM_OCTETS: Final = 32 << 20
 _FIRST_PROGRESS_S: Final = 0.05
+_END_S: Final = 2.0
+"""For gRPC to end a call that was cancelled, which takes it a moment."""
 _ALL_KEYS: Final = (
     "this release of etcd says wrongly how far a watch is, so that all keys must be watched: let the user's role read "
     "all keys (etcdctl role grant-permission ROLE read '' --prefix=true), or use etcd 3.4.25, 3.5.8 or later"
@@ -205,7 +207,7 @@ class _Stream:
         self._ever = False
         self._hurry = asyncio.Event()
         self._call = member.watch(self._requests(), metadata)
-        self._tasks = [asyncio.ensure_future(self._read()), asyncio.ensure_future(self._ask_progress())]
+        self._reading, self._asking = asyncio.ensure_future(self._read()), asyncio.ensure_future(self._ask_progress())
 
     @property
     def empty(self) -> bool:
@@ -246,7 +248,9 @@ class _Stream:
     async def close(self) -> None:
         """End the stream; its watches with it."""
         self._break(_CLOSED, End.CLOSED)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        _, late = await asyncio.wait((self._reading, self._asking), timeout=_END_S)
+        for task in late:
+            task.cancel()
 
     async def _requests(self) -> AsyncIterator[Any]:
         while (request := await self._outgoing.get()) is not None:
@@ -261,6 +265,8 @@ class _Stream:
             refusal = self.member.refused(error).refusal
         except (asyncio.CancelledError, grpc.aio.UsageError):
             refusal = _CLOSED
+        except Exception as error:  # noqa: BLE001 - whoever waits for a watch must be told whatever it was
+            refusal = Refusal("INTERNAL", f"the watch can't be read: {type(error).__name__}: {error}", str(self.member))
         self._break(refusal)
 
     def _take(self, answer: Any) -> None:
@@ -339,10 +345,7 @@ class _Stream:
                 future.set_exception(Refused(refusal))
         self._call.cancel()
         self._outgoing.put_nowait(None)  # gRPC leaves the task that asks for requests behind where the call has ended
-        this = asyncio.current_task()
-        for task in self._tasks:
-            if task is not this:
-                task.cancel()
+        self._asking.cancel()  # the one that reads ends when gRPC has ended the call: nothing of it is left then
 
 
 def _octets(events: list[Any]) -> int:
