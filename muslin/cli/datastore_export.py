@@ -16,6 +16,7 @@ import click
 from muslin.cli.datastore import is_locked
 from muslin.cli.kinds import SHOWN_KINDS
 from muslin.cli.options import Reach, reaching
+from muslin.cli.printing import by_name
 from muslin.cli.stored import mapping_at, mappings_at, text_at
 from muslin.cli.wording import Ended
 from muslin.datastore.initialize import CLUSTER_INFORMATION
@@ -74,7 +75,7 @@ async def _export(reach: Reach) -> str:
             problem = Problem("a Kubernetes datastore can't be exported", "DATASTORE_TYPE", "export from etcd")
             raise Ended(line, problem, input_=True)
         names = await _kubernetes_names(store)
-        parts = [dump(await _list(store, kind, names)) + "---\n" for kind in EXPORTED_KINDS]
+        parts = [dump(by_name(await _list(store, kind, names))) + "---\n" for kind in EXPORTED_KINDS]
         information = (await store.get(CLUSTER_INFORMATION)).value
         addresses = await _addresses(store, names)
     return SEPARATOR.join(["".join(parts), *(json.dumps(each, indent=2) + "\n" for each in (information, addresses))])

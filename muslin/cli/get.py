@@ -14,6 +14,7 @@ import click
 from muslin.cli.columns import Look, chosen_columns, columns_of
 from muslin.cli.kinds import SHOWN_KINDS, ShownKind
 from muslin.cli.options import Reach, reaching
+from muslin.cli.printing import by_name
 from muslin.cli.scope import key_of, named_on_command_line
 from muslin.cli.stored import mapping_at, text_at
 from muslin.cli.tables import plain_table
@@ -286,6 +287,7 @@ def _text(value: Any, form: str) -> str:
         return json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n"
     from muslin.yaml.write import dump  # noqa: PLC0415 - only here
 
+    value = by_name(value)
     if isinstance(value, Mapping):
         return dump(value)
     # an item of a YAML list is the object's own text, two columns to the right

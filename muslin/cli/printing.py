@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["Field", "field_lines", "printable", "short_commit"]
+__all__ = ["Field", "by_name", "field_lines", "printable", "short_commit"]
 
 Field = tuple[str, Any, Any]
 """A field's path, its old value, its new one; None where it is not there."""
@@ -19,6 +19,13 @@ def printable(text: str) -> str:
 
 def _shown(character: str) -> str:
     return character if character.isprintable() else ascii(character)[1:-1]
+
+
+def by_name(value: Any) -> Any:
+    """The same value with the keys of every mapping sorted, which is how calicoctl prints YAML."""
+    if isinstance(value, Mapping):
+        return {key: by_name(value[key]) for key in sorted(value)}
+    return [by_name(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def short_commit(commit: str | None) -> str:

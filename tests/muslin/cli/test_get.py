@@ -103,6 +103,21 @@ def test_forms_of_json_and_yaml(run: Run, cluster: Cluster) -> None:
         assert (as_json["kind"] if form else [each["kind"] for each in as_json]) == (form or ["Tier", "Tier"])
 
 
+def test_yaml_is_sorted_by_name(run: Run, cluster: Cluster) -> None:
+    """As calicoctl prints it, whichever store keeps the object and in whichever order: a comparison shows changes."""
+    spec = {"types": ["Ingress"], "ingress": [{"protocol": "TCP", "action": "Allow"}], "order": 5}
+    cluster.put({"kind": "GlobalNetworkPolicy", "apiVersion": _V3, "spec": spec, "metadata": {"name": "g"}})
+    ran = run("get", "gnp", "g", "-o", "yaml", "--datastore", cluster.file)
+
+    assert [line for line in ran.out.splitlines() if not line.startswith("  ")][:2] == [
+        f"apiVersion: {_V3}",
+        "kind: GlobalNetworkPolicy",
+    ]
+    assert ran.out.partition("spec:\n")[2].splitlines() == [
+        "  ingress:", "  - action: Allow", "    protocol: TCP", "  order: 5", "  types:", "  - Ingress",
+    ]  # fmt: skip
+
+
 def test_export_leaves_out_what_the_store_added(run: Run, cluster: Cluster) -> None:
     """What is exported is what a person would write, and only for named objects."""
     ran = run("get", "ippool", "pods", "-o", "json", "--export", "--datastore", cluster.file)
