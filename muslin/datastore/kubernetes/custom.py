@@ -42,12 +42,7 @@ class CustomResources:
 
     async def get(self, key: Key) -> Entry:
         """See `Datastore.get`. An object whose deletion somebody left half done is gone: its second step is done."""
-        raw = await self._raw(key)
-        if self._is_deleted(raw):
-            with said(key):
-                await self._end_deletion(key, raw)
-            raise NotFound(key)
-        return self._entry(raw)
+        return self._entry(await self._present(key))
 
     async def create(self, key: Key, value: dict[str, Any]) -> Entry:
         """See `Datastore.create`."""
@@ -74,7 +69,7 @@ class CustomResources:
         current: dict[str, Any] = {"metadata": {"name": key.name, "resourceVersion": str(revision)}}
         for _ in range(_TRIES):
             if self._form.needs_current or not _REVISION.fullmatch(revision):
-                current = await self._raw(key)
+                current = await self._present(key)
                 self._compare(current, revision)
             body = self._form.stored(value, current)
             try:
@@ -85,16 +80,22 @@ class CustomResources:
             except api.NotFound as error:
                 raise NotFound(key) from error
             except (api.Conflict, api.AlreadyExists):
-                self._compare(await self._raw(key), revision)
+                self._compare(await self._present(key), revision)
                 continue  # nobody wrote: the server was in conflict with itself
             return self._entry(await self._with_status(key, raw, value))
         raise _contended(key)
 
     async def delete(self, key: Key, revision: Revision | None) -> Entry:
-        """See `Datastore.delete`. An object with finalizers stays, marked, until their owners are done."""
+        """See `Datastore.delete`. An object with finalizers stays, marked, until their owners are done.
+
+        One whose deletion is half done is gone, except for who names exactly this state of it.
+        """
         for _ in range(_TRIES):
             raw = await self._raw(key)
             entry = self._entry(raw)
+            if revision != entry.revision and self._is_deleted(raw):
+                raw = await self._present(key)
+                entry = self._entry(raw)
             if revision is not None and entry.revision != revision:
                 raise Conflict(entry)
             try:
@@ -125,6 +126,15 @@ class CustomResources:
             if self._form.is_of(raw, key):
                 return raw
         raise NotFound(key)
+
+    async def _present(self, key: Key) -> dict[str, Any]:
+        """As `_raw`; an object whose deletion is half done is not there, and the second step is taken."""
+        raw = await self._raw(key)
+        if self._is_deleted(raw):
+            with said(key):
+                await self._end_deletion(key, raw)
+            raise NotFound(key)
+        return raw
 
     async def _absent(self, key: Key) -> None:
         """Raises `AlreadyExists` where the object is there, under whichever of its names."""
@@ -186,10 +196,10 @@ class CustomResources:
 
     async def _end_deletion(self, key: Key, raw: dict[str, Any]) -> None:
         try:
-            uid = as_text(metadata_of(raw).get("uid")) or None
-            await self._client.delete(self._address(key, _name(raw)), uid=uid)
+            uid, revision = (as_text(metadata_of(raw).get(name)) or None for name in ("uid", "resourceVersion"))
+            await self._client.delete(self._address(key, _name(raw)), uid=uid, resource_version=revision)
         except (api.NotFound, api.Conflict, api.AlreadyExists):
-            return  # somebody else did it, and may have made a new one
+            return  # somebody else did it, and may have made a new one, or took the mark away again
 
     def _homeless(self, key: Key, error: api.NotFound) -> Failed:
         if key.namespace is not None and key.namespace in error.message:
