@@ -70,8 +70,8 @@ def value_of(name: str, number: int, kind: str = KIND) -> dict[str, Any]:
 
 
 def number_of(value: Any) -> int:
-    """The number that an object carries; `ABSENT` for none."""
-    if value is None:
+    """The number that an object carries; `ABSENT` for none, and for one whose deletion is half done."""
+    if value is None or value["spec"].get("deleted") in (True, "true"):
         return ABSENT
     return int(value["spec"]["block"][_BLOCK] if value["kind"] == HANDLE else value["spec"]["n"])
 
@@ -319,10 +319,18 @@ class Watcher:
                     "watcher", Deed.GET, name, Outcome.DONE, piece.invoked_ns, piece.answered_ns,
                     seen=piece.listed.get(name, ABSENT),
                 ),
-                tuple(number for told, number, _ in piece.told if told == name),
+                self._numbers(piece, name),
             )
             for piece in self.pieces
         ]  # fmt: skip
+
+    def _numbers(self, piece: _Piece, name: str) -> tuple[int, ...]:
+        numbers = [number for told, number, _ in piece.told if told == name]
+        if self._kind != HANDLE:
+            return tuple(numbers)
+        # The two steps of a deletion are told as two changes; whoever reads takes the first for it.
+        before = [piece.listed.get(name, ABSENT), *numbers]
+        return tuple(number for former, number in itertools.pairwise(before) if number or former)
 
     def fault(self) -> str | None:
         """What is wrong with its revisions; only those of stores that count are compared."""
