@@ -105,7 +105,7 @@ async def _refuse_full(way: Way) -> None:
     """What is there already would be mixed with what comes. Raises BadInput."""
     for kind in await kinds_of(way.to, way.target.type):
         async for entry in everything(way.to, kind):
-            if not is_of_the_store(entry.key, way.target.type):
+            if not is_of_the_store(entry.key, way.target.type, way.source.type):
                 fix = "move into a datastore that has nothing of Calico's; `muslin get` shows what is there"
                 raise BadInput(Problem(f"the destination is in use: there is {entry.key}", way.target.name, fix))
 

@@ -183,7 +183,7 @@ async def copy(way: Way) -> None:
 async def _remove_leftovers(way: Way, wanted: Mapping[Key, Json], present: Mapping[Key, Entry]) -> None:
     """What the source no longer has, and we wrote: now, or in an interrupted run, which had found nothing there."""
     for key, entry in reversed(list(present.items())):
-        if key in wanted or is_of_the_store(key, way.target.type):
+        if key in wanted or is_of_the_store(key, way.target.type, way.source.type):
             continue
         if way.report.state is not State.MINE and key not in way.created:
             continue
@@ -241,7 +241,7 @@ async def compare(way: Way) -> None:
                 if sent is not None:
                     fields = differences(entry.key, sent, entry.value, journey)
                     found += [Difference(entry.key, f"{field} is not what was sent") for field in fields]
-                elif not is_of_the_store(entry.key, way.target.type):
+                elif not is_of_the_store(entry.key, way.target.type, way.source.type):
                     found.append(Difference(entry.key, "it is at the destination and not at the source"))
     found += [Difference(key, "it is not at the destination") for key in wanted if key not in way.report.refused]
     way.report.differences = found

@@ -129,8 +129,10 @@ def moved(key: Key, value: Json, journey: Journey) -> tuple[Key, dict[str, Any]]
     return key, changed
 
 
-def is_of_the_store(key: Key, target: StoreType) -> bool:
+def is_of_the_store(key: Key, target: StoreType, source: StoreType) -> bool:
     """Whether an object may be in a datastore to which nobody has moved or written anything."""
+    if key.kind in OWN_KINDS and source is target is StoreType.KUBERNETES:
+        return True  # both forms of the CRDs may be of one cluster, which has these once
     if key.kind in ("ClusterInformation", *OF_KUBERNETES) or (key.kind == "Tier" and key.name in BUILT_IN_TIERS):
         return True
     if key == Key("Profile", DEFAULT_ALLOW):

@@ -80,6 +80,11 @@ def what(word: str, kinds: tuple[str, ...] = KINDS) -> dict[Key, dict[str, Any]]
     return asyncio.run(story())
 
 
+def plain(objects: dict[Key, dict[str, Any]]) -> dict[Key, Any]:
+    """Their specs."""
+    return {key: value["spec"] for key, value in objects.items()}
+
+
 def lacks(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Fields that are not there as they were sent; an API server writes defaults beside them."""
     return [name for name, part in wanted.items() if there.get(name) != part]
@@ -125,12 +130,12 @@ def test_a_cluster_goes_round_all_three_datastores_and_stays_the_same(
         assert ready(target)
     before, after, through = what(first), what(last), what(second)
 
-    def plain(objects: dict[Key, dict[str, Any]]) -> dict[Key, Any]:
-        return {key: value["spec"] for key, value in objects.items() if key.kind not in ("Node", "IPAMBlock")}
+    def shared(objects: dict[Key, dict[str, Any]]) -> dict[Key, Any]:
+        return {key: spec for key, spec in plain(objects).items() if key.kind not in ("Node", "IPAMBlock")}
 
     names = {f"node.{old}": f"node.{new}" for old, new in NAMES.items()}
     expected = {}
-    for key, spec in plain(before).items():
+    for key, spec in shared(before).items():
         told = {"node": NAMES.get(spec.get("node"), spec.get("node"))} if "node" in spec else {}
         name = names.get(key.name, key.name)
         for old, new in NAMES.items():
@@ -139,9 +144,9 @@ def test_a_cluster_goes_round_all_three_datastores_and_stays_the_same(
         if key.kind == "IPAMHandle":
             told = {"handleID": name}
         expected[key._replace(name=name)] = {**spec, **told}
-    assert plain(after).keys() == expected.keys()
-    assert {key: lost for key, spec in expected.items() if (lost := lacks(plain(after)[key], spec))} == {}
-    assert plain(through) == plain(before)
+    assert shared(after).keys() == expected.keys()
+    assert {key: lost for key, spec in expected.items() if (lost := lacks(shared(after)[key], spec))} == {}
+    assert shared(through) == shared(before)
     owners = {value["spec"]["affinity"] for key, value in after.items() if key.kind == "IPAMBlock"}
     assert owners == {f"host:{name}" for name in NAMES.values()}
     nodes = {key.name: value["spec"]["bgp"] for key, value in after.items() if key.kind == "Node"}
@@ -171,17 +176,15 @@ def test_a_killed_migration_is_repeated_to_the_same_end(
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ready(target)
     assert not ready(source)
-    assert {key: value["spec"] for key, value in what(target).items()} == {
-        key: value["spec"] for key, value in objects.items()
-    }
+    assert plain(what(target)) == plain(objects)
 
 
 @pytest.mark.engines
 @pytest.mark.slow
 def test_a_migration_into_kubernetes_may_be_killed_too(tmp_path: Path) -> None:
-    """Into the older CRDs: killed again and again it comes to its end, and a repetition of that only tells."""
+    """Into the older CRDs: killed again and again it comes to its end. From there into the newer ones beside them."""
     try:
-        with kubernetes(ApiGroup.V1) as server:
+        with kubernetes(*ApiGroup) as server:
             source, target = made(tmp_path / "from.db"), f"kubernetes:{server.kubeconfig}"
             for last, when in ((2, "after"), (9, "after"), (12, "before")):
                 command = [sys.executable, moving.__file__, source, target, str(last), when]
@@ -193,6 +196,13 @@ def test_a_migration_into_kubernetes_may_be_killed_too(tmp_path: Path) -> None:
             assert ready(target)
             again = real("datastore", "migrate", "--from", source, "--to", target)
             assert (again.returncode, "complete" in again.stdout) == (0, True)
+            newer = tmp_path / "newer.cfg"
+            spec = f"datastoreType: kubernetes, kubeconfig: {server.kubeconfig}, calicoAPIGroup: projectcalico.org/v3"
+            newer.write_text(f"apiVersion: projectcalico.org/v3\nkind: CalicoAPIConfig\nspec: {{{spec}}}\n")
+            ran = real("datastore", "migrate", "--from", target, "--to", newer)
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+            assert (ready(target), ready(str(newer))) == (False, True)
+            assert plain(what(str(newer))) == plain(what(target))
     except Missing as missing:
         pytest.skip(str(missing))
 
