@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -113,6 +114,33 @@ def test_an_object_of_ipam_goes_in_two_steps(server: KubeApiserver, group: ApiGr
         with pytest.raises(Conflict):
             await one.delete(key, made.revision)
         assert await one.get(key) == again
+
+    over(server, story, count=2, group=group)
+
+
+@both_forms
+def test_what_is_half_deleted_is_gone_for_every_writer(server: KubeApiserver, group: ApiGroup) -> None:
+    """Who deletes it again, or writes what he read before, is told so; only its second step can be asked for."""
+    kind = "IPAMHandle"
+    cleared(server, kind)
+    key = Key(kind, "h")
+
+    async def story(one: Any, two: Any) -> None:
+        writers: list[Callable[[Any], Awaitable[Any]]] = [
+            lambda _: two.delete(key),
+            lambda made: two.delete(key, made.revision),
+            lambda made: two.update(key, value(key, spec={"deleted": False}), made.revision),
+        ]
+        for writes in writers:
+            made = await one.create(key, value(key, spec={"deleted": False}))
+            await one.update(key, {**made.value, "spec": {"deleted": True}}, made.revision)
+            with pytest.raises(NotFound):
+                await writes(made)
+            assert (await two.list(kind)).entries == ()
+        made = await one.create(key, value(key, spec={"deleted": False}))
+        marked = await one.update(key, {**made.value, "spec": {"deleted": True}}, made.revision)
+        assert await two.delete(key, marked.revision) == marked
+        assert (await two.list(kind)).entries == ()
 
     over(server, story, count=2, group=group)
 
