@@ -39,6 +39,10 @@ class Request(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
 
+    def __repr__(self) -> str:
+        """Without headers, which hold the token, and without the body."""
+        return f"Request({self.method} {self.target})"
+
 
 class Answer(NamedTuple):
     """A whole answer; header names are in small letters."""

@@ -166,9 +166,15 @@ class Client:
 
 def _unavailable(reasons: dict[str, str]) -> Unavailable:
     """Nobody answered, and what each said."""
-    return Unavailable(
-        [
-            Problem(f"etcd does not answer: {why}", where, "check that it runs, is reached, and has a leader")
-            for where, why in reasons.items()
-        ]
-    )
+    return Unavailable([Problem(f"etcd does not answer: {why}", where, _fix(why)) for where, why in reasons.items()])
+
+
+def _fix(why: str) -> str:
+    if any(word in why for word in ("TSI_", "handshake", "CERTIFICATE", "Ssl", "SSL")):
+        return (
+            "TLS failed: check that its certificate names this host, has not expired and is signed by etcdCACertFile, "
+            "and that it takes our etcdCertFile"
+        )
+    if "Socket closed" in why:
+        return "check that it runs and has a leader, and whether it serves https:// or http:// there"
+    return "check that it runs, is reached, and has a leader"

@@ -23,6 +23,8 @@ from muslin.datastore.etcd.endpoints import Endpoint
 from muslin.datastore.etcd.refusals import Refusal
 from muslin.datastore.settings import EtcdSettings
 from muslin.errors import BadInput, Problem
+from muslin.kubernetes.access import Access, Pem
+from muslin.kubernetes.tls import client_context
 
 __all__ = ["AUTHENTICATE", "COMPACT", "GRANT", "RANGE", "REVOKE", "STATUS", "TXN", "Member", "Method", "Refused"]
 
@@ -151,7 +153,7 @@ def credentials(settings: EtcdSettings) -> Any:
     """What gRPC needs for TLS.
 
     Raises:
-        BadInput: a certificate without its key or the other way round, or a PEM that is none.
+        BadInput: a certificate without its key or the other way round, or of another, or expired; a PEM that is none.
     """
     place = ", ".join(settings.places) or "etcdCertFile, etcdKeyFile, etcdCACertFile"
     if (settings.cert is None) != (settings.key is None):
@@ -164,6 +166,12 @@ def credentials(settings: EtcdSettings) -> Any:
     ):
         if pem is not None and begin not in pem:
             raise BadInput(Problem(f"the {name} for etcd is not PEM", place, "it begins with -----BEGIN ..."))
+    pems = {
+        name: None if pem is None else Pem(place, pem)
+        for name, pem in (("ca", settings.ca_cert), ("cert", settings.cert), ("key", settings.key))
+    }
+    if settings.ca_cert or settings.cert:  # what can't work is told here in words; gRPC's are those of its inside
+        client_context(Access(server="", ca=pems["ca"] or pems["cert"]), pems["cert"], pems["key"])
     return grpc.ssl_channel_credentials(settings.ca_cert or _system_roots(), settings.key, settings.cert)
 
 

@@ -13,6 +13,7 @@ from muslin.kubernetes.client import KubernetesClient
 from muslin.kubernetes.errors import ApiError, Distrusted, NoAnswer
 from muslin.kubernetes.finding import find_access
 from muslin.kubernetes.login import Login
+from muslin.kubernetes.transport import Request
 from tests.muslin.kubernetes.scripted_api import QUICK, Asked, Reply, scripted
 from tests.support.certificates import Authority
 
@@ -175,6 +176,7 @@ def test_no_secret_is_in_the_repr_of_an_access() -> None:
     access = Access("https://192.0.2.1", user=User(token="hunter2"), proxy_url="http://a:hunter2@192.0.2.2:3128")
 
     assert "hunter2" not in repr(access)
+    assert "hunter2" not in repr(Request("GET", "/api", (("Authorization", "Bearer hunter2"),)))
 
 
 @pytest.mark.parametrize(

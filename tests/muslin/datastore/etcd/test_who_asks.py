@@ -61,6 +61,36 @@ def test_half_a_certificate_is_refused_before_anything_is_connected() -> None:
             asyncio.run(EtcdDatastore.open(EtcdSettings(endpoints=("https://192.0.2.1:2379",), **given)))  # type: ignore[arg-type]
 
 
+def test_certificates_that_cannot_work_are_told_before_anything_is_connected(tmp_path: Path) -> None:
+    """An expired one, one with another's key, and an authority that is none: each with what is wrong."""
+    authority = Authority(tmp_path)
+    alice, old = authority.issue("alice"), authority.issue("old", days=0)
+    ca = authority.cert.read_bytes()
+    cases: list[tuple[dict[str, bytes], str]] = [
+        ({"ca_cert": ca, "cert": old.cert.read_bytes(), "key": old.key.read_bytes()}, "expired"),
+        ({"ca_cert": ca, "cert": alice.cert.read_bytes(), "key": old.key.read_bytes()}, "does not belong"),
+        ({"cert": old.cert.read_bytes(), "key": old.key.read_bytes()}, "expired"),
+        ({"ca_cert": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, "not PEM"),
+    ]
+    for given, told in cases:
+        settings = EtcdSettings(endpoints=("https://192.0.2.1:2379",), places=("etcd.yaml",), **given)  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match=told):
+            asyncio.run(EtcdDatastore.open(settings))
+
+
+def test_a_server_that_is_not_trusted_is_told_as_that(tmp_path: Path) -> None:
+    """Another authority: the way out speaks of certificates."""
+
+    async def main(server: EtcdServer) -> None:
+        stranger = Authority(tmp_path).cert.read_bytes()
+        settings = EtcdSettings(endpoints=(server.endpoint,), ca_cert=stranger)
+        with pytest.raises(Unavailable, match="TLS failed"):
+            await EtcdDatastore.open(settings, patience=_SHORT)
+
+    with EtcdServer(tls=True) as server:
+        asyncio.run(main(server))
+
+
 def test_users_do_what_their_roles_allow_and_outlive_their_tokens() -> None:
     """A password lets a user in; a wrong one, none, or a role for other keys is Forbidden; a lost token is renewed."""
 
