@@ -32,7 +32,7 @@ class Client:
 
     Args:
         store: where.
-        settings: how it was opened: in Kubernetes the API server keeps some rules itself.
+        settings: how it was opened: in Kubernetes the API server keeps some rules itself, most with native definitions.
         pause_s: between tries of an update that met somebody else's.
     """
 
@@ -43,6 +43,7 @@ class Client:
 
     async def create(self, given: Given, key: Key) -> Json:
         """Write an object that is not there. Raises AlreadyExists, BadInput, Unsupported, NotFound of what it needs."""
+        _refuse_read_only(key, "create or apply")
         if mapping_at(given.value, "metadata").get("resourceVersion"):
             what = "field must not be set for a Create request"
             where = (
@@ -51,14 +52,12 @@ class Client:
             raise BadInput(Problem(what, where, "remove it; the datastore numbers its objects"))
         metadata = {name: held for name in _KEPT_ON_CREATE if (held := _metadata(given).get(name))}
         value = checked(given, {**given.value, "metadata": metadata | _identity(key)})
-        await check_create(self.store, key, value, kubernetes=self._kubernetes)
+        await check_create(self.store, key, value, native=await self._native())
         return (await self.store.create(key, value)).value
 
     async def apply(self, given: Given, key: Key) -> Json:
         """Create the object, or update it where it is there or can't be created."""
-        if key.kind == "ClusterInformation":
-            fix = "use `datastore migrate lock` and `unlock`; the rest is written by the cluster itself"
-            raise Unsupported("apply", "ClusterInformation", "resource is readonly", fix)
+        _refuse_read_only(key, "apply", "resource is readonly")
         metadata = {name: held for name, held in _metadata(given).items() if name != "resourceVersion"}
         try:
             return await self.create(Given({**given.value, "metadata": metadata}, given.file, given.places), key)
@@ -75,13 +74,14 @@ class Client:
             Conflict: it is at another version, or somebody else was faster.
             BadInput: a rule does not hold, or the change is not allowed.
         """
+        _refuse_read_only(key, "apply or replace")
         wanted = _metadata(given).get("resourceVersion")
         for attempt in range(_TRIES):
             live = await self.store.get(key)
             if wanted and str(wanted) != live.revision:
                 raise Conflict(live)
             value = checked(given, _over(live.value, given.value))
-            await check_update(self.store, key, live.value, value)
+            await check_update(self.store, key, live.value, value, given)
             try:
                 return (await self.store.update(key, value, live.revision)).value
             except Conflict:
@@ -94,15 +94,30 @@ class Client:
 
     async def write_over(self, live: Entry, value: Json) -> Json:
         """Write exactly this over exactly that: for edits of what is stored. Raises Conflict."""
+        _refuse_read_only(live.key, "apply or replace")
         await check_update(self.store, live.key, live.value, value)
         return (await self.store.update(live.key, value, live.revision)).value
 
     async def delete(self, key: Key, revision: str | None = None) -> Json:
         """Remove an object, if given only at this revision, and what can't be without it. Raises NotFound, Conflict."""
+        _refuse_read_only(key, "delete")
         await check_delete(self.store, key)
         return await delete_with_dependents(
-            self.store, key, Revision(revision) if revision else None, kubernetes=self._kubernetes
+            self.store,
+            key,
+            Revision(revision) if revision else None,
+            kubernetes=self._kubernetes,
+            native=await self._native(),
         )
+
+    async def _native(self) -> bool:
+        """Whether the definitions are Kubernetes' newer ones: the server and the controllers care for pools then."""
+        if not self._kubernetes:
+            return False
+        from muslin.conversion.kinds import ApiGroup  # noqa: PLC0415 - only Kubernetes pays for them
+        from muslin.datastore.kubernetes.store import KubernetesDatastore  # noqa: PLC0415
+
+        return isinstance(self.store, KubernetesDatastore) and await self.store.api_group() is ApiGroup.V3
 
 
 def checked(given: Given, value: Mapping[str, Any] | None = None, *, stored: bool = True) -> Json:
@@ -130,6 +145,13 @@ def checked(given: Given, value: Mapping[str, Any] | None = None, *, stored: boo
         if problems:
             raise BadInput(problems)
     return found
+
+
+def _refuse_read_only(key: Key, operation: str, reason: str = "") -> None:
+    """What the cluster writes about itself is not for people. Raises Unsupported."""
+    if key.kind == "ClusterInformation":
+        fix = "use `datastore migrate lock` and `unlock`; the rest is written by the cluster itself"
+        raise Unsupported(operation, "ClusterInformation", reason, fix)
 
 
 def _metadata(given: Given) -> Mapping[str, Any]:

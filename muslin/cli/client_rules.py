@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime
 from ipaddress import ip_interface, ip_network
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from muslin.cli.stored import mapping_at, text_at, value_at
 from muslin.cli.wording import Unsupported
@@ -17,26 +17,29 @@ from muslin.datastore.protocol import Conflict, Datastore, Json, NotFound, Revis
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
 
+if TYPE_CHECKING:
+    from muslin.cli.documents import Given
+
 __all__ = ["check_create", "check_delete", "check_update", "delete_with_dependents"]
 
 _POLICIES: Final = ("NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy")
 
 
-async def check_create(store: Datastore, key: Key, value: Json, *, kubernetes: bool = False) -> None:
+async def check_create(store: Datastore, key: Key, value: Json, *, native: bool = False) -> None:
     """What an object needs to be there before it. Raises NotFound of that, BadInput."""
     if key.kind in _POLICIES:
         await store.get(Key("Tier", text_at(value, "spec", "tier") or "default"))
     if key.kind == "BGPPeer":
         await _filters_exist(store, value)
-    if key.kind == "IPPool" and not kubernetes:
+    if key.kind == "IPPool" and not native:
         await _no_overlap(store, key, value)
 
 
-async def check_update(store: Datastore, key: Key, live: Json, value: Json) -> None:
+async def check_update(store: Datastore, key: Key, live: Json, value: Json, given: Given | None = None) -> None:
     """What may not change, and what the new form needs. Raises BadInput, NotFound."""
     if key.kind == "BGPPeer":
         await _filters_exist(store, value)
-    problems = _refused(live, value)
+    problems = _refused(live, value, given)
     if problems:
         raise BadInput(problems)
 
@@ -55,7 +58,9 @@ async def check_delete(store: Datastore, key: Key) -> None:
                 raise Unsupported("delete", key, "Tier is not empty", fix)
 
 
-async def delete_with_dependents(store: Datastore, key: Key, revision: Revision | None, *, kubernetes: bool) -> Json:
+async def delete_with_dependents(
+    store: Datastore, key: Key, revision: Revision | None, *, kubernetes: bool, native: bool
+) -> Json:
     """Remove an object and what is only its own. Raises NotFound, Conflict."""
     if key.kind == "Node" and not kubernetes:
         found = await store.get(key)
@@ -67,8 +72,9 @@ async def delete_with_dependents(store: Datastore, key: Key, revision: Revision 
                 await store.delete(dependent)
             except NotFound:
                 continue
-    elif key.kind == "IPPool" and not kubernetes:
-        await _disable_first(store, key, revision)
+    elif key.kind == "IPPool" and not native:
+        pool = await _disabled(store, key, revision)
+        await _release_blocks(store, pool)
         revision = None
     return (await store.delete(key, revision)).value
 
@@ -89,30 +95,46 @@ async def _no_overlap(store: Datastore, key: Key, value: Json) -> None:
 
 
 def _network(pool: Json) -> Any:
+    """The prefix of a pool or a block; None for text that is none."""
     try:
         return ip_network(text_at(pool, "spec", "cidr"))
     except ValueError:
         return None
 
 
-def _refused(live: Json, value: Json) -> tuple[Problem, ...]:
+def _refused(live: Json, value: Json, given: Given | None) -> tuple[Problem, ...]:
     from muslin import resources  # noqa: PLC0415 - the models are loaded where something is written
 
     try:
         old, new = resources.load(live), resources.load(value)
     except BadInput:  # what somebody wrote wrongly must still be possible to put right
         return ()
-    return resources.refused_changes(old, new)
+    places, file = (given.places, given.file) if given else (None, None)
+    return resources.refused_changes(old, new, places, file)
 
 
-async def _disable_first(store: Datastore, key: Key, revision: Revision | None) -> None:
-    """No new block may be claimed of a pool that is about to go."""
+async def _disabled(store: Datastore, key: Key, revision: Revision | None) -> Json:
+    """The pool, disabled: no new block may be claimed of one that is about to go."""
     found = await store.get(key)
     if revision is not None and found.revision != revision:
         raise Conflict(found)
     spec = mapping_at(found.value, "spec")
-    if spec.get("disabled") is not True:
-        await store.update(key, {**found.value, "spec": {**spec, "disabled": True}}, found.revision)
+    if spec.get("disabled") is True:
+        return found.value
+    return (await store.update(key, {**found.value, "spec": {**spec, "disabled": True}}, found.revision)).value
+
+
+async def _release_blocks(store: Datastore, pool: Json) -> None:
+    """Give up every node's claim on blocks of a pool; blocks with addresses in use stay, as nobody's."""
+    from muslin.datastore.ipam import run  # noqa: PLC0415 - only this deletion pays for it
+    from muslin.ipam.affinities import Owner, release_affinity  # noqa: PLC0415
+
+    network = _network(pool)
+    for entry in (await store.list("BlockAffinity")).entries if network else ():
+        block = _network(entry.value)
+        if block and block.version == network.version and block.subnet_of(network):
+            owner = Owner(text_at(entry.value, "spec", "node"), text_at(entry.value, "spec", "type") or "host")
+            await run(store, release_affinity(owner, block))
 
 
 async def _release_addresses(store: Datastore, key: Key, node: Json) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -245,6 +246,26 @@ def test_cluster_information_is_read_only(calico: Calico) -> None:
     )
 
 
+def test_cluster_information_is_neither_made_nor_removed(calico: Calico) -> None:
+    """No verb takes the cluster its identity and its lock, and the object is there afterwards as it was."""
+    calico.apply(TIER)
+    before = calico.get("clusterinfo", "default")
+    file = calico.write(manifest("ClusterInformation", "default", "{}"))
+    refused = [
+        calico.ctl("create", "-f", file),
+        calico.ctl("replace", "-f", file),
+        calico.ctl("delete", "clusterinfo", "default"),
+        calico.ctl("delete", "-f", file),
+        calico.ctl("patch", "clusterinfo", "default", "-p", '{"spec": {"clusterGUID": ""}}'),
+        calico.ctl("label", "clusterinfo", "default", "a=b"),
+    ]
+
+    assert [each.status for each in refused] == [1] * len(refused)
+    assert "operation create or apply is not supported on ClusterInformation" in refused[0].err.splitlines()[0]
+    assert "operation delete is not supported on ClusterInformation" in refused[2].err.splitlines()[0]
+    assert calico.get("clusterinfo", "default") == before
+
+
 def test_a_policy_needs_its_tier_and_a_tier_its_emptiness(calico: Calico) -> None:
     """A policy of a missing tier is refused; so is removing a tier with policies, and a built-in one."""
     orphan = calico.ctl("create", "-f", calico.write(POLICY))
@@ -269,6 +290,7 @@ def test_pools_may_not_overlap_and_keep_their_addresses(calico: Calico) -> None:
 
     assert "IPPool(more) CIDR overlaps with IPPool(pods) CIDR 10.48.0.0/16" in over.err.splitlines()[0]
     assert (moved.status, "CIDR cannot be changed" in moved.err) == (1, True)
+    assert re.search(r"where: \S+\.yaml:\d+:\d+  spec", moved.err)
 
 
 def test_a_peer_needs_its_filters(calico: Calico) -> None:
