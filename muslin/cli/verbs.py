@@ -24,7 +24,7 @@ CALICO_VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "validate": ("muslin.cli.write:validate", "Check objects of files; needs no datastore."),
     "ipam": ("muslin.cli.ipam:ipam", "Addresses: who holds them, what leaks, settings."),
     "node": ("muslin.cli.node:node", "Look at one node: BGP sessions, diagnostics, what its kernel has."),
-    "datastore": ("muslin.cli.datastore:datastore", "Lock, export and import a datastore."),
+    "datastore": ("muslin.cli.datastore:datastore", "Move, check, back up and lock a datastore."),
     "cluster": ("muslin.cli.cluster:cluster", "Collect what helps to find a fault of a cluster."),
     "version": ("muslin.cli.version:version", "Show the versions of this program and of the cluster."),
 }
