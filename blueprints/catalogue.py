@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from blueprints import multi_subnet, route_reflectors, single_subnet
+from blueprints import multi_subnet, route_reflectors, single_subnet, top_of_rack
 from blueprints.decision import Blueprint
 from blueprints.facts import Facts
 from muslin.errors import BadInput, Problem
@@ -19,6 +19,7 @@ BLUEPRINTS: Mapping[str, Callable[[Facts, Places | None, str | None], Blueprint]
         single_subnet.NAME: single_subnet.single_subnet,
         multi_subnet.NAME: multi_subnet.multi_subnet,
         route_reflectors.NAME: route_reflectors.route_reflectors,
+        top_of_rack.NAME: top_of_rack.top_of_rack,
     }
 )
 """Mapping[name, blueprint]."""

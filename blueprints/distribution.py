@@ -115,6 +115,9 @@ def reflected(asked: Asked, modes: Iterable[Mode]) -> Outcome:
 def backend(asked: Asked, modes: Iterable[Mode]) -> Outcome:
     """What upstream's agent runs beside Felix: BIRD, or nothing where no routes are distributed over BGP."""
     modes = tuple(modes)
+    needed = () if _all_vxlan(modes) else ("routes that are not VXLAN's are distributed over BGP",)
+    if asked.facts.top_of_rack:
+        needed = (*needed, "the network's switches learn routes over BGP")
     bird = Option(
         "bird",
         "BGP distributes the routes",
@@ -128,9 +131,9 @@ def backend(asked: Asked, modes: Iterable[Mode]) -> Outcome:
         "BGP distributes the routes",
         "upstream: `calico_backend: vxlan`, and without `-bird-live` and `-bird-ready` in the probes of calico-node",
         section("VXLAN Configuration"),
-        () if _all_vxlan(modes) else ("routes that are not VXLAN's are distributed over BGP",),
+        needed,
     )
-    options = [vxlan, bird] if _all_vxlan(modes) else [bird, vxlan]
+    options = [bird, vxlan] if needed else [vxlan, bird]
     return asked.choose("backend", options, {"encapsulation": ", ".join(dict.fromkeys(each.value for each in modes))})
 
 

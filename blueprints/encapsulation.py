@@ -7,12 +7,13 @@ import enum
 from blueprints.addressing import POOLS
 from blueprints.asking import Asked, Option
 from blueprints.decision import Outcome, section
+from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from blueprints.network_traits import NetworkTrait, lets, trait
 from muslin.resources.ip_pool import EncapsulationMode
 from muslin.semantics.routes import Encapsulation
 
-__all__ = ["Mode", "encapsulation", "encapsulation_name"]
+__all__ = ["Mode", "encapsulation", "encapsulation_name", "switches_know_pods"]
 
 
 class Mode(enum.Enum):
@@ -52,6 +53,12 @@ _ONE = "there is one subnet, so nothing crosses subnets"
 def encapsulation_name(version: int) -> str:
     """The question, for a family."""
     return "encapsulation" if version == 4 else "encapsulation IPv6"
+
+
+def switches_know_pods(facts: Facts, version: int) -> bool:
+    """Whether every node tells a switch of its rack where pods are, so that routers between subnets know them."""
+    served = {rack for each in facts.top_of_rack if each.address.version == version for rack in each.racks}
+    return bool(served) and all(node.rack in served for node in facts.nodes)
 
 
 def encapsulation(asked: Asked, version: int = 4) -> Outcome:
@@ -95,16 +102,19 @@ def _options(asked: Asked, version: int, *, several: bool) -> list[Option]:
     ipip = (_ONLY_V4, *ipip) if version == 6 else ipip
     vxlan = () if lets(facts, NetworkTrait.VXLAN) else (_NO_VXLAN,)
     crossing = () if several else (_ONE,)
+    strangers = several and not switches_know_pods(facts, version)
     extra = 50 if version == 4 else 70
     where = "in one subnet" if several else "here"
     return [
         Option(
             Mode.NATIVE.value,
-            "within one subnet every node is the next hop of its pods' addresses, so packets travel as they are",
+            "the switches of all racks learn routes to pods from the nodes, so packets travel as they are"
+            if several
+            else "within one subnet every node is the next hop of its pods' addresses, so packets travel as they are",
             "there are several subnets",
             "packets between nodes carry the addresses of pods; whoever filters between nodes must let them pass",
             section("Single Subnet Configuration"),
-            (*bgp, *plain, *((_ROUTERS,) if several else ())),
+            (*bgp, *plain, *((_ROUTERS,) if strangers else ())),
         ),
         Option(
             Mode.IPIP_CROSS_SUBNET.value,

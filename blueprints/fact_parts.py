@@ -15,6 +15,7 @@ from muslin.resources.fields import (
     Int,
     InterfaceName,
     Net,
+    ObjectName,
     StringMap,
     Text,
     UniqueTuple,
@@ -25,7 +26,8 @@ from muslin.resources.part import Part
 
 __all__ = [
     "LARGEST_MTU", "SMALLEST_MTU", "DatastoreWish", "Distribution", "InterfaceFacts", "KubernetesFacts", "NetworkFacts",
-    "NodeFacts", "NodeRole", "OverrideFacts", "Provider", "RunningFacts", "SubnetFacts", "SubnetField",
+    "NodeFacts", "NodeRole", "OverrideFacts", "Provider", "RoutableFacts", "RunningFacts", "SubnetFacts", "SubnetField",
+    "TopOfRackFacts",
 ]  # fmt: skip
 
 SMALLEST_MTU, LARGEST_MTU = 576, 65535
@@ -65,6 +67,7 @@ class Distribution(enum.Enum):
 
     MESH = "node-to-node mesh"
     REFLECTORS = "route reflectors"
+    TOP_OF_RACK = "top-of-rack switches"
     NONE = "none"
 
 
@@ -139,6 +142,39 @@ class KubernetesFacts(Part):
     service_subnets: tuple[Net, ...] = Field(default=(), description="kubeadm's serviceSubnet, one a family.")
     api_server: AddressField | None = Field(default=None, description="Address that its API is reached by.")
     dns: tuple[AddressField, ...] = Field(default=(), description="Addresses of the cluster's DNS service.")
+
+
+class TopOfRackFacts(Part):
+    """A switch or router that speaks BGP with the nodes of its racks."""
+
+    name: Text = Field(description="What the network's people call it.")
+    address: AddressField = Field(description="Address that it speaks BGP from.")
+    as_number: AsNumberField = Field(description="Its AS number.")
+    racks: UniqueTuple[Text] = Field(description="Racks whose nodes peer with it.", min_length=1)
+    node_as_number: AsNumberField | None = Field(
+        default=None, description="AS number of these nodes; the cluster's where unset."
+    )
+    next_to_nodes: Bool = Field(
+        default=False,
+        description="Whether no router stands between: then packets from further away are dropped (GTSM).",
+    )
+    password_secret: ObjectName | None = Field(
+        default=None, description="Secret with the sessions' password, under the key `password`."
+    )
+
+
+class RoutableFacts(Part):
+    """What the network outside reaches by its own address."""
+
+    pods: Net | None = Field(default=None, description="Range for pods on nodes with the label network-type: routable.")
+    cluster_ips: Bool = Field(default=False, description="Whether the services' own addresses are.")
+    external_ips: tuple[Net, ...] = Field(default=(), description="Ranges of services' external addresses.")
+    load_balancer_ips: tuple[Net, ...] = Field(default=(), description="Ranges of load balancers' addresses.")
+
+    @property
+    def services(self) -> bool:
+        """Whether any address of a service is announced."""
+        return bool(self.cluster_ips or self.external_ips or self.load_balancer_ips)
 
 
 class RunningFacts(Part):

@@ -83,6 +83,12 @@ def _ranges(facts: Facts) -> Iterator[tuple[FieldPath, Prefix, str]]:
         yield ("subnets", index), subnet.cidr, f"the nodes' subnet {subnet.cidr}"
     for index, each in enumerate(facts.service_ranges):
         yield ("serviceRanges", index), each, f"the service range {each}"
+    routable = facts.routable
+    if routable.pods is not None:
+        yield ("routable", "pods"), routable.pods, f"the range of routable pods {routable.pods}"
+    for name, given in (("externalIPs", routable.external_ips), ("loadBalancerIPs", routable.load_balancer_ips)):
+        for index, each in enumerate(given):
+            yield ("routable", name, index), each, f"the range of services {each}"
     if facts.pod_range_v6 is not None:
         yield ("podRangeV6",), facts.pod_range_v6, f"the pod range {facts.pod_range_v6}"
 
@@ -134,6 +140,25 @@ def _inside(inner: Prefix, outer: Prefix) -> bool:
     return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
 
 
+def _switches(facts: Facts) -> Iterator[Breach]:
+    for index in _twice([each.name for each in facts.top_of_rack]):
+        yield Breach(f"two switches are named {facts.top_of_rack[index].name!r}", ("topOfRack", index, "name"))
+    for index in _twice([each.address for each in facts.top_of_rack]):
+        what = f"two switches have the address {facts.top_of_rack[index].address}"
+        yield Breach(what, ("topOfRack", index, "address"))
+    racks = {node.rack for node in facts.nodes}
+    own: dict[str, object] = {}
+    for index, each in enumerate(facts.top_of_rack):
+        if not SUBDOMAIN_NAME.allows(each.name):
+            yield Breach(f"{each.name!r} can't be part of an object's name", ("topOfRack", index, "name"), "rename it")
+        for at, rack in enumerate(each.racks):
+            if rack not in racks:
+                yield Breach(f"no node stands in rack {rack!r}", ("topOfRack", index, "racks", at), "correct the rack")
+            if own.setdefault(rack, each.node_as_number) != each.node_as_number:
+                what = f"nodes of rack {rack!r} have two AS numbers"
+                yield Breach(what, ("topOfRack", index, "nodeASNumber"), "give both switches of a rack the same")
+
+
 def _families(facts: Facts) -> Iterator[Breach]:
     if facts.pod_range_v6 is None:
         return
@@ -163,6 +188,7 @@ FACT_RULES: tuple[ValidationRule, ...] = (
     go("stand", "nodes and routers stand in their subnet", _stand, fix="correct the subnet or the address"),
     go("mtu-known", "the MTU of every subnet is known", _mtu, fix="set networkMTU, or mtu of each subnet"),
     go("ranges-differ", "each range has one use", _overlaps, fix="give each its own range"),
+    go("switches", "switches differ and serve racks that there are", _switches, fix="give each its own"),
     go("families", "pods' families are the nodes' too", _families, fix="give both, or neither"),
     go("kubernetes", "ranges agree with what Kubernetes was told", _kubernetes, fix="use one and the same"),
     go("overrides", "a decision is overridden once, with a reason", _overridden, fix="say once, and why"),

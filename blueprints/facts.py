@@ -19,9 +19,11 @@ from blueprints.fact_parts import (
     NodeFacts,
     OverrideFacts,
     Provider,
+    RoutableFacts,
     RunningFacts,
     SubnetFacts,
     SubnetField,
+    TopOfRackFacts,
 )
 from blueprints.fact_rules import FACT_RULES
 from muslin.errors import BadInput
@@ -73,6 +75,8 @@ class Facts(Part):
         default=None, description="Whether the etcd that is wished for is the one of Kubernetes itself."
     )
     kubernetes: KubernetesFacts = Field(default=KubernetesFacts(), description="What Kubernetes was told.")
+    top_of_rack: tuple[TopOfRackFacts, ...] = Field(default=(), description="Switches that speak BGP with nodes.")
+    routable: RoutableFacts = Field(default=RoutableFacts(), description="What the outside reaches by its own address.")
     running: RunningFacts | None = Field(default=None, description="What runs already, where something does.")
     overrides: tuple[OverrideFacts, ...] = Field(default=(), description="Other answers than the rules', with reasons.")
 

@@ -28,6 +28,9 @@ class Must(enum.Enum):
     TWO_REFLECTORS = "at least two reflectors, so that one may fail"
     REFLECTOR_IN_EACH_SUBNET = "at least one reflector in each subnet"
     REFLECTORS_APART = "reflectors do not fail together"
+    ONE_AS_INSIDE = "a mesh and reflectors are within one AS"
+    SWITCH_IN_EACH_RACK = "every node peers with a switch of its rack"
+    SOMEBODY_LISTENS = "what is announced to the outside needs a peer there"
     AS_NUMBER_MAY_BE_USED = "some AS numbers are nobody's"
     NOT_LIVE = "some things are not changed in a running cluster"
     OVERRIDE_KNOWN = "an override names a decision and one of its answers"
@@ -47,6 +50,9 @@ _SOURCE: Final = {
     Must.TWO_REFLECTORS: section("Global Route Reflection"),
     Must.REFLECTOR_IN_EACH_SUBNET: section("Global Route Reflection"),
     Must.REFLECTORS_APART: section("Global Route Reflection"),
+    Must.ONE_AS_INSIDE: section("Node-Specific Route Reflection"),
+    Must.SWITCH_IN_EACH_RACK: section("Node-Specific Route Reflection"),
+    Must.SOMEBODY_LISTENS: section("Routable Pod and Service Networks"),
     Must.AS_NUMBER_MAY_BE_USED: "RFC 6996",
     Must.NOT_LIVE: section("VXLAN Configuration"),
     Must.OVERRIDE_KNOWN: "Facts overrides",

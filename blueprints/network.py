@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from blueprints import default_policy
 from blueprints.addressing import BLOCK_LENGTHS, POOLS, addressing
 from blueprints.asking import Asked
 from blueprints.decision import Decision, FileGroup, Outcome
+from blueprints.declared_nodes import declared_nodes
 from blueprints.distribution import as_number, backend
 from blueprints.encapsulation import Mode, encapsulation
+from blueprints.fact_parts import NodeFacts
 from blueprints.live_changes import live_changes
 from blueprints.mtu import FELIX, felix_mtus, mtu
+from blueprints.reflectors import peer_resources
+from blueprints.routable import OTHERS, ROUTABLE_POOL, routable, routable_pool, service_fields
 from blueprints.storage import storage
+from blueprints.switches import switch_peering, switch_peers
 from muslin.errors import Problem
 from muslin.resources.base import Resource
 from muslin.resources.bgp_configuration import BGPConfiguration
@@ -28,7 +33,11 @@ DistributionRule = Callable[[Asked, tuple[Mode, ...]], Outcome]
 
 
 def decide_network(
-    asked: Asked, standing: Callable[[Asked], tuple[Problem, ...]], distributed: DistributionRule
+    asked: Asked,
+    standing: Callable[[Asked], tuple[Problem, ...]],
+    distributed: DistributionRule,
+    *,
+    switches_alone: bool = False,
 ) -> Mapping[int, Mode]:
     """Ask everything that all blueprints ask; gives Mapping[IP version, encapsulation], empty where there is none.
 
@@ -36,6 +45,7 @@ def decide_network(
         asked: about which cluster.
         standing: what must be true of its subnets.
         distributed: how its routes are distributed.
+        switches_alone: whether nodes learn each other's routes from switches only.
     """
     stands = standing(asked)
     asked.add(stands)
@@ -51,21 +61,42 @@ def decide_network(
         asked.add(mtu(asked, modes))
         asked.add(distributed(asked, tuple(modes.values())))
         asked.add(backend(asked, tuple(modes.values())))
+        if asked.facts.top_of_rack:
+            asked.add(switch_peering(asked, alone=switches_alone))
+    routable(asked)
     asked.add(default_policy.decision(asked.facts))
     asked.add(live_changes(asked, modes))
     return modes
 
 
-def network_files(asked: Asked, modes: Mapping[int, Mode], *, mesh: bool) -> dict[str, tuple[Resource, ...]]:
-    """Mapping[path, resources]: pools, BGP, and what agents must not guess."""
+def network_files(
+    asked: Asked,
+    modes: Mapping[int, Mode],
+    *,
+    mesh: bool,
+    reflecting: Sequence[NodeFacts] = (),
+    switches_alone: bool = False,
+) -> dict[str, tuple[Resource, ...]]:
+    """Mapping[path, resources]: pools, BGP, what is declared of nodes, and what agents must not guess."""
     by_name = {decision.name: decision for decision in asked.decisions}
+    pools = [_pool(asked, by_name, version, mode) for version, mode in modes.items()]
+    if asked.facts.routable.pods is not None:
+        spec = routable_pool(asked.facts, pools[0].spec.to_json())
+        pools.append(IPPool.model_validate({"metadata": {"name": ROUTABLE_POOL.name}, "spec": spec}))
     files: dict[str, tuple[Resource, ...]] = {
-        "network/ip-pools.yaml": tuple(_pool(asked, by_name, version, mode) for version, mode in modes.items()),
+        "network/ip-pools.yaml": tuple(pools),
         "network/bgp.yaml": (bgp_resource(asked, mesh=mesh),),
     }
-    spec = felix_mtus(int(by_name["MTU"].chosen), modes)
-    if spec:
-        felix = FelixConfiguration.model_validate({"metadata": {"name": FELIX.name}, "spec": spec})
+    peers = switch_peers(asked.facts, alone=switches_alone)
+    if reflecting:
+        peers = (*peer_resources(), *peers)
+    if peers:
+        files["network/bgp-peers.yaml"] = peers
+    if nodes := declared_nodes(asked.facts, reflecting):
+        files["network/nodes.yaml"] = nodes
+    mtus = felix_mtus(int(by_name["MTU"].chosen), modes)
+    if mtus:
+        felix = FelixConfiguration.model_validate({"metadata": {"name": FELIX.name}, "spec": mtus})
         files["network/felix.yaml"] = (felix,)
     return files
 
@@ -80,7 +111,7 @@ def _pool(asked: Asked, by_name: Mapping[str, Decision], version: int, mode: Mod
         "ipipMode": mode.when.value if wrapped is Encapsulation.IPIP else "Never",
         "vxlanMode": mode.when.value if wrapped is Encapsulation.VXLAN else "Never",
         "natOutgoing": facts.nat_outgoing,
-        "nodeSelector": "all()",
+        "nodeSelector": OTHERS if version == 4 and facts.routable.pods is not None else "all()",
     }
     return IPPool.model_validate({"metadata": {"name": POOLS[version].name}, "spec": spec})
 
@@ -88,7 +119,7 @@ def _pool(asked: Asked, by_name: Mapping[str, Decision], version: int, mode: Mod
 def bgp_resource(asked: Asked, *, mesh: bool) -> BGPConfiguration:
     """BGP's settings, with the mesh on or off."""
     number = next(each.chosen for each in asked.decisions if each.name == "AS number")
-    spec = {"nodeToNodeMeshEnabled": mesh, "asNumber": int(number)}
+    spec = {"nodeToNodeMeshEnabled": mesh, "asNumber": int(number), **service_fields(asked.facts)}
     return BGPConfiguration.model_validate({"metadata": {"name": "default"}, "spec": spec})
 
 

@@ -13,14 +13,12 @@ from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from muslin.errors import Problem
 from muslin.net import ClusterId
-from muslin.resources.base import Resource
 from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.keys import Key
-from muslin.resources.node import Node
 
 __all__ = [
     "CLUSTER_ID", "LABEL", "cluster_id", "global_sessions", "mesh_sessions", "peer_resources", "placement",
-    "reflector_nodes", "reflectors", "taint_commands",
+    "reflectors", "taint_commands",
 ]  # fmt: skip
 
 LABEL: Final = "route-reflector"
@@ -172,20 +170,7 @@ def cluster_id(asked: Asked, chosen: Sequence[NodeFacts]) -> Outcome:
     )
 
 
-def reflector_nodes(facts: Facts, chosen: Sequence[NodeFacts]) -> tuple[Resource, ...]:
-    """What is declared of the reflectors; the rest of a Node is its agent's."""
-    return tuple(
-        Node.model_validate(
-            {
-                "metadata": {"name": node.name, "labels": {LABEL: "true"}},
-                "spec": {"bgp": {"routeReflectorClusterID": str(facts.cluster_id or CLUSTER_ID)}},
-            }
-        )
-        for node in chosen
-    )
-
-
-def peer_resources() -> tuple[Resource, ...]:
+def peer_resources() -> tuple[BGPPeer, ...]:
     """Who peers with whom: everybody with the reflectors, and these with each other."""
     return tuple(
         BGPPeer.model_validate(

@@ -11,7 +11,7 @@ from blueprints.fact_parts import Distribution
 from blueprints.facts import Facts
 from blueprints.network import decide_network, network_files, policy_group
 from blueprints.procedures import mesh_to_reflectors
-from blueprints.reflectors import cluster_id, peer_resources, placement, reflector_nodes, reflectors
+from blueprints.reflectors import cluster_id, placement, reflectors
 from blueprints.standing import some_subnets
 from muslin.resources.places import Places
 
@@ -38,11 +38,9 @@ def route_reflectors(facts: Facts, places: Places | None = None, file: str | Non
         asked.add(placement(asked, chosen))
         asked.add(cluster_id(asked, chosen))
     asked.refuse_if_any()
-    nodes, peers = reflector_nodes(facts, chosen), peer_resources()
-    files = network_files(asked, modes, mesh=False)
-    files |= {"network/bgp-peers.yaml": peers, "network/reflectors.yaml": nodes}
+    files = network_files(asked, modes, mesh=False, reflecting=chosen)
     network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
     procedures: tuple[Procedure, ...] = ()
     if facts.running is not None and facts.running.route_distribution in (None, Distribution.MESH):
-        procedures = (mesh_to_reflectors(asked, chosen, peers, nodes),)
+        procedures = (mesh_to_reflectors(asked, chosen, files["network/bgp-peers.yaml"], files["network/nodes.yaml"]),)
     return asked.finish(NAME, (network, policy_group(asked)), procedures)

@@ -59,7 +59,7 @@ def documents(draw: st.DrawFn, most_subnets: int = 3) -> dict[str, Any]:
                 node["addressV6"] = f"2001:db8:{number}::{index}"
             if draw(st.booleans()):
                 node["rack"] = draw(st.sampled_from(["r1", "r2", "r3"]))
-            if draw(st.integers(0, 3)) == 0:
+            if draw(st.integers(0, 7)) == 0:
                 node["roles"] = [draw(st.sampled_from(["control-plane", "worker", "reflector"]))]
             if draw(st.integers(0, 3)) == 0:
                 node["interfaces"] = [{"name": "eth0", "mtu": draw(st.sampled_from([1450, 1500, 9001]))}]
@@ -82,6 +82,20 @@ def documents(draw: st.DrawFn, most_subnets: int = 3) -> dict[str, Any]:
         "provider": draw(st.sampled_from(["bare-metal", "aws", "azure", "gcp", "other"])),
         "plannedNodes": draw(st.sampled_from([1, 5, 49, 50, 51, 250, 1000])),
     }
+    if draw(st.integers(0, 2)) == 0:
+        told["topOfRack"] = [
+            {"name": f"{rack}{name}", "address": f"{address}{number}", "racks": [rack]}
+            | {"asNumber": draw(st.sampled_from([64400, 64401, 64512])), "nextToNodes": draw(st.booleans())}
+            for number, rack in enumerate(("r1", "r2")[: len(nodes)], 1)
+            for name, address in (("", "10.250.0."), *((("-v6", "2001:db8:250::"),) if both else ()))
+        ]
+        for index, node in enumerate(nodes):
+            node["rack"] = f"r{1 + index % 2}"
+        if draw(st.integers(0, 3)) == 0:
+            for switch in told["topOfRack"]:
+                switch["nodeASNumber"] = 64520 + int(switch["racks"][0][1])
+        told["serviceRanges"] = ["10.96.0.0/16"]
+        told["routable"] = {"clusterIPs": draw(st.booleans())}
     if both:
         told["podRangeV6"] = "2001:db8:4800::/48"
     if draw(st.booleans()):

@@ -52,7 +52,7 @@ def test_what_the_architecture_shows_corrected() -> None:
     assert node["spec"] == {"bgp": {"routeReflectorClusterID": "1.0.0.1"}}
     read = [each.value for each in read_yaml(texts["network/bgp-peers.yaml"].encode(), "bgp-peers.yaml")]
     assert read == [dump(each) for each in blueprint.files["network/bgp-peers.yaml"]]
-    assert 'route-reflector: "true"' in texts["network/reflectors.yaml"]
+    assert 'route-reflector: "true"' in texts["network/nodes.yaml"]
 
 
 def test_sessions_are_as_many_as_are_told() -> None:

@@ -193,7 +193,7 @@ def test_default_policy_leaves_only_system_and_dns(
 @pytest.mark.parametrize(
     ("named", "fix"),
     [
-        (None, "set blueprint to one of single_subnet, multi_subnet, route_reflectors"),
+        (None, "set blueprint to one of single_subnet, multi_subnet, route_reflectors, top_of_rack"),
         ("single_subnets", "did you mean single_subnet?"),
     ],
 )

@@ -1,0 +1,34 @@
+"""What files declare of nodes: labels, AS, cluster ID. The rest of a Node is its agent's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from blueprints import reflectors, switches
+from blueprints.fact_parts import NodeFacts
+from blueprints.facts import Facts
+from muslin.resources.node import Node
+
+__all__ = ["declared_nodes"]
+
+
+def declared_nodes(facts: Facts, reflecting: Sequence[NodeFacts] = ()) -> tuple[Node, ...]:
+    """One Node for each of which there is something to declare, in the order of the facts."""
+    numbers = {rack: each.node_as_number for each in facts.top_of_rack for rack in each.racks}
+    chosen = {node.name for node in reflecting}
+    found = []
+    for node in facts.nodes:
+        labels: dict[str, str] = {}
+        bgp: dict[str, Any] = {}
+        if node.rack is not None and node.rack in numbers:
+            labels[switches.LABEL] = node.rack
+            if (number := numbers[node.rack]) is not None:
+                bgp["asNumber"] = int(number)
+        if node.name in chosen:
+            labels[reflectors.LABEL] = "true"
+            bgp["routeReflectorClusterID"] = str(facts.cluster_id or reflectors.CLUSTER_ID)
+        if labels:
+            spec = {"bgp": bgp} if bgp else {}
+            found.append(Node.model_validate({"metadata": {"name": node.name, "labels": labels}, "spec": spec}))
+    return tuple(found)

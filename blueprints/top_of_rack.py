@@ -1,0 +1,36 @@
+"""Blueprint for clusters whose nodes peer with the network's own switches, in one subnet or several."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from blueprints.asking import Asked
+from blueprints.decision import Blueprint, FileGroup
+from blueprints.facts import Facts
+from blueprints.network import decide_network, network_files, policy_group
+from blueprints.standing import some_subnets
+from blueprints.switches import switch_distribution
+from muslin.resources.places import Places
+
+__all__ = ["NAME", "top_of_rack"]
+
+NAME = "top_of_rack"
+
+
+def top_of_rack(facts: Facts, places: Places | None = None, file: str | None = None) -> Blueprint:
+    """All decisions about a cluster whose nodes peer with switches, and its resources.
+
+    Args:
+        facts: of the cluster.
+        places: where the facts stand in their text, if known.
+        file: name of that text.
+
+    Raises:
+        BadInput: the architecture says no; with every reason that there is.
+    """
+    asked = Asked(facts, places, file)
+    modes = decide_network(asked, some_subnets, switch_distribution, switches_alone=True)
+    asked.refuse_if_any()
+    files = network_files(asked, modes, mesh=False, switches_alone=True)
+    network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
+    return asked.finish(NAME, (network, policy_group(asked)))
