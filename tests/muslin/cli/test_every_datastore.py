@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from muslin.conversion.kinds import ApiGroup
 from muslin.resources.crds import definitions
 from tests.muslin.cli.calico import BOTH, POOL, TIER, Calico, manifest
 from tests.muslin.cli.running import Run
+from tests.muslin.datastore.kubernetes.clusters import cluster as cluster_with
 from tests.support.etcd_server import EtcdServer
 from tests.support.kube_apiserver import KubeApiserver
 
@@ -162,3 +164,17 @@ def test_the_reconciler_keeps_an_etcd(in_etcd: Calico, monkeypatch: pytest.Monke
     assert calico.get("ippool", "pods")["spec"]["cidr"] == "10.52.0.0/16"
     assert calico("status").out.startswith("Set default: applied ")
     assert calico.ctl("delete", "ippool", "pods").status == 0
+
+
+@pytest.mark.engines
+def test_pools_with_kubernetes_older_definitions(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in the cluster minds pools that overlap there, so the verbs do; and they disable a pool that goes."""
+    with cluster_with(ApiGroup.V1) as server:
+        environment = {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": str(server.kubeconfig), "K8S_CLIENT_QPS": "1000"}
+        calico = Calico(run, tmp_path, environment, monkeypatch)
+        calico.apply(POOL)
+        over = calico.ctl("create", "-f", calico.write(manifest("IPPool", "more", "{cidr: 10.48.128.0/17}")))
+        gone = calico.ctl("delete", "ippool", "pods")
+
+        assert "IPPool(more) CIDR overlaps with IPPool(pods) CIDR 10.48.0.0/16" in over.err.splitlines()[0]
+        assert (gone.status, calico.get("ippools")["items"]) == (0, [])
