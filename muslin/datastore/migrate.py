@@ -8,6 +8,7 @@ the last one stopped. The source is only ever locked, never written otherwise, a
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Final
 
 from muslin.datastore import migrate_marker as marker
@@ -62,6 +63,7 @@ async def migrate(
             raise
         if report.state is State.DONE:
             return report
+        way = replace(way, still_ours=lambda: marker.check_claim(to, cluster))
         for _ in range(_PASSES):
             await copy(way)
             await compare(way)

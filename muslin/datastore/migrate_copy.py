@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -67,6 +67,10 @@ def born_as() -> datetime:
     return born if born.tzinfo else born.replace(tzinfo=UTC)
 
 
+async def _nobody_else() -> None:
+    """For ends that nobody else can write."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """A migration under way.
@@ -76,6 +80,7 @@ class Way:
         from_, to: a client of each.
         report: is filled.
         tell: is told how far it is.
+        still_ours: raises BadInput once the destination is no longer to be written.
         created: what this run has created at the destination.
     """
 
@@ -85,6 +90,7 @@ class Way:
     to: Datastore
     report: Report
     tell: Progress
+    still_ours: Callable[[], Awaitable[None]] = _nobody_else
     created: set[Key] = field(default_factory=set)
 
     async def journey(self) -> Journey:
@@ -163,6 +169,7 @@ async def copy(way: Way) -> None:
     for kind in await kinds_of(way.to, way.target.type):
         async for entry in everything(way.to, kind):
             present[entry.key] = entry
+    await way.still_ours()
     await _remove_leftovers(way, wanted, present)
     by_kind: dict[str, list[Key]] = {}
     for key in wanted:
@@ -172,6 +179,7 @@ async def copy(way: Way) -> None:
         keys = by_kind.get(kind, [])
         for first in range(0, len(keys), _TOGETHER):
             way.tell(kind, done, len(wanted))
+            await way.still_ours()
             batch = keys[first : first + _TOGETHER]
             puts = (_noted(way, journey, key, wanted[key], present.get(key)) for key in batch)
             for outcome in await asyncio.gather(*puts, return_exceptions=True):
@@ -201,6 +209,7 @@ async def _noted(way: Way, journey: Journey, key: Key, value: dict[str, Any], kn
     except Unavailable:
         raise
     except MuslinError as error:
+        await way.still_ours()
         way.report.refused[key] = error
 
 
@@ -216,6 +225,7 @@ async def _put(way: Way, journey: Journey, key: Key, value: dict[str, Any], ther
             elif (await way.to.update(key, value, there.revision)).revision == there.revision:
                 return  # it says so already: an API server had completed it
         except (AlreadyExists, Conflict) as error:
+            await way.still_ours()
             there = error.current
         except (NotFound, MaybeDone):
             try:

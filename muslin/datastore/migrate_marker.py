@@ -17,7 +17,10 @@ from muslin.datastore.lock import change_information, is_ready, spec_of
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, Json, NotFound
 from muslin.errors import BadInput, Problem
 
-__all__ = ["ANNOTATION", "Cluster", "State", "claim", "finish", "lock_source", "number_of", "state_of", "unlock_source"]
+__all__ = [
+    "ANNOTATION", "Cluster", "State", "check_claim", "claim", "finish", "lock_source", "number_of", "state_of",
+    "unlock_source",
+]  # fmt: skip
 
 ANNOTATION: Final = "muslin/migration"
 _API: Final = "projectcalico.org/v3"
@@ -127,6 +130,17 @@ async def claim(store: Datastore, cluster: Cluster, found: Entry | None, *, kube
     except (AlreadyExists, Conflict, NotFound) as error:
         what = "somebody else began to use the destination just now"
         raise BadInput(Problem(what, str(CLUSTER_INFORMATION), "see who it is, then repeat the command")) from error
+
+
+async def check_claim(store: Datastore, cluster: Cluster) -> None:
+    """Raises BadInput where the destination is no longer ours: another run has finished, or somebody unlocked it.
+
+    From then on agents write there, and what they write must not be put back to what the source says.
+    """
+    information = (await store.get(CLUSTER_INFORMATION)).value
+    if is_ready(information) or state_of(information, cluster) is not State.MINE:
+        what = "the destination was unlocked meanwhile: another run of this migration has finished, or somebody did it"
+        raise BadInput(Problem(what, str(CLUSTER_INFORMATION), "repeat the command: it tells whether all is done"))
 
 
 async def finish(store: Datastore, cluster: Cluster) -> None:

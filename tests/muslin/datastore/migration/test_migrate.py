@@ -159,6 +159,41 @@ def test_a_store_that_falls_silent_ends_it_and_the_repetition_finishes(lost: int
     run(story)
 
 
+@pytest.mark.parametrize("kind", ["Tier", "NetworkSet", "IPAMBlock", "compared"])
+def test_a_run_that_another_has_overtaken_writes_nothing_more(kind: str) -> None:
+    """Two runs at once: the first to finish unlocks, agents begin to write, and the other does not put that back."""
+
+    async def story(source: MemoryDatastore, target: MemoryDatastore) -> None:
+        at = asyncio.Event()
+        done = False
+
+        def held(call: Call) -> Fault:
+            """From here on the slow run is asleep for long."""
+            nonlocal done
+            if done or call.operation is not Operation.CREATE or call.key is None or call.key.kind != kind:
+                return Fault()
+            done = True
+            at.set()
+            return Fault(delay_s=0.5)
+
+        slow = asyncio.ensure_future(migrate(end(source, "a"), end(target, "b", faults=held)))
+        waiting = asyncio.ensure_future(at.wait())
+        await asyncio.wait([slow, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        assert (await migrate(end(source, "a"), end(target, "b"))).state in (State.MINE, State.DONE)
+        handle = (await target.list("IPAMHandle")).entries[0]
+        await target.update(handle.key, {**handle.value, "spec": {**handle.value["spec"], "agent": "was here"}},
+                            handle.revision)  # fmt: skip
+        await target.delete(Key("StagedGlobalNetworkPolicy", "later"))
+        with contextlib.suppress(BadInput):
+            await slow
+        assert (await target.get(handle.key)).value["spec"]["agent"] == "was here"
+        assert (await target.list("StagedGlobalNetworkPolicy")).entries == ()
+        assert await ready(target)
+
+    run(story)
+
+
 def test_lost_answers_are_no_failure() -> None:
     """Every third write is done and its answer lost: the object is read again, and all goes on."""
 
