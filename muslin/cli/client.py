@@ -134,7 +134,7 @@ def checked(given: Given, value: Mapping[str, Any] | None = None, *, stored: boo
     from muslin import resources  # noqa: PLC0415 - reading verbs do without the models
     from muslin.resources.stored_form import as_stored  # noqa: PLC0415
 
-    resource = resources.load(value or given.value, given.places, given.file, scalars_as_text=True)
+    resource = resources.load(value or given.value, given.places, given.file, as_calicoctl=True)
     if not stored:
         return resources.dump(resource)
     found = as_stored(resource, given.places, given.file)

@@ -151,7 +151,7 @@ def refuse_unread(given: Iterable[Given]) -> None:
         except BadInput:
             continue  # a namespace: told with the object itself
         try:
-            resources.load(each.value, each.places, each.file)
+            resources.load(each.value, each.places, each.file, as_calicoctl=True)
         except BadInput as error:
             unknown = [problem for problem in error.problems if problem.what.startswith("unknown field ")]
             if unknown:

@@ -10,20 +10,21 @@ from pydantic import ValidationError
 from muslin.errors import BadInput, Problem
 from muslin.resources.base import API_VERSION, Resource
 from muslin.resources.places import FieldPath, Places, place_of
-from muslin.resources.problems import nearest, problems_of
+from muslin.resources.problems import misspelt_case, nearest, problems_of
 from muslin.resources.registry import KINDS, OF_KUBERNETES
 
 __all__ = ["dump", "load", "refused_changes"]
 
 
-def load(obj: Any, places: Places | None = None, file: str | None = None, *, scalars_as_text: bool = False) -> Resource:
+def load(obj: Any, places: Places | None = None, file: str | None = None, *, as_calicoctl: bool = False) -> Resource:
     """The resource that an object describes.
 
     Args:
         obj: JSON-like value, as a YAML or JSON parser gives it.
         places: where its values stand in their text, if that is known.
         file: name of the file to show if `places` knows none.
-        scalars_as_text: a number, true or false where text belongs is taken as the text, as calicoctl takes YAML.
+        as_calicoctl: bear what calicoctl's reading of YAML bears: a number, true or false where text belongs is taken
+            as the text, and the name of a field may be written in any case.
 
     Raises:
         BadInput: with every problem of the object.
@@ -46,18 +47,40 @@ def load(obj: Any, places: Places | None = None, file: str | None = None, *, sca
     if version != API_VERSION:
         raise refuse(("apiVersion",), f"{kind} has apiVersion {version!r}", f"set apiVersion to {API_VERSION}")
     model = info.model
+    given = dict(obj)
     try:
-        try:
-            return model.model_validate(dict(obj), by_alias=True, by_name=False)
-        except ValidationError as error:
-            texts = _scalars_for_text(error) if scalars_as_text else ()
-            if not texts:
-                raise
-            return model.model_validate(_with(dict(obj), texts), by_alias=True, by_name=False)
+        while True:
+            try:
+                return model.model_validate(given, by_alias=True, by_name=False)
+            except ValidationError as error:
+                texts = _scalars_for_text(error) if as_calicoctl else ()
+                names = misspelt_case(error, model) if as_calicoctl else {}
+                meant = _with(_renamed(given, names), texts)
+                if meant == given:  # what is below a field of another name is looked at in the next round
+                    raise
+                given = meant
     except ValidationError as error:
         raise BadInput(problems_of(error, model, places, file)) from None
     except RecursionError:
         raise refuse((), "the object is nested too deeply", "flatten it") from None
+
+
+def _renamed(value: Any, names: Mapping[FieldPath, str]) -> Any:
+    """The same value with fields called as they are meant; one that is there under both names stays."""
+    if not names:
+        return value
+    steps: dict[str | int, dict[FieldPath, str]] = {}
+    for path, name in names.items():
+        steps.setdefault(path[0], {})[path[1:]] = name
+    if isinstance(value, Mapping):
+        found: dict[Any, Any] = {}
+        for key, item in value.items():
+            below = dict(steps.get(key, {}))
+            meant = below.pop((), key)
+            known = key if meant in value or meant in found else meant
+            found[known] = _renamed(item, below)
+        return found
+    return [_renamed(item, steps.get(index, {})) for index, item in enumerate(value)]
 
 
 def _scalars_for_text(error: ValidationError) -> tuple[tuple[FieldPath, str], ...]:

@@ -15,7 +15,7 @@ from muslin.errors import Problem
 from muslin.resources.part import BROKEN_RULES, Part
 from muslin.resources.places import FieldPath, Places, place_of
 
-__all__ = ["nearest", "problems_of"]
+__all__ = ["misspelt_case", "nearest", "problems_of"]
 
 _SHOWN = 60
 
@@ -42,6 +42,18 @@ def problems_of(
         place = place_of(path, places, file, of_name=details["type"] == "extra_forbidden")
         found[Problem(what, str(place), fix)] = None
     return tuple(found)
+
+
+def misspelt_case(error: ValidationError, model: type[Part]) -> dict[FieldPath, str]:
+    """Mapping[place of an unknown field, name of the field that it is but for capitals], which Go takes it for."""
+    found: dict[FieldPath, str] = {}
+    for details in error.errors(include_url=False):
+        if details["type"] == "extra_forbidden":
+            path: FieldPath = details["loc"]
+            wanted = str(path[-1]).lower()
+            if meant := next((known for known in _fields_at(model, path[:-1]) if known.lower() == wanted), None):
+                found[path] = meant
+    return found
 
 
 def _translate(details: ErrorDetails, model: type[Part]) -> tuple[FieldPath, str, str]:

@@ -241,7 +241,7 @@ def test_scalars_of_yaml_can_stand_for_text() -> None:
     labels = {"a": True, "b": False, "c": 80, "d": 1.10, "e": 1e-07, "g": "h"}
     node = manifest("Node", {"orchRefs": [{"nodeName": 5, "orchestrator": "k8s"}]}, labels=labels)
 
-    printed = dump(load(node, scalars_as_text=True))
+    printed = dump(load(node, as_calicoctl=True))
 
     assert printed["metadata"]["labels"] == {
         "a": "true", "b": "false", "c": "80", "d": "1.1", "e": "1e-07", "g": "h"
@@ -256,6 +256,22 @@ def test_other_wrong_types_stay_wrong() -> None:
     """Only scalars stand for text: a list does not, nor does text for a number."""
     for spec in ({"orchRefs": [{"orchestrator": ["k8s"]}]}, {"orchRefs": [{"orchestrator": None}]}):
         with pytest.raises(BadInput):
-            load(manifest("Node", spec), scalars_as_text=True)
+            load(manifest("Node", spec), as_calicoctl=True)
     with pytest.raises(BadInput):
-        load(manifest("Tier", {"order": "5"}), scalars_as_text=True)
+        load(manifest("Tier", {"order": "5"}), as_calicoctl=True)
+
+
+def test_names_of_fields_in_any_case_where_calicoctl_reads_them() -> None:
+    """Go takes them for the fields that they are but for capitals, however deep; two of one field are refused."""
+    spec = {"Tier": "sec", "INGRESS": [{"Action": "Allow", "Source": {"NETS": ["192.0.2.0/24"]}}]}
+    given = manifest("GlobalNetworkPolicy", spec)
+
+    assert dump(load(given, as_calicoctl=True))["spec"] == {
+        "tier": "sec",
+        "ingress": [{"action": "Allow", "source": {"nets": ["192.0.2.0/24"]}}],
+    }
+    with pytest.raises(BadInput, match="unknown field"):
+        load(given)
+    for twice in ({"order": 1, "Order": 2}, {"ORDER": 1, "Order": 2}, {"ordr": 1}):
+        with pytest.raises(BadInput, match="unknown field"):
+            load(manifest("Tier", twice), as_calicoctl=True)
