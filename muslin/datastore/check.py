@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any, Final
 
-from muslin import resources
 from muslin.conversion.profile import DEFAULT_ALLOW
 from muslin.datastore.initialize import CLUSTER_INFORMATION
 from muslin.datastore.ipam import run
@@ -28,6 +27,7 @@ from muslin.net import Prefix
 from muslin.resources.ipam import IPAMConfigurationSpec
 from muslin.resources.keys import Key
 from muslin.resources.registry import KINDS
+from muslin.resources.stored import load_stored
 from muslin.semantics.inconsistency import Inconsistency, Reason
 from muslin.semantics.references import dangling, overlapping_pools
 
@@ -71,7 +71,7 @@ async def look(store: Datastore, services: Services = _nobody) -> Look:
         by_kind[kind] = list((await store.list(kind)).entries)
         objects |= {entry.key: entry.value for entry in by_kind[kind]}
     information = objects.get(CLUSTER_INFORMATION)
-    found = list(_unreadable(objects))
+    found = [each for entries in by_kind.values() for each in _unreadable(entries)]
     found += dangling(objects)
     found += overlapping_pools(objects)
     found += disagreements(_books(by_kind, await services(store)))
@@ -102,24 +102,28 @@ async def repair(
     return outcome
 
 
-def _unreadable(objects: Mapping[Key, Json]) -> Iterable[Inconsistency]:
-    """Objects that agents treat as missing, because they can't be read or say that they are others."""
-    for key, value in objects.items():
+def _unreadable(entries: Iterable[Entry]) -> Iterable[Inconsistency]:
+    """Objects that agents treat as missing, because they can't be read or say that they are others; or read in part."""
+    for entry in entries:
+        key, reason = entry.key, Reason.READ_IN_PART
         if key.kind in _CHECKED_ELSEWHERE or key == Key("Profile", DEFAULT_ALLOW):
             continue
+        problems: Sequence[Problem] = entry.problems
         try:
-            resource = resources.load(value, file=str(key))
-            problems: Sequence[Problem] = ()
+            resource, left_out = load_stored(entry.value, str(key))
+            problems = (*problems, *left_out)
             if resource.key != key:
-                problems = (Problem(f"the object says that it is {resource.key}", str(key), "write it again"),)
+                reason = Reason.UNREADABLE
+                what = f"the object says that it is {resource.key}"
+                problems = (Problem(what, str(key), "delete it, and write it under its own name"),)
         except MuslinError as error:
-            problems = error.problems
+            reason, problems = Reason.UNREADABLE, error.problems
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one object must not hide the others
-            problems = (Problem(f"the object cannot be read: {type(error).__name__}: {error}", str(key), "delete it"),)
+            what, reason = f"the object cannot be read: {type(error).__name__}: {error}", Reason.UNREADABLE
+            problems = (Problem(what, str(key), "write it again in its kind's form, or delete it"),)
         for problem in problems:
             where = problem.where.removeprefix(str(key)).strip()
-            what = f"{where}: {problem.what}" if where else problem.what
-            yield Inconsistency(Reason.UNREADABLE, key, what, problem.fix)
+            yield Inconsistency(reason, key, f"{where}: {problem.what}" if where else problem.what, problem.fix)
 
 
 def _books(by_kind: Mapping[str, Sequence[Entry]], services: list[Using] | None) -> Books:

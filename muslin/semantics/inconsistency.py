@@ -14,6 +14,7 @@ class Reason(enum.Enum):
     """Why it does not fit; the value is what programs read."""
 
     UNREADABLE = "Unreadable"
+    READ_IN_PART = "ReadInPart"
     REFERENCE_DANGLES = "ReferenceDangles"
     NODE_GONE = "NodeGone"
     POOLS_OVERLAP = "PoolsOverlap"

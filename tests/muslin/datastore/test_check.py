@@ -167,6 +167,17 @@ async def _nonsense(store: Any) -> None:
     await store.create(*key_value("GlobalNetworkSet", "odd", spec={"nets": "not a list"}))
 
 
+async def _unknown_field(store: Any) -> None:
+    await store.create(*key_value("GlobalNetworkSet", "odd", spec={"nets": [], "newer": 1}))
+
+
+async def _renamed(store: Any) -> None:
+    """As somebody writes it into a file by hand."""
+    await store.create(*key_value("GlobalNetworkSet", "odd", spec={"nets": []}))
+    revision, text = store.history._objects[Key("GlobalNetworkSet", "odd")]
+    store.history._objects[Key("GlobalNetworkSet", "odd")] = (revision, text.replace("odd", "even"))
+
+
 CASES: dict[str, tuple[Break, set[Reason], bool]] = {
     "leak": (_leak, {Reason.ADDRESS_LEAKED}, True),
     "unallocated": (_unallocated, {Reason.ADDRESS_NOT_ALLOCATED}, False),
@@ -185,6 +196,8 @@ CASES: dict[str, tuple[Break, set[Reason], bool]] = {
     "peer": (_peer, {Reason.REFERENCE_DANGLES, Reason.NODE_GONE}, False),
     "pools": (_pools, {Reason.POOLS_OVERLAP}, False),
     "unreadable": (_nonsense, {Reason.UNREADABLE}, False),
+    "another's name": (_renamed, {Reason.UNREADABLE}, False),
+    "a newer field": (_unknown_field, {Reason.READ_IN_PART}, False),
 }
 
 
