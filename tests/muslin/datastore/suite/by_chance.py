@@ -1,4 +1,4 @@
-"""Stories by a seed: which store, which faults one after the other, how many writers. For the soak, and fixed seeds."""
+"""Stories by a seed: store, objects and faults one after the other, how many writers. For the soak and for tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 from tests.muslin.datastore.suite.faults import FAULTS
 from tests.muslin.datastore.suite.places import PLACES
 from tests.muslin.datastore.suite.stories import Story, tell
-from tests.support.histories import Faulty
+from tests.support.histories import HANDLE, KIND, Faulty
 from tests.support.linearizability import TooHard
 
 __all__ = ["fault_by_chance"]
@@ -20,16 +20,17 @@ def fault_by_chance(seed: int, drivers: Sequence[str]) -> tuple[str, str | None]
     driver = random.choice(drivers)
     possible = [name for name, fault in FAULTS.items() if driver not in fault.not_for and not fault.jumps]
     names = random.choices(possible, k=random.randint(1, 4))
+    kind = random.choice([KIND, KIND, HANDLE])
 
     async def happens(story: Story) -> None:
         for name in names:
             await FAULTS[name].happens(story)
             await story.more(5)
 
-    about = f"{driver}: {', '.join(names)}"
+    about = f"{driver}, {kind}: {', '.join(names)}"
     assert driver in PLACES, f"there is no datastore {driver}: choose of {', '.join(PLACES)}"
     try:
-        tell(driver, happens, seed, writers=random.randint(2, 4))
+        tell(driver, happens, seed, kind=kind, writers=random.randint(2, 4))
     except (Faulty, TooHard) as fault:
         return about, str(fault)
     return about, None
