@@ -8,8 +8,8 @@ must not hide the others, so whoever wants a model decodes and meets the problem
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NewType, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NewType, Protocol
 
 from muslin.errors import Failed, Problem, Unavailable
 from muslin.resources.keys import Key
@@ -36,8 +36,7 @@ Revision = NewType("Revision", str)
 """Opaque outside a driver: only `==` is meaningful."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One object and the revision at which it was last written.
 
     `problems` is what of the thing that it was read from could not be used: told, and left out of the value.
@@ -46,7 +45,7 @@ class Entry:
     key: Key
     value: Json
     revision: Revision
-    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +60,13 @@ class Listing:
     more: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """An object was written (`value` is set) or is gone (`value` is None). Existence is decided by the value."""
 
     key: Key
     value: Json | None
     revision: Revision
-    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
