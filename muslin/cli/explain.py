@@ -20,7 +20,10 @@ __all__ = ["decisions_table", "explain", "print_decision"]
 
 @click.command()
 @click.argument("cluster", metavar="CLUSTER.YAML")
-@click.option("--blueprint", help="Which blueprint. Default: the file's own, else single_subnet.")
+@click.option(
+    "--blueprint",
+    help="single_subnet, multi_subnet, route_reflectors or top_of_rack. Default: the file's own, else single_subnet.",
+)
 @click.option("--why", metavar="DECISION", help="One decision in full: inputs, alternatives, consequence, source.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."

@@ -24,6 +24,7 @@ from muslin.errors import BadInput, MuslinError, Problem
 __all__ = ["main"]
 
 _VERBS: dict[str, tuple[str, str]] = {
+    "init": ("muslin.cli.init:init", "Write the file of facts that blueprints decide from."),
     "explain": ("muslin.cli.explain:explain", "Show what a blueprint decides about a cluster, and why."),
     "render": ("muslin.cli.render:render", "Write a blueprint's resources as YAML files."),
     "plan": ("muslin.cli.plan:plan", "Show what files would change in a datastore. Exit 2: there are changes."),

@@ -1,0 +1,70 @@
+"""The text of a cluster's file from what is known so far, with a word on each fact; and which blueprint suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from blueprints import multi_subnet, route_reflectors, single_subnet, top_of_rack
+from blueprints.decision import Blueprint
+from blueprints.distribution import MESH_LIMIT
+from blueprints.facts import API_VERSION, KIND, Facts
+from muslin.errors import BadInput
+from muslin.yaml.write import Comments, dump
+
+__all__ = ["document", "fitting", "text"]
+
+_ORDER: Final = (
+    "apiVersion", "kind", "name", "blueprint", "nodes", "plannedNodes", "podsPerNode", "subnets", "networkMTU",
+    "provider", "network", "podRange", "podRangeV6", "serviceRanges", "natOutgoing", "kubernetes",
+)  # fmt: skip
+_SAID: Final = {
+    "blueprint": "Which blueprint decides; `muslin explain --help` names them.",
+    "nodes": "The machines of today; rack: what fails as a whole; roles: control-plane, worker, reflector.",
+    "plannedNodes": "How many it may grow to: it decides how routes are distributed, and whether the ranges suffice.",
+    "subnets": "What the nodes' addresses lie in.",
+    "networkMTU": "MTU of the links between the nodes, bytes.",
+    "provider": "Whose network it is; it fills facts that are left out below.",
+    "network": "What the network lets through between nodes.",
+    "podRange": "The addresses of pods: a range that nobody else uses.",
+    "natOutgoing": "Whether pods leave that range with their node's address.",
+    "kubernetes": "What Kubernetes was told; everything else is compared with it.",
+}
+
+
+def fitting(facts: Facts) -> str:
+    """The name of the blueprint for such a cluster: the first that says yes, else the one whose reasons help most."""
+    candidates: list[tuple[str, Callable[[Facts], Blueprint]]] = []
+    if facts.top_of_rack:
+        candidates.append((top_of_rack.NAME, top_of_rack.top_of_rack))
+    if facts.size >= MESH_LIMIT:
+        candidates.append((route_reflectors.NAME, route_reflectors.route_reflectors))
+    if len(facts.subnets_of(4)) > 1:
+        candidates.append((multi_subnet.NAME, multi_subnet.multi_subnet))
+    else:
+        candidates.append((single_subnet.NAME, single_subnet.single_subnet))
+    for name, decide in candidates:
+        try:
+            decide(facts)
+        except BadInput:
+            continue
+        return name
+    return candidates[0][0]
+
+
+def document(known: Mapping[str, Any]) -> dict[str, Any]:
+    """A cluster's file as a value, in the order in which people read it."""
+    whole = {"apiVersion": API_VERSION, "kind": KIND, **known}
+    first = {name: whole[name] for name in _ORDER if name in whole}
+    return first | {name: value for name, value in whole.items() if name not in first}
+
+
+def text(known: Mapping[str, Any]) -> str:
+    """The same as text, with a word on each fact."""
+    value = document(known)
+    header = (
+        "A cluster, as its owner describes it: facts, no decisions. What follows from them:\n\n"
+        "  muslin explain cluster.yaml\n  muslin render cluster.yaml --out .\n\n"
+        "A fact that is left out is unknown; what is assumed then, the decisions say."
+    )
+    return dump(value, Comments(header, {(name,): said for name, said in _SAID.items() if name in value}))

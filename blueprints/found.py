@@ -1,0 +1,121 @@
+"""What kubeadm's configuration and Kubernetes' own nodes tell of a cluster, as facts; the rest a person must say.
+
+Pure: whoever reads files or asks an API server hands in what was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_interface
+from typing import Any
+
+from muslin.net import Prefix, parse_address, parse_prefix
+
+__all__ = ["facts_of_kubeadm", "facts_of_nodes", "merged"]
+
+_CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+_ZONE = "topology.kubernetes.io/zone"
+_OWN_ADDRESSES = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+_PROVIDERS = {"aws": "aws", "azure": "azure", "gce": "gcp", "openstack": "openstack", "vsphere": "vsphere"}
+
+
+def facts_of_kubeadm(documents: Iterable[Any]) -> dict[str, Any]:
+    """Facts from the documents of a kubeadm configuration, in the spelling of a cluster's file.
+
+    Raises:
+        ValueError: a range or address in it is none.
+    """
+    found: dict[str, Any] = {}
+    kubernetes: dict[str, Any] = {}
+    for document in documents:
+        if not isinstance(document, Mapping):
+            continue
+        match document.get("kind"):
+            case "ClusterConfiguration":
+                networking = _mapping(document.get("networking"))
+                pods = _ranges(networking.get("podSubnet"))
+                services = _ranges(networking.get("serviceSubnet"))
+                if name := document.get("clusterName"):
+                    found["name"] = name
+                if pods:
+                    kubernetes["podSubnets"] = [str(each) for each in pods]
+                    found |= {"podRange" if each.version == 4 else "podRangeV6": str(each) for each in pods}
+                if services:
+                    kubernetes["serviceSubnets"] = found["serviceRanges"] = [str(each) for each in services]
+                if (host := _host(document.get("controlPlaneEndpoint"))) is not None:
+                    kubernetes["apiServer"] = host
+            case "KubeletConfiguration":
+                if dns := document.get("clusterDNS"):
+                    kubernetes["dns"] = [str(parse_address(each)) for each in dns]
+                if most := document.get("maxPods"):
+                    found["podsPerNode"] = most
+            case "InitConfiguration":
+                address = _mapping(document.get("localAPIEndpoint")).get("advertiseAddress")
+                if address and "apiServer" not in kubernetes:
+                    kubernetes["apiServer"] = str(parse_address(address))
+    return {**found, **({"kubernetes": kubernetes} if kubernetes else {})}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _ranges(text: Any) -> Sequence[Prefix]:
+    return [parse_prefix(each.strip()) for each in text.split(",") if each.strip()] if isinstance(text, str) else ()
+
+
+def _host(endpoint: Any) -> str | None:
+    """The address of `address:port`, None for a name."""
+    if not isinstance(endpoint, str):
+        return None
+    host = endpoint.rsplit(":", 1)[0] if endpoint.count(":") == 1 else endpoint.rpartition("]")[0].removeprefix("[")
+    for candidate in (host, endpoint):
+        try:
+            return str(ip_address(candidate))
+        except ValueError:
+            continue
+    return None
+
+
+def facts_of_nodes(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Facts from Kubernetes' Node objects: names, addresses, racks (zones), roles; subnets where Calico noted them."""
+    told: list[dict[str, Any]] = []
+    subnets: dict[str, None] = {}
+    providers: set[str] = set()
+    for obj in nodes:
+        metadata, spec = _mapping(obj.get("metadata")), _mapping(obj.get("spec"))
+        labels, annotations = _mapping(metadata.get("labels")), _mapping(metadata.get("annotations"))
+        own = dict(_addresses(_mapping(obj.get("status")).get("addresses")))
+        node: dict[str, Any] = {"name": metadata.get("name"), **own}
+        if labels.get(_ZONE):
+            node["rack"] = labels[_ZONE]
+        if any(label in labels for label in _CONTROL_PLANE):
+            node["roles"] = ["control-plane"]
+        told.append(node)
+        for annotation in _OWN_ADDRESSES:
+            if "/" in str(annotations.get(annotation, "")):
+                subnets[str(ip_interface(annotations[annotation]).network)] = None
+        providers.add(str(spec.get("providerID", "")).partition(":")[0])
+    found: dict[str, Any] = {"nodes": told}
+    if subnets:
+        found["subnets"] = list(subnets)
+    if len(providers) == 1 and (provider := _PROVIDERS.get(providers.pop())):
+        found["provider"] = provider
+    return found
+
+
+def _addresses(listed: Any) -> Iterator[tuple[str, str]]:
+    """The first address of each family that nodes reach each other by."""
+    seen = set()
+    for each in listed if isinstance(listed, list) else ():
+        if _mapping(each).get("type") != "InternalIP":
+            continue
+        address = parse_address(each["address"])
+        if address.version not in seen:
+            seen.add(address.version)
+            yield ("address" if address.version == 4 else "addressV6"), str(address)
+
+
+def merged(*found: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of several sources; a later one wins."""
+    return {name: value for each in found for name, value in each.items()}

@@ -1,0 +1,154 @@
+"""`muslin init`: from questions, a kubeadm configuration or a cluster that runs to a file that `explain` takes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muslin.yaml import load as read_yaml
+from tests.muslin.cli.running import Run
+from tests.support.kube_apiserver import KubeApiserver
+
+_KUBEADM = """\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: {advertiseAddress: 192.0.2.10}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+clusterName: prod
+controlPlaneEndpoint: 192.0.2.5:6443
+networking: {podSubnet: "10.244.0.0/16", serviceSubnet: 10.96.0.0/12}
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+clusterDNS: [10.96.0.10]
+maxPods: 110
+"""
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """What a person types, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def _written() -> dict[str, Any]:
+    (document,) = read_yaml(Path("cluster.yaml").read_bytes(), "cluster.yaml")
+    return dict(document.value)
+
+
+def test_a_person_answers(run: Run, typed: Callable[[str], None]) -> None:
+    """Enter takes defaults, a wrong answer is asked again, and what is written can be explained."""
+    typed("lab\nnode-a 192.0.2.1\nnode-b nowhere\nnode-b 192.0.2.2\n\n\n100\n9000\naws\n\n\n")
+    ran = run("init")
+
+    assert (ran.status, "is not an IP address" in ran.err, "from 576 to 65535" in ran.err) == (0, True, True)
+    assert _written() == {
+        "apiVersion": "blueprints.muslin/v1alpha1",
+        "kind": "Cluster",
+        "name": "lab",
+        "blueprint": "single_subnet",
+        "nodes": [{"name": "node-a", "address": "192.0.2.1"}, {"name": "node-b", "address": "192.0.2.2"}],
+        "plannedNodes": 2,
+        "subnets": ["192.0.2.0/24"],
+        "networkMTU": 9000,
+        "provider": "aws",
+        "podRange": "10.48.0.0/16",
+    }
+    assert "IP-in-IP Always" in run("explain", "cluster.yaml").out
+
+
+def test_ranges_come_from_kubeadm(run: Run, typed: Callable[[str], None]) -> None:
+    """What kubeadm knows is not asked; two subnets and 60 nodes lead to the blueprint for them."""
+    Path("kubeadm.yaml").write_text(_KUBEADM)
+    nodes = "".join(f"n{number} {subnet}.{number}\n" for number, subnet in enumerate(["192.0.2", "198.51.100"] * 3, 1))
+    typed(f"{nodes}\n\n\n\n60\n")
+    ran = run("init", "--from-kubeadm", "kubeadm.yaml")
+    told = _written()
+
+    assert ran.status == 0
+    assert (told["name"], told["blueprint"], told["podRange"]) == ("prod", "route_reflectors", "10.244.0.0/16")
+    assert (told["serviceRanges"], told["podsPerNode"]) == (["10.96.0.0/12"], 110)
+    assert told["kubernetes"] == {
+        "podSubnets": ["10.244.0.0/16"],
+        "serviceSubnets": ["10.96.0.0/12"],
+        "apiServer": "192.0.2.5",
+        "dns": ["10.96.0.10"],
+    }
+    assert run("explain", "cluster.yaml").status == 0
+
+
+def test_a_file_that_is_there_is_kept(run: Run, typed: Callable[[str], None]) -> None:
+    """Unless --force says otherwise."""
+    typed("")
+    Path("cluster.yaml").write_text("# mine\n")
+    ran = run("init")
+
+    assert (ran.status, Path("cluster.yaml").read_text()) == (2, "# mine\n")
+    assert "--force" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("kind: Pod\n", "no configuration of kubeadm"),
+        ("kind: ClusterConfiguration\nnetworking: {podSubnet: 10.300.0.0/16}\n", "10.300.0.0/16"),
+    ],
+)
+def test_another_file_is_no_kubeadm_configuration(run: Run, typed: Callable[[str], None], text: str, told: str) -> None:
+    """It is told so, before anything is asked or written."""
+    typed("")
+    Path("other.yaml").write_text(text)
+    ran = run("init", "--from-kubeadm", "other.yaml")
+
+    assert (ran.status, told in ran.err, Path("cluster.yaml").exists()) == (2, True, False)
+
+
+def test_without_nodes_nothing_is_assumed(run: Run, typed: Callable[[str], None]) -> None:
+    """Defaults end where a cluster's own nodes begin."""
+    typed("")
+    ran = run("init", "--defaults")
+
+    assert (ran.status, "no nodes are known" in ran.err) == (2, True)
+
+
+@pytest.mark.engines
+def test_a_cluster_that_runs_is_read(
+    run: Run, typed: Callable[[str], None], kube_apiserver: KubeApiserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes, zones, roles and ranges come from a real API server; nothing is asked."""
+    typed("")
+    monkeypatch.setenv("KUBECONFIG", str(kube_apiserver.kubeconfig))
+    names = {"control": ("192.0.2.1", "zone-a"), "worker": ("192.0.2.2", "zone-b")}
+    for name, (address, zone) in names.items():
+        labels = {"topology.kubernetes.io/zone": zone}
+        if name == "control":
+            labels["node-role.kubernetes.io/control-plane"] = ""
+        metadata = {
+            "name": f"init-{name}",
+            "labels": labels,
+            "annotations": {"projectcalico.org/IPv4Address": f"{address}/25"},
+        }
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"providerID": f"aws:///{name}"}}
+        kube_apiserver.request("POST", "/api/v1/nodes", node)
+        status = {"addresses": [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": address}]}
+        kube_apiserver.request("PUT", f"/api/v1/nodes/init-{name}/status", {**node, "status": status})
+    try:
+        ran = run("init", "--from-cluster", "--defaults")
+        told = _written()
+    finally:
+        for name in names:
+            kube_apiserver.request("DELETE", f"/api/v1/nodes/init-{name}")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert told["nodes"] == [
+        {"name": "init-control", "address": "192.0.2.1", "rack": "zone-a", "roles": ["control-plane"]},
+        {"name": "init-worker", "address": "192.0.2.2", "rack": "zone-b"},
+    ]
+    assert (told["subnets"], told["provider"]) == (["192.0.2.0/25"], "aws")
