@@ -117,7 +117,7 @@ def _read_report(file: str) -> Report:
         value = json.loads(Path(file).read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        line = f"open {file}: {reason}" if isinstance(error, OSError) else str(error)
+        line = f"open {file}: {str(reason)[:1].lower()}{str(reason)[1:]}" if isinstance(error, OSError) else str(error)
         problem = Problem(f"the report can't be read: {reason}", file, "give what `ipam check -o` wrote")
         raise Ended(line, problem, input_=True) from error
     if not isinstance(value, Mapping):

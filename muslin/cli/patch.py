@@ -12,9 +12,10 @@ from muslin.cli.client import Client
 from muslin.cli.documents import Given
 from muslin.cli.options import Reach, reaching
 from muslin.cli.scope import named_on_command_line, namespace_of
+from muslin.cli.stored import mapping_at
 from muslin.cli.strategic import PatchRefused, json_patch, merge_patch, strategic_merge
 from muslin.cli.wording import Ended, reference_text
-from muslin.datastore.protocol import Json
+from muslin.datastore.protocol import Conflict, Entry, Json
 from muslin.errors import BadInput, MuslinError, Problem
 from muslin.resources.keys import Key
 
@@ -106,12 +107,25 @@ async def _patch(reach: Reach, key: Key, wanted: Any, how: str) -> None:
             ) from error
         if not isinstance(changed, dict) or not isinstance(changed.get("metadata"), dict):
             raise BadInput(Problem("nothing of the object is left", "--patch", "use `muslin delete` for that"))
+        _check_identity(live, changed["metadata"])
         kept = {name: live.value["metadata"][name] for name in _KEPT if name in live.value["metadata"]}
         own = {name: held for name, held in changed["metadata"].items() if name not in _KEPT}
         changed = {**changed, "kind": key.kind, "apiVersion": live.value.get("apiVersion"), "metadata": {**own, **kept}}
         if problems := worse(live.value, changed):
             raise BadInput(problems)
         await Client(store, reach.settings()).write_over(live, _completed(Given(changed, ""), live.value))
+
+
+def _check_identity(live: Entry, metadata: Json) -> None:
+    """A patch can't make another object of this one, and holds for the version that it names. Raises BadInput."""
+    before = mapping_at(live.value, "metadata")
+    for name in _KEPT:
+        if name in metadata and metadata[name] != before.get(name):
+            if name == "resourceVersion":
+                raise Conflict(live)
+            what = f"the patch would change metadata.{name} from {before.get(name)!r} to {metadata[name]!r}"
+            fix = "leave it out; create the other object, and delete this one"
+            raise BadInput(Problem(what, f"--patch  metadata.{name}", fix))
 
 
 def _completed(given: Given, live: Json) -> Json:

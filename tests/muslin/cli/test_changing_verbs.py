@@ -127,6 +127,25 @@ async def _put(value: dict[str, Any]) -> None:
         await store.close()
 
 
+@pytest.mark.parametrize(
+    ("metadata", "line"),
+    [
+        ('{"name": "other"}', "metadata.name from 'pods' to 'other'"),
+        ('{"uid": "1"}', "metadata.uid from"),
+        ('{"namespace": "shop"}', "metadata.namespace from None to 'shop'"),
+        ('{"resourceVersion": "1"}', "update conflict: IPPool(pods)"),
+    ],
+)
+def test_a_patch_keeps_the_object_what_it_is(calico: Calico, metadata: str, line: str) -> None:
+    """A patch of its identity is refused and not passed over; a version that is not the current one is a conflict."""
+    calico.apply(POOL)
+    before = calico.get("pool", "pods")
+    ran = calico.ctl("patch", "pool", "pods", "-p", f'{{"metadata": {metadata}, "spec": {{"natOutgoing": true}}}}')
+
+    assert (ran.status, line in ran.err.splitlines()[0]) == (1, True), ran.err
+    assert calico.get("pool", "pods") == before
+
+
 def test_fields_of_a_newer_version_survive(calico: Calico) -> None:
     """Patching and labelling an object keeps fields that we do not know, and does not complain of them."""
     newer: Json = {
