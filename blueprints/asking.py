@@ -88,6 +88,7 @@ class Asked:
         options: Sequence[Option],
         inputs: Mapping[str, str],
         fields: tuple[tuple[Key, FieldPath], ...] = (),
+        must: Must = Must.A_WAY_BETWEEN_NODES,
     ) -> Outcome:
         """The first option that breaks no must, or the one that an override names.
 
@@ -96,6 +97,7 @@ class Asked:
             options: best first; at least one must be possible, else ask `broken` yourself first.
             inputs: facts that it depends on.
             fields: what it determines.
+            must: what an option that is not possible would break.
         """
         best = next(option for option in options if not option.broken)
         wanted = self.override(name)
@@ -113,7 +115,7 @@ class Asked:
         if chosen.broken:
             what = f"{name} can't be {chosen.name}: {'; '.join(chosen.broken)}"
             fix = f"remove the override: the rule chooses {best.name}; or correct the facts"
-            return refuse(Must.A_WAY_BETWEEN_NODES, what, where, fix, chosen.source)
+            return refuse(must, what, where, fix, chosen.source)
         decided = _decided(name, chosen, options, inputs, fields)
         if chosen is best:
             return decided

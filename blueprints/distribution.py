@@ -134,7 +134,8 @@ def backend(asked: Asked, modes: Iterable[Mode]) -> Outcome:
         needed,
     )
     options = [bird, vxlan] if needed else [vxlan, bird]
-    return asked.choose("backend", options, {"encapsulation": ", ".join(dict.fromkeys(each.value for each in modes))})
+    told = {"encapsulation": ", ".join(dict.fromkeys(each.value for each in modes))}
+    return asked.choose("backend", options, told, must=Must.ROUTES_OVER_BGP)
 
 
 def as_number(asked: Asked) -> Outcome:
