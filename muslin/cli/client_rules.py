@@ -121,7 +121,10 @@ async def _disabled(store: Datastore, key: Key, revision: Revision | None) -> Js
     spec = mapping_at(found.value, "spec")
     if spec.get("disabled") is True:
         return found.value
-    return (await store.update(key, {**found.value, "spec": {**spec, "disabled": True}}, found.revision)).value
+    try:
+        return (await store.update(key, {**found.value, "spec": {**spec, "disabled": True}}, found.revision)).value
+    except BadInput:  # what somebody wrote so wrongly that it can't be written again must still be possible to remove
+        return found.value
 
 
 async def _release_blocks(store: Datastore, pool: Json) -> None:

@@ -19,7 +19,7 @@ from muslin.cli.scope import key_of, named_on_command_line
 from muslin.cli.stored import mapping_at, text_at
 from muslin.cli.tables import plain_table
 from muslin.cli.wording import Ended, reference_text
-from muslin.datastore.protocol import Datastore, Json, NotFound
+from muslin.datastore.protocol import Datastore, Entry, Json, NotFound
 from muslin.errors import BadInput, MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
 
@@ -159,7 +159,7 @@ async def _read(reach: Reach, wanted: Sequence[_Wanted]) -> _Read:
                 if each.name is None:
                     read.values.append(await _list(store, each))
                 else:
-                    read.values.append((await store.get(Key(each.kind.name, each.name, each.namespace))).value)
+                    read.values.append(_named(await store.get(Key(each.kind.name, each.name, each.namespace))))
             except Unavailable:
                 raise
             except MuslinError as error:
@@ -180,8 +180,17 @@ async def _list(store: Datastore, wanted: _Wanted) -> Json:
         "apiVersion": wanted.kind.api_version,
         "kind": f"{wanted.kind.name}List",
         "metadata": {"resourceVersion": listing.revision},
-        "items": [entry.value for entry in listing.entries],
+        "items": [_named(entry) for entry in listing.entries],
     }
+
+
+def _named(entry: Entry) -> Json:
+    """The object; where somebody wrote it without the kind or the name by which it is asked for, with that."""
+    metadata, key = mapping_at(entry.value, "metadata"), entry.key
+    if metadata.get("name") and entry.value.get("kind") == key.kind:
+        return entry.value
+    own = {"namespace": key.namespace} if key.namespace else {}
+    return {**entry.value, "kind": key.kind, "metadata": own | {**metadata, "name": metadata.get("name") or key.name}}
 
 
 async def _look(store: Datastore) -> Look:

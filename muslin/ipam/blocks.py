@@ -101,17 +101,24 @@ class Block:
     @classmethod
     def read(cls, value: Json) -> Block:
         """A block from its object. Raises `BadInput` where the object makes no sense as a block."""
-        name = str((value.get("metadata") or {}).get("name", "(no name)"))
-        try:
-            return cls._read(value["spec"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadInput(
-                Problem(
-                    f"the block cannot be read: {type(error).__name__}: {error}",
-                    f"IPAMBlock {name}",
-                    "restore it from a copy; delete it only if no workload has an address of it",
-                )
-            ) from error
+        metadata, spec = value.get("metadata"), value.get("spec")
+        name = str(metadata.get("name", "(no name)")) if isinstance(metadata, Mapping) else "(no name)"
+        what = _misshapen(spec)
+        error: Exception | None = None
+        if what is None and isinstance(spec, Mapping):
+            try:
+                return cls._read(spec)
+            except ValueError as wrong:
+                what, error = str(wrong), wrong
+            except (KeyError, TypeError, AttributeError, OverflowError) as wrong:
+                what, error = "a value in it is not what it has to be", wrong
+        raise BadInput(
+            Problem(
+                f"the block cannot be read: {what}",
+                f"IPAMBlock {name}",
+                "restore it from a copy; delete it only if no workload has an address of it",
+            )
+        ) from error
 
     @classmethod
     def _read(cls, spec: Mapping[str, Any]) -> Block:
@@ -132,9 +139,13 @@ class Block:
             raise ValueError("an allocation names an attribute that is not there")
         if sorted(unallocated) != [ordinal for ordinal, index in enumerate(allocations) if index is None]:
             raise ValueError("allocations and unallocated disagree")
-        sequences = {
-            int(ordinal): int(number) for ordinal, number in (spec.get("sequenceNumberForAllocation") or {}).items()
-        }
+        try:
+            sequence = int(spec.get("sequenceNumber") or 0)
+            sequences = {
+                int(ordinal): int(number) for ordinal, number in (spec.get("sequenceNumberForAllocation") or {}).items()
+            }
+        except ValueError:
+            raise ValueError("a sequence number is no number") from None
         return cls(
             prefix,
             spec.get("affinity") or None,
@@ -142,7 +153,7 @@ class Block:
             allocations,
             unallocated,
             attributes,
-            int(spec.get("sequenceNumber") or 0),
+            sequence,
             sequences,
             {name: item for name, item in spec.items() if name not in _SPEC_FIELDS},
         )
@@ -260,6 +271,22 @@ class Block:
             attributes=attributes,
             sequences={**self.sequences, **dict.fromkeys(ordinals, self.sequence)},
         )
+
+
+def _misshapen(spec: object) -> str | None:
+    """What a block lacks or has in another form than every block, None if nothing is wrong."""
+    if not isinstance(spec, Mapping):
+        return "it has no spec"
+    for name, form, said in (("cidr", str, "text"), ("allocations", list | tuple, "a list"),
+                             ("unallocated", list | tuple, "a list")):  # fmt: skip
+        if name not in spec:
+            return f"{name} is missing"
+        if not isinstance(spec[name], form):
+            return f"{name} is not {said}"
+    attributes = spec.get("attributes") or ()
+    if not isinstance(attributes, list | tuple) or not all(isinstance(each, Mapping) for each in attributes):
+        return "attributes is not a list of mappings"
+    return None
 
 
 def _without_unused_attributes(block: Block) -> Block:

@@ -87,5 +87,7 @@ def test_strange_objects_in_the_store(calico: Calico, text: str) -> None:
         ran = calico(*arguments)
         assert ran.status in (0, 1, 2)
         assert "fault of this program" not in ran.err, (arguments, ran.err)
+        if arguments in (("get", "tiers"), ("get", "tiers", "-o", "wide")):
+            assert ran.out.splitlines()[1].split()[0] == "odd"
 
     assert calico.get("tiers")["items"] == []
