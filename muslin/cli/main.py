@@ -27,6 +27,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "init": ("muslin.cli.init:init", "Write the file of facts that blueprints decide from."),
     "explain": ("muslin.cli.explain:explain", "Show what a blueprint decides about a cluster, and why."),
     "render": ("muslin.cli.render:render", "Write a blueprint's resources as YAML files."),
+    "check": ("muslin.cli.check:check", "Check a folder's files offline; text, JSON, JUnit or SARIF."),
     "plan": ("muslin.cli.plan:plan", "Show what files would change in a datastore. Exit 2: there are changes."),
     "reconcile": ("muslin.cli.reconcile:reconcile", "Keep a datastore in line with a git repository."),
     "fetch": ("muslin.cli.reconcile:fetch", "Keep a bare mirror of a git repository up to date."),
