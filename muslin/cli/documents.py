@@ -11,13 +11,13 @@ from typing import Any
 from muslin import yaml
 from muslin.cli.wording import Ended
 from muslin.errors import BadInput, Place, Problem
-from muslin.yaml import Places
+from muslin.yaml import Limits, Places
 
 __all__ = ["Given", "objects_of_text", "read_objects"]
 
 _SUFFIXES = (".yaml", ".yml", ".json")
-_LARGEST_FILE = 64 << 20
-"""Bytes that are read at most; the reader's own limit is lower and says so."""
+_LIMITS = Limits(text_bytes=64 << 20, documents=200_000, nodes=3_000_000)
+"""More than of a file that a repository brings: whoever runs a verb may write down a whole cluster, and waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,10 @@ def _files(folder: Path, *, recursive: bool) -> Iterator[str]:
 def _of_file(file: str) -> list[Given]:
     try:
         if file == "-":
-            text = sys.stdin.buffer.read(_LARGEST_FILE + 1)
+            text = sys.stdin.buffer.read(_LIMITS.text_bytes + 1)
         else:
             with Path(file).open("rb") as opened:
-                text = opened.read(_LARGEST_FILE + 1)
+                text = opened.read(_LIMITS.text_bytes + 1)
     except (OSError, ValueError) as error:
         raise _unreadable(file, error) from error
     return objects_of_text(text, "standard input" if file == "-" else file)
@@ -106,7 +106,7 @@ def _of_file(file: str) -> list[Given]:
 def objects_of_text(text: bytes, shown: str) -> list[Given]:
     """The objects of a text that is called `shown`. Raises Ended with every problem."""
     try:
-        documents = yaml.load(text, shown)
+        documents = yaml.load(text, shown, limits=_LIMITS)
     except BadInput as error:
         line = f"failed to execute command: {error.problems[0].what}"
         raise Ended(line, error.problems, input_=True) from error

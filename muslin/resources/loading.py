@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ def load(obj: Any, places: Places | None = None, file: str | None = None, *, as_
         places: where its values stand in their text, if that is known.
         file: name of the file to show if `places` knows none.
         as_calicoctl: bear what calicoctl's reading of YAML bears: a number, true or false where text belongs is taken
-            as the text, and the name of a field may be written in any case.
+            as the text, null as an empty one, and the name of a field may be written in any case.
 
     Raises:
         BadInput: with every problem of the object.
@@ -88,15 +89,17 @@ def _scalars_for_text(error: ValidationError) -> tuple[tuple[FieldPath, str], ..
     return tuple(
         (details["loc"], _go_text(details["input"]))
         for details in error.errors(include_url=False)
-        if details["type"] in _NOT_TEXT and isinstance(details["input"], (bool, int, float))
+        if details["type"] in _NOT_TEXT and isinstance(details["input"], (bool, int, float, types.NoneType))
     )
 
 
 _NOT_TEXT = frozenset({"string_type", "string_sub_type"})
 
 
-def _go_text(value: float) -> str:
-    """A scalar of YAML in Go's words: `true`, `80`, `1.5`, `1e+21`."""
+def _go_text(value: float | None) -> str:
+    """A scalar of YAML in Go's words: `true`, `80`, `1.5`, `1e+21`; null leaves a text as it was, which is empty."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

@@ -338,3 +338,10 @@ def test_validate_needs_no_datastore(calico: Calico, monkeypatch: pytest.MonkeyP
 
     assert calico("validate", "-f", calico.write(BOTH)).status == 0
     assert calico("apply", "-f", calico.write(BOTH)).status == 2
+
+
+def test_a_whole_cluster_in_one_file(calico: Calico) -> None:
+    """What somebody runs a verb on may be larger than what a repository may bring."""
+    file = calico.write("---\n" * 25_000 + TIER)
+
+    assert calico.ctl("validate", "-f", file).out == "Successfully validated 1 'Tier' resource(s)\n"

@@ -238,13 +238,13 @@ def test_addresses_of_nodes_keep_their_text() -> None:
 
 def test_scalars_of_yaml_can_stand_for_text() -> None:
     """As calicoctl reads YAML, a number or true is the text that Go makes of it; otherwise it is refused."""
-    labels = {"a": True, "b": False, "c": 80, "d": 1.10, "e": 1e-07, "g": "h"}
+    labels = {"a": True, "b": False, "c": 80, "d": 1.10, "e": 1e-07, "g": "h", "i": None}
     node = manifest("Node", {"orchRefs": [{"nodeName": 5, "orchestrator": "k8s"}]}, labels=labels)
 
     printed = dump(load(node, as_calicoctl=True))
 
     assert printed["metadata"]["labels"] == {
-        "a": "true", "b": "false", "c": "80", "d": "1.1", "e": "1e-07", "g": "h"
+        "a": "true", "b": "false", "c": "80", "d": "1.1", "e": "1e-07", "g": "h", "i": ""
     }  # fmt: skip
     assert printed["spec"]["orchRefs"] == [{"nodeName": "5", "orchestrator": "k8s"}]
     assert node["metadata"]["labels"] == labels
