@@ -23,8 +23,9 @@ from typing import Any
 
 from muslin.errors import Unavailable
 from tests.muslin.datastore.suite.places import Place, placed
-from tests.support.histories import KIND, Client, Faulty, History, Watcher, judged, number_of
+from tests.support.histories import KIND, Client, Faulty, History, judged, number_of
 from tests.support.linearizability import ABSENT, Outcome
+from tests.support.watchers import Watcher
 
 __all__ = ["Story", "tell"]
 

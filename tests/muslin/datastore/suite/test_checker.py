@@ -15,8 +15,9 @@ from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Bookmark, Change, Entry, Json, Revision
 from muslin.errors import Problem, Unavailable
 from muslin.resources.keys import Key
-from tests.support.histories import Client, Faulty, History, Note, Watcher, judged
+from tests.support.histories import Client, Faulty, History, Note, judged
 from tests.support.linearizability import ABSENT, FOREVER, Deed, Operation, Outcome, Told, TooHard, fault_of
+from tests.support.watchers import Watcher
 
 KEY = "a"
 
