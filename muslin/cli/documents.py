@@ -17,7 +17,7 @@ __all__ = ["Given", "objects_of_text", "read_objects"]
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _LIMITS = Limits(text_bytes=64 << 20, documents=200_000, nodes=3_000_000)
-"""More than of a file that a repository brings: whoever runs a verb may write down a whole cluster, and waits for it."""
+"""More than of a file that a repository brings: whoever runs a verb may write down a whole cluster, and waits."""
 
 
 @dataclass(frozen=True, slots=True)
