@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from muslin.net import Prefix
-from muslin.resources.base import SUBDOMAIN_NAME
+from muslin.resources.base import LABEL_NAME, SUBDOMAIN_NAME
 from muslin.resources.places import FieldPath, spell_path
 from muslin.resources.validation import Breach, ValidationRule, go
 
@@ -29,6 +29,13 @@ def _bad_names(facts: Facts) -> Iterator[Breach]:
     for index, node in enumerate(facts.nodes):
         if not SUBDOMAIN_NAME.allows(node.name):
             yield Breach(f"{node.name!r} can't be the name of a node", ("nodes", index, "name"))
+
+    for index, namespace in enumerate(facts.starting_policies):
+        if not LABEL_NAME.allows(namespace):
+            yield Breach(f"{namespace!r} can't be the name of a namespace", ("startingPolicies", index))
+    if "kube-system" in facts.starting_policies:
+        what = "kube-system is open by the default policy, and a policy of its own would close it"
+        yield Breach(what, ("startingPolicies", facts.starting_policies.index("kube-system")), "remove it")
 
 
 def _none_given(facts: Facts) -> Iterator[Breach]:

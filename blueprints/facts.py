@@ -28,7 +28,7 @@ from blueprints.fact_parts import (
 from blueprints.fact_rules import FACT_RULES
 from muslin.errors import BadInput
 from muslin.net import Address
-from muslin.resources.fields import AsNumberField, Bool, ClusterIdField, Int, Net, Text
+from muslin.resources.fields import AsNumberField, Bool, ClusterIdField, Int, Net, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.places import Places
 from muslin.resources.problems import problems_of
@@ -77,6 +77,9 @@ class Facts(Part):
     kubernetes: KubernetesFacts = Field(default=KubernetesFacts(), description="What Kubernetes was told.")
     top_of_rack: tuple[TopOfRackFacts, ...] = Field(default=(), description="Switches that speak BGP with nodes.")
     routable: RoutableFacts = Field(default=RoutableFacts(), description="What the outside reaches by its own address.")
+    starting_policies: UniqueTuple[Text] = Field(
+        default=(), description="Namespaces that get a policy to start from: within itself, and DNS."
+    )
     running: RunningFacts | None = Field(default=None, description="What runs already, where something does.")
     overrides: tuple[OverrideFacts, ...] = Field(default=(), description="Other answers than the rules', with reasons.")
 

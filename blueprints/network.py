@@ -17,6 +17,7 @@ from blueprints.live_changes import live_changes
 from blueprints.mtu import FELIX, felix_mtus, mtu
 from blueprints.reflectors import peer_resources
 from blueprints.routable import OTHERS, ROUTABLE_POOL, routable, routable_pool, service_fields
+from blueprints.starting_policies import starting_policies, starting_policies_decision
 from blueprints.storage import storage
 from blueprints.switches import switch_peering, switch_peers
 from muslin.errors import Problem
@@ -65,6 +66,8 @@ def decide_network(
             asked.add(switch_peering(asked, alone=switches_alone))
     routable(asked)
     asked.add(default_policy.decision(asked.facts))
+    if asked.facts.starting_policies:
+        asked.add(starting_policies_decision(asked.facts))
     asked.add(live_changes(asked, modes))
     return modes
 
@@ -128,5 +131,10 @@ def policy_group(asked: Asked) -> FileGroup:
     return FileGroup(
         "default-policy",
         "deny what nobody allowed: push it when namespaces have the policies they need",
-        MappingProxyType({"default-policy/default-deny.yaml": (default_policy.default_deny(asked.facts),)}),
+        MappingProxyType(
+            {
+                **starting_policies(asked.facts),
+                "default-policy/default-deny.yaml": (default_policy.default_deny(asked.facts),),
+            }
+        ),
     )
