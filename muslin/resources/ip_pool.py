@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import enum
+from ipaddress import IPv6Address
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import AfterValidator
+
+from muslin.net import Prefix
 from muslin.resources.base import Resource
 from muslin.resources.fields import EMPTY_IS_UNSET, Bool, Int, ListType, NetWithLength, SelectorText, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.pool_checks import POOL_CHANGE_RULES, POOL_RULES
 from muslin.resources.validation import ChangeRule, ValidationRule
+from muslin.resources.written import written_text
 
 __all__ = [
     "AllowedUse",
@@ -45,13 +50,23 @@ class AssignmentMode(enum.Enum):
     MANUAL = "Manual"
 
 
+def _as_servers_read(cidr: Prefix) -> Prefix:
+    """Kubernetes' rules can't be asked about a prefix that they don't read, so a pool of one is refused everywhere."""
+    address, length = cidr.network_address, written_text(cidr).rpartition("/")[2]
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        raise ValueError(f"IPv4-mapped IPv6 address {written_text(cidr)!r} is not allowed")
+    if length != str(cidr.prefixlen):
+        raise ValueError(f"{written_text(cidr)!r} is not a prefix such as 192.0.2.0/24")
+    return cidr
+
+
 class IPPoolSpec(Part):
     """What the operator wants of a pool."""
 
     RULES: ClassVar[tuple[ValidationRule, ...]] = POOL_RULES
     CHANGE_RULES: ClassVar[tuple[ChangeRule, ...]] = POOL_CHANGE_RULES
 
-    cidr: NetWithLength
+    cidr: Annotated[NetWithLength, AfterValidator(_as_servers_read)]
     block_size: Int | None = None
     ipip_mode: Annotated[EncapsulationMode | None, EMPTY_IS_UNSET] = None
     vxlan_mode: Annotated[EncapsulationMode | None, EMPTY_IS_UNSET] = None

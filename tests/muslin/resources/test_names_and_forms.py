@@ -64,6 +64,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("GlobalNetworkPolicy", _rule(notProtocol=58, ipVersion=4), "protocol ICMPv6 requires ipVersion 6"),
     ("GlobalNetworkPolicy", _rule(protocol="TCP", source={"ports": [80.5]}), "is not a port"),
     ("IPPool", {"cidr": "10.0.0.0/255.255.0.0"}, "is not a prefix"),
+    ("IPPool", {"cidr": "10.0.0.0/016"}, "is not a prefix"),
+    ("IPPool", {"cidr": "::ffff:10.0.0.0/112"}, "IPv4-mapped IPv6 address"),
     ("HostEndpoint", {"node": "a", "expectedIPs": ["fe80::1%eth0"]}, "is not an IP address"),
     ("GlobalNetworkPolicy", _rule(source={"nets": ["192.0.2.1"]}), "must be of type cidr"),
     ("GlobalNetworkPolicy", _rule(source={"nets": ["192.0.2.1/24"]}), "host bits"),
