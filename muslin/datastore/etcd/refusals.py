@@ -82,7 +82,10 @@ class Refusal:
         if "authentication failed" in text:
             return Forbidden(f"etcd does not let us in: {text}", where, "check etcdUsername and etcdPassword")
         if self.code in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
-            usual = "grant the user's role the prefixes /calico/ and /muslin/ (etcdctl role grant-permission)"
+            usual = (
+                "grant the user's role the keys that it needs: all from /calico/ to /muslin0 for the reconciler "
+                "(etcdctl role grant-permission ROLE readwrite /calico/ /muslin0), /calico/ for the others"
+            )
             fix = self.fix or usual
             return Forbidden(f"etcd does not allow this: {text}", where, fix)
         if self.code == "DATA_LOSS":

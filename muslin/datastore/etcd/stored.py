@@ -17,7 +17,7 @@ from muslin.conversion.policy_names import shown_name
 from muslin.conversion.profile import DEFAULT_ALLOW, default_allow
 from muslin.datastore.objects import parse, text_of_new, text_of_update
 from muslin.datastore.paging import Token
-from muslin.datastore.protocol import Entry, Json, Revision
+from muslin.datastore.protocol import Entry, Json, NotSupported, Revision
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
 
@@ -30,6 +30,8 @@ __all__ = [
 DEFAULT_PROFILE: Final = Key("Profile", DEFAULT_ALLOW)
 """In every list of profiles, never in etcd."""
 
+_OF_KUBERNETES: Final = frozenset({"KubernetesNetworkPolicy", "KubernetesClusterNetworkPolicy"})
+"""Kinds that only a Kubernetes API has: etcd holds none, as with Calico, where they are stored as NetworkPolicy."""
 
 PLAIN: Final = frozenset(ETCD_KINDS) - IPAM_KINDS - NAMED_POLICIES
 """Kinds that are kept as they are, under a key that their name tells."""
@@ -72,7 +74,11 @@ def default_profile() -> Entry:
 
 def places(key: Key) -> tuple[str, ...]:
     """Where it may be. Where the name does not tell, the place it has if its name says all (see `spellings`)."""
+    if key.kind in _OF_KUBERNETES:
+        return ()
     try:
+        if not key.name.isascii() or not (key.namespace or "").isascii():
+            f"{key.namespace}{key.name}".encode()  # what is no text is no key
         if key.kind in PLAIN:
             return (etcd_key(key, {}),)
         found = candidates(key)
@@ -104,7 +110,9 @@ def spellings(key: Key) -> tuple[str, ...]:
 
 
 def path_of(key: Key, value: Json) -> str:
-    """Where to write a new object. Raises `BadInput` where it cannot be written."""
+    """Where to write a new object. Raises `BadInput` where that can't be, `NotSupported` for what etcd does not keep."""
+    if key.kind in _OF_KUBERNETES:
+        raise NotSupported("Create", key, "create a NetworkPolicy or GlobalNetworkPolicy, which agents treat alike")
     try:
         path = etcd_key(key, value)
     except ValueError as error:
@@ -221,6 +229,8 @@ def key_at(kv: Any, former: Any) -> Key | None:
 
 def ranges(kind: str, namespace: str | None = None) -> tuple[tuple[bytes, bytes], ...]:
     """First key, and first key after all, of a kind or a namespace; none for a kind that etcd does not keep."""
+    if kind in _OF_KUBERNETES:
+        return ()
     try:
         return tuple(_range(prefix) for prefix in etcd_prefixes(kind, namespace))
     except ValueError:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from muslin.datastore.protocol import AlreadyExists, Bookmark, Change, Forbidden, NotFound
+from muslin.datastore.protocol import AlreadyExists, Bookmark, Change, Forbidden, NotFound, NotSupported
 from muslin.errors import BadInput
 from muslin.resources.keys import Key
 from tests.muslin.datastore.etcd.members import opened
-from tests.muslin.datastore.suite.drivers import pool, value
+from tests.muslin.datastore.suite.drivers import over, pool, value
 from tests.support.etcd_server import EtcdServer
 
 pytestmark = pytest.mark.engines("etcd")
@@ -267,3 +267,35 @@ def test_the_reconcilers_own_kinds_are_outside_calicos_keys() -> None:
         assert not [each for each in raw.all() if each.startswith("/calico/")]
 
     _over(story)
+
+
+def test_policies_of_kubernetes_are_not_kept_in_etcd() -> None:
+    """Lists are empty, nothing is found, a write says what to do instead."""
+    key = Key("KubernetesNetworkPolicy", "web", "shop")
+
+    async def main(store: Any) -> None:
+        assert (await store.list(key.kind)).entries == ()
+        assert (await store.list("KubernetesClusterNetworkPolicy")).entries == ()
+        with pytest.raises(NotFound):
+            await store.get(key)
+        with pytest.raises(NotFound):
+            await store.delete(key)
+        with pytest.raises(NotSupported, match="NetworkPolicy"):
+            await store.create(key, value(key))
+
+    over("etcd", lambda store, _: main(store))
+
+
+def test_a_name_that_is_no_text_is_not_found() -> None:
+    """Half of a pair of surrogates is in no key of etcd."""
+
+    async def main(store: Any) -> None:
+        for key in (Key("IPPool", "\ud800"), Key("NetworkSet", "x", "\ud800"), Key("GlobalNetworkPolicy", "\ud800")):
+            with pytest.raises(NotFound):
+                await store.get(key)
+            with pytest.raises(NotFound):
+                await store.delete(key)
+            with pytest.raises(BadInput):
+                await store.create(key, value(key))
+
+    over("etcd", lambda store, _: main(store))

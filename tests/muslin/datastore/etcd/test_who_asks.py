@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from muslin.datastore.etcd import EtcdDatastore
 from muslin.datastore.etcd.patience import Patience
 from muslin.datastore.etcd.watches import exact_progress
+from muslin.datastore.mirror import Mirror
 from muslin.datastore.protocol import Bookmark, Forbidden
 from muslin.datastore.settings import EtcdSettings
 from muslin.errors import BadInput, Unavailable
 from muslin.resources.keys import Key
+from runtime.agent import MIRRORED
 from tests.muslin.datastore.etcd.members import opened
 from tests.muslin.datastore.suite.drivers import pool, value
 from tests.support.certificates import Authority
@@ -140,6 +143,34 @@ def test_a_release_that_must_watch_all_keys_says_so() -> None:
         if exact_progress(server.call("/v3/maintenance/status")["version"]):
             pytest.skip("this release of etcd is right about progress; Debian's 3.4 is not")
         server.enable_auth("root-secret", {"calico": ("secret", "/calico/")})
+        asyncio.run(main(server))
+
+
+def test_an_agent_needs_the_right_to_calicos_keys_alone() -> None:
+    """What it mirrors is under `/calico/`; with the reconciler's own kinds it is one range of keys."""
+    both = ("IPPool", "ReconcilerLedger")
+
+    async def main(server: EtcdServer) -> None:
+        async with opened(server.endpoint, username="calico", password="secret") as store:
+            mirror = Mirror(store, MIRRORED, on_failure=lambda error, _: failures.append(error))
+            mirror.start()
+            await asyncio.wait_for(mirror.in_sync(), 20)
+            await mirror.close()
+            with pytest.raises(Forbidden, match="/muslin0"):
+                await store.list("ReconcilerLedger")
+        async with opened(server.endpoint, username="reconciler", password="secret") as store:
+            assert isinstance(await anext(store.watch(both, (await store.list("IPPool")).revision)), Bookmark)
+        assert failures == []
+
+    failures: list[Any] = []
+    with EtcdServer() as server:
+        if not exact_progress(server.call("/v3/maintenance/status")["version"]):
+            pytest.skip("this release of etcd needs the right to read all keys for a watch")
+        server.enable_auth("root-secret", {"calico": ("secret", "/calico/"), "reconciler": ("secret", "/unused/")})
+        first, last = (base64.b64encode(key).decode() for key in (b"/calico/", b"/muslin0"))
+        right = {"permType": "READWRITE", "key": first, "range_end": last}
+        token = server.log_in("root", "root-secret")
+        server.call("/v3/auth/role/grant", {"name": "reconciler", "perm": right}, token=token)
         asyncio.run(main(server))
 
 
