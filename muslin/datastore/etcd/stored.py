@@ -110,7 +110,7 @@ def spellings(key: Key) -> tuple[str, ...]:
 
 
 def path_of(key: Key, value: Json) -> str:
-    """Where to write a new object. Raises `BadInput` where that can't be, `NotSupported` for what etcd does not keep."""
+    """Where to write a new object. Raises `BadInput`, and `NotSupported` for what etcd does not keep."""
     if key.kind in _OF_KUBERNETES:
         raise NotSupported("Create", key, "create a NetworkPolicy or GlobalNetworkPolicy, which agents treat alike")
     try:
