@@ -1,0 +1,122 @@
+"""`muslin.testing`: each assertion holds where it should, and says what is where it does not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blueprints.emit import render
+from blueprints.facts import load
+from blueprints.multi_subnet import multi_subnet
+from blueprints.route_reflectors import route_reflectors
+from blueprints.single_subnet import single_subnet
+from muslin import testing
+from muslin.errors import BadInput
+from muslin.resources import dump
+from muslin.yaml import load as read_yaml
+from reconciler.compare import canonical
+from tests.blueprints.clusters import facts, nodes_in
+from tests.support.clusters import policy
+
+_PODS = (
+    testing.Pod("web", "shop", "node-a", ("10.48.0.1",), {"app": "web"}),
+    testing.Pod("db", "shop", "node-b", ("10.48.0.2",), {"app": "db"}),
+    testing.Pod("spy", "red", "node-b", ("10.48.0.3",)),
+)
+
+
+def test_encapsulation() -> None:
+    """Wrapped between subnets, not within one; the message says what it is."""
+    told = facts(**nodes_in(2, 1))
+    made = testing.cluster(told, multi_subnet(told))
+
+    testing.assert_encapsulation(made, "n0-0", "n1-0", "10.48.0.1", "IP-in-IP")
+    testing.assert_encapsulation(made, "n0-0", "n0-1", "10.48.0.1", "no encapsulation")
+    with pytest.raises(AssertionError, match="it is IP-in-IP, not VXLAN"):
+        testing.assert_encapsulation(made, "n0-0", "n1-0", "10.48.0.1", "VXLAN")
+    with pytest.raises(KeyError, match=r"203\.0\.113\.1"):
+        testing.assert_encapsulation(made, "n0-0", "n1-0", "203.0.113.1", "VXLAN")
+
+
+def test_sessions() -> None:
+    """Two for clients of two reflectors; the message names the peers."""
+    told = facts(**nodes_in(4))
+    made = testing.cluster(told, route_reflectors(told))
+
+    testing.assert_sessions(made, "n0-2", 2)
+    testing.assert_sessions(made, "n0-0", 3)
+    with pytest.raises(AssertionError, match="n0-2 has 2 sessions, not 3: n0-0, n0-1"):
+        testing.assert_sessions(made, "n0-2", 3)
+
+
+def test_reaching() -> None:
+    """By pod or address; both assertions fail where the other holds."""
+    told = facts(startingPolicies=["shop"])
+    made = testing.cluster(told, single_subnet(told), _PODS)
+
+    testing.assert_reached(made, "shop/web", "shop/db", 5432)
+    testing.assert_not_reached(made, "red/spy", "shop/db", 5432)
+    testing.assert_not_reached(made, "shop/web", "203.0.113.10", 443)
+    with pytest.raises(AssertionError, match=r"10.48.0.1 to 10.48.0.2 is allowed"):
+        testing.assert_not_reached(made, "shop/web", "shop/db", 5432)
+    with pytest.raises(AssertionError, match=r"10.48.0.3 to 10.48.0.2 is denied"):
+        testing.assert_reached(made, "red/spy", "shop/db", 5432)
+
+
+def test_families_must_meet() -> None:
+    """A question that cannot be asked is no answer."""
+    told = facts()
+    made = testing.cluster(told, single_subnet(told), _PODS)
+
+    with pytest.raises(ValueError, match="no family"):
+        testing.assert_not_reached(made, "shop/web", "2001:db8::1", 80)
+
+
+def test_what_a_change_opens() -> None:
+    """A policy that lets everybody in opens paths, which are named; one that closes opens none."""
+    told = facts(startingPolicies=["shop"])
+    now = single_subnet(told).resources
+    ingress = {"types": ["Ingress"], "selector": "app == 'db'", "order": 10}
+    opening = policy("open", "shop", **ingress, ingress=[{"action": "Allow"}])
+    egress = policy("out", "red", types=["Egress"], order=10, egress=[{"action": "Allow"}])
+    before = testing.cluster(told, now, _PODS)
+
+    testing.assert_opens_nothing(before, testing.cluster(told, [*now, opening], _PODS), [("TCP", 5432)])
+    with pytest.raises(AssertionError, match=r"this opens red/spy to shop/db on TCP 5432$"):
+        testing.assert_opens_nothing(before, testing.cluster(told, [*now, opening, egress], _PODS), [("TCP", 5432)])
+
+
+def test_files_are_read_as_the_reconciler_reads_them(tmp_path: Path) -> None:
+    """A rendered folder means what the blueprint means; a wrong file is refused."""
+    told = facts()
+    for path, text in render(single_subnet(told)).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    read, decided = testing.files(tmp_path), single_subnet(told).resources
+    assert {each.key: canonical(dump(each)) for each in read} == {each.key: canonical(dump(each)) for each in decided}
+    (tmp_path / "wrong.yaml").write_text("kind: Nothing\n")
+    with pytest.raises(BadInput):
+        testing.files(tmp_path)
+
+
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test that docs/ci.md shows holds for the example's files, and fails where somebody opens a path."""
+    page = (Path(__file__).parents[2] / "docs" / "ci.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "cluster.yaml").read_bytes()
+    told = load(read_yaml(text, "cluster.yaml")[0].value)
+    for path, rendered in {"cluster.yaml": text.decode(), **render(single_subnet(told))}.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(rendered)
+    scope: dict[str, Any] = {}
+    exec(compile(block, "ci.md", "exec"), scope)
+
+    scope["test_shops_are_apart"]()
+    (tmp_path / "default-policy" / "default-deny.yaml").unlink()
+    with pytest.raises(AssertionError, match="red/spy reaches shop/db"):
+        scope["test_shops_are_apart"]()
