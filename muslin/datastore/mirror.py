@@ -215,19 +215,21 @@ class Mirror:
     async def _follow(self) -> NoReturn:
         position: Revision | None = None
         pending: _Copy | None = None
-        failures = 0
+        failures = forgotten = 0
         while True:
             try:
                 if position is None:
                     pending, position = await self._listed()
                 async for event in self._datastore.watch(self._kinds, position):
-                    failures = 0
+                    failures = forgotten = 0
                     self._answered()
                     position = event.revision
                     pending = self._take(event, pending)
                 raise _ended(self._kinds)
             except Compacted:
-                position = None
+                position, forgotten = None, forgotten + 1
+                if forgotten > 1:  # nothing came since the last list: a store that forgets all must not be flooded
+                    await asyncio.sleep(self._backoff.pause_s(forgotten - 1))
             except MuslinError as error:  # also a damaged or read-only store: somebody may put it right
                 failures, self.unavailable = failures + 1, error
                 if self._silent_since is None:

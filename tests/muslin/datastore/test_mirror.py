@@ -16,7 +16,7 @@ import pytest
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
 from muslin.datastore.mirror import Decoded, Mirror
-from muslin.datastore.protocol import Bookmark, Change, Json, Revision
+from muslin.datastore.protocol import Bookmark, Change, Compacted, Json, Listing, Revision
 from muslin.errors import BadInput, Failed, MuslinError, Problem
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
@@ -328,3 +328,33 @@ def test_a_damaged_store_leaves_the_last_copy_until_it_is_put_right() -> None:
         await mirror.close()
 
     run_virtual(story())
+
+
+def test_a_store_that_forgets_everything_is_not_flooded_with_lists() -> None:
+    """The first list after a compaction comes at once; each further one in vain waits longer."""
+    lists: list[float] = []
+
+    class Forgetful(MemoryDatastore):
+        async def list(self, kind: str, **further: Any) -> Listing:
+            lists.append(asyncio.get_running_loop().time())
+            return await super().list(kind, **further)
+
+        async def watch(self, kinds: Collection[str], after: Revision) -> AsyncIterator[Change | Bookmark]:
+            if len(lists) < 30:
+                raise Compacted(after)
+            async for event in super().watch(kinds, after):
+                yield event
+
+    async def main() -> None:
+        mirror = Mirror(Forgetful(), ["IPPool"], decode)
+        mirror.start()
+        await mirror.in_sync()
+        await mirror.close()
+
+    run_virtual(main())
+
+    waits = [after - before for before, after in pairwise(lists)]
+    assert len(lists) == 30
+    assert waits[0] == 0
+    assert waits[1:4] == pytest.approx([0.1, 0.2, 0.4])
+    assert waits[-1] == pytest.approx(5.0)
