@@ -133,6 +133,7 @@ class ClusterId(IPv4Address):
 
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_DOTTED_MAC = re.compile(r"[0-9a-f]{4}(\.[0-9a-f]{4}){2}")
 
 
 class Mac(str):
@@ -147,6 +148,8 @@ class Mac(str):
                 raise ValueError(f"a MAC address has 6 octets, not {len(value)}")
             return super().__new__(cls, value.hex(":"))
         text = value.lower().replace("-", ":")
+        if _DOTTED_MAC.fullmatch(text):
+            text = bytes.fromhex(text.replace(".", "")).hex(":")
         if not _MAC.fullmatch(text):
             raise ValueError(f"{value!r} is not a MAC address such as ee:ee:ee:ee:ee:ee")
         return super().__new__(cls, text)

@@ -20,6 +20,7 @@ __all__ = ["FELIX_OBJECT_RULES", "FELIX_RULES", "HEALTH_RULES", "RANGE_RULES", "
 _REGION = re.compile(LABEL)
 _LONGEST_REGION = 47
 _MOST_TABLES = 0xFFFF
+_HIGHEST_TABLE: Final = 0xFFFFFFFF
 _REPORTER = re.compile(r"[a-zA-Z0-9_ -]+")
 
 
@@ -74,6 +75,9 @@ def _tables(spec: FelixConfigurationSpec) -> Iterator[Breach]:
     ranges = spec.route_table_ranges or ()
     if sum(max(0, each.max - each.min + 1) for each in ranges) > _MOST_TABLES:
         yield Breach("targets too many tables", ("routeTableRanges",))
+    for index, each in enumerate(ranges):
+        if each.max > _HIGHEST_TABLE:
+            yield Breach("max index too high", ("routeTableRanges", index, "max"), "the highest table is 4294967295")
 
 
 FELIX_RULES: Final[tuple[ValidationRule, ...]] = (

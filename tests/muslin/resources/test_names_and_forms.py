@@ -24,7 +24,9 @@ def _filter(family: str = "V4", **fields: Any) -> dict[str, Any]:
 
 def _verdict(kind: str, spec: dict[str, Any], **more: Any) -> str | None:
     """What is wrong first and where, None if nothing is."""
-    name = "default" if kind in {"KubeControllersConfiguration", "BGPConfiguration"} else "example"
+    name = (
+        "default" if kind in {"KubeControllersConfiguration", "BGPConfiguration", "FelixConfiguration"} else "example"
+    )
     try:
         load(manifest(kind, spec, name) | more)
     except BadInput as error:
@@ -34,6 +36,8 @@ def _verdict(kind: str, spec: dict[str, Any], **more: Any) -> str | None:
 
 ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("GlobalNetworkPolicy", {"tier": ""}),
+    ("FelixConfiguration", {"routeTableRanges": [{"min": 4294967295, "max": 4294967295}]}),
+    ("Node", {"vxlanTunnelMACAddr": "AABB.ccdd.eeff"}),
     ("GlobalNetworkPolicy", _rule(notProtocol="ICMP", ipVersion=4)),
     ("GlobalNetworkPolicy", _rule(protocol="TCP", source={"ports": [80.0]})),
     ("GlobalNetworkPolicy", _rule(source={"nets": ["192.0.2.0/24", "198.51.100.7/32"]})),
@@ -64,6 +68,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("GlobalNetworkPolicy", _rule(notProtocol=58, ipVersion=4), "protocol ICMPv6 requires ipVersion 6"),
     ("GlobalNetworkPolicy", _rule(protocol="TCP", source={"ports": [80.5]}), "is not a port"),
     ("IPPool", {"cidr": "10.0.0.0/255.255.0.0"}, "is not a prefix"),
+    ("FelixConfiguration", {"routeTableRanges": [{"min": 1 << 32, "max": 1 << 32}]}, "max index too high"),
     ("IPPool", {"cidr": "10.0.0.0/016"}, "is not a prefix"),
     ("IPPool", {"cidr": "::ffff:10.0.0.0/112"}, "IPv4-mapped IPv6 address"),
     ("HostEndpoint", {"node": "a", "expectedIPs": ["fe80::1%eth0"]}, "is not an IP address"),
