@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from blueprints import catalogue, facts, single_subnet
+from blueprints import catalogue, draft, facts
 from blueprints.decision import Blueprint
 from muslin import yaml
 from muslin.errors import BadInput, Problem
@@ -40,5 +40,5 @@ def decide(path: str, blueprint: str | None) -> Blueprint:
     if blueprint is not None and blueprint not in catalogue.BLUEPRINTS:
         known = ", ".join(catalogue.BLUEPRINTS)
         raise BadInput(Problem(f"there is no blueprint {blueprint!r}", "--blueprint", f"one of {known}"))
-    name = blueprint or given.blueprint or single_subnet.NAME
+    name = blueprint or given.blueprint or draft.fitting(given)
     return catalogue.decide(given.model_copy(update={"blueprint": name}), documents[0].places, path)

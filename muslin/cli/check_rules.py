@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from blueprints import catalogue, facts
-from blueprints.single_subnet import NAME
+from blueprints import catalogue, draft, facts
 from muslin import resources, yaml
 from muslin.errors import BadInput, Place, Problem
 from muslin.semantics.inconsistency import Inconsistency, Reason
@@ -133,7 +132,7 @@ def _of_facts(name: str, document: yaml.Document, reading: Reading) -> Iterator[
     except BadInput:
         return  # told with the files that can't be read
     try:
-        named = given.model_copy(update={"blueprint": given.blueprint or NAME})
+        named = given.model_copy(update={"blueprint": given.blueprint or draft.fitting(given)})
         decided = catalogue.decide(named, document.places, name)
     except BadInput as refused:
         yield from (_of_problem(Rule.DECIDABLE, problem) for problem in refused.problems)

@@ -22,7 +22,7 @@ __all__ = ["decisions_table", "explain", "print_decision"]
 @click.argument("cluster", metavar="CLUSTER.YAML")
 @click.option(
     "--blueprint",
-    help="single_subnet, multi_subnet, route_reflectors or top_of_rack. Default: the file's own, else single_subnet.",
+    help="single_subnet, multi_subnet, route_reflectors, top_of_rack. Default: the file's own, else what fits.",
 )
 @click.option("--why", metavar="DECISION", help="One decision in full: inputs, alternatives, consequence, source.")
 @click.option(

@@ -17,7 +17,7 @@ __all__ = ["render", "write_files"]
 @click.command()
 @click.argument("cluster", metavar="CLUSTER.YAML")
 @click.option("--out", "folder", type=click.Path(path_type=Path), help="Write files here. Default: print them.")
-@click.option("--blueprint", help="Which blueprint. Default: the file's own, else single_subnet.")
+@click.option("--blueprint", help="Which blueprint. Default: the file's own, else the one that fits.")
 @click.option("--group", "groups", multiple=True, help="Only this group of files, such as `network`. Repeatable.")
 def render(cluster: str, folder: Path | None, blueprint: str | None, groups: tuple[str, ...]) -> None:
     r"""Write the resources that follow from CLUSTER.YAML, with the decisions as comments, and DECISIONS.md.

@@ -105,3 +105,25 @@ def test_rendering_leaves_other_files_alone(run: Run, tmp_path: Path) -> None:
 
     assert (ran.status, own.read_text()) == (0, "# mine\n")
     assert (own.parent / "bgp.yaml").read_text() != "old"
+
+
+@pytest.mark.parametrize(
+    ("changed", "blueprint"),
+    [
+        ({}, "single_subnet"),
+        ({"plannedNodes: 40": "plannedNodes: 80"}, "route_reflectors"),
+        ({"subnets: [192.0.2.0/24]": "subnets: [192.0.2.0/25, 192.0.2.128/25]"}, "multi_subnet"),
+    ],
+)
+def test_a_file_without_a_blueprint_gets_the_one_that_fits(
+    run: Run, tmp_path: Path, changed: dict[str, str], blueprint: str
+) -> None:
+    """Nobody needs to know their names to begin with."""
+    text = EXAMPLE.read_text().replace("\nblueprint: single_subnet\n", "\n")
+    for old, new in changed.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "cluster.yaml").write_text(text)
+    ran = run("explain", tmp_path / "cluster.yaml")
+
+    assert (ran.status, ran.out.splitlines()[0]) == (0, f"{blueprint} for example")
