@@ -23,6 +23,7 @@ __all__ = [
     "Invalid",
     "NoAnswer",
     "NotFound",
+    "NotTheApi",
     "TooMany",
     "Unauthorized",
     "refusal",
@@ -56,6 +57,12 @@ class ApiError(Failed):
 
     def _problems(self, where: str) -> tuple[Problem, ...]:
         return (Problem(f"the Kubernetes API answered {self.status}: {self.message}", where, self.fix),)
+
+
+class NotTheApi(ApiError):
+    """An answer that no API server gives: somebody else is at this address. It says nothing about any object."""
+
+    fix = "see what answers at this address: a proxy or another program, or the API server, which wants https://"
 
 
 class NotFound(ApiError):
@@ -164,6 +171,8 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     422: Invalid,
     429: TooMany,
 }
+_NO_PAGE = "404 page not found"
+"""What an API server says in plain text where it has no such group or path."""
 _LONGEST = 500
 """Characters shown of an answer that is no Status object: a proxy's page says who answered in its first lines."""
 
@@ -172,7 +181,8 @@ def refusal(status: int, body: Any, where: str) -> ApiError:
     """The error for an answer's status and body (a Status object, or the text of whoever answered instead)."""
     if not isinstance(body, Mapping) or body.get("kind") != "Status":
         message = " ".join(str(body or "").split())[:_LONGEST] or "no explanation"
-        return _BY_STATUS.get(status, ApiError)(status, "", message, where)
+        foreign = 300 <= status <= 400 or (status == 404 and _NO_PAGE not in message)
+        return (NotTheApi if foreign else _BY_STATUS.get(status, ApiError))(status, "", message, where)
     reason, message = str(body.get("reason") or ""), str(body.get("message") or "no explanation")
     details = body.get("details")
     given = details.get("causes") if isinstance(details, Mapping) else None

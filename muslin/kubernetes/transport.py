@@ -298,6 +298,9 @@ def _words(error: BaseException) -> str:
     """A transport's error in a sentence; some have no text of their own."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        why = error.os_error.strerror or str(error.os_error) or type(error.os_error).__name__
+        return f"no connection to {error.host}:{error.port}: {why}"
     return str(error) or type(error).__name__
 
 

@@ -66,6 +66,8 @@ def translated(error: api.ApiError | api.NoAnswer, where: Key | str) -> MuslinEr
             return BadInput(_fields(error, where))
         case api.Forbidden() | api.Unauthorized():
             return Forbidden(error.message, str(where), error.fix)
+        case api.NotTheApi():
+            return error
         case api.TooMany():
             return Unavailable(Problem(error.message, str(where), error.fix))
     if error.status in (400, 413, 415) or "request is too large" in error.message.lower():

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from muslin.datastore.kubernetes import KubernetesDatastore
 from muslin.errors import BadInput, Failed
 from muslin.kubernetes.access import Access, Pem, User
 from muslin.kubernetes.client import KubernetesClient
-from muslin.kubernetes.errors import ApiError, Distrusted, NoAnswer
+from muslin.kubernetes.errors import ApiError, Distrusted, NoAnswer, NotFound, NotTheApi
 from muslin.kubernetes.finding import find_access
 from muslin.kubernetes.login import Login
 from muslin.kubernetes.transport import Request
+from muslin.resources.keys import Key
 from tests.muslin.kubernetes.scripted_api import QUICK, Asked, Reply, scripted
 from tests.support.certificates import Authority
 
@@ -88,6 +90,41 @@ def test_a_redirect_takes_the_token_nowhere(code: int) -> None:
                 return caught.value.status, other.asked
 
     assert asyncio.run(main()) == (code, [])
+
+
+@pytest.mark.parametrize(("code", "text"), [(404, "<html>no such page</html>"), (302, "moved"), (400, "https only")])
+def test_an_answer_of_somebody_else_says_nothing_about_an_object(code: int, text: str) -> None:
+    """A proxy's 404 is no object that is gone: whoever took it for one would clear away what is in force."""
+
+    async def script(_: Asked, reply: Reply) -> None:
+        body = text.encode()
+        await reply.raw(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%b" % (code, len(body), body))
+
+    async def main() -> None:
+        async with scripted(script) as api:
+            client = await api.client()
+            with pytest.raises(NotTheApi):
+                await client.get("/api/v1/nodes/a")
+            store = KubernetesDatastore(client, group="projectcalico.org/v3")
+            for call in (store.get(Key("IPPool", "a")), store.list("IPPool"), store.delete(Key("IPPool", "a"))):
+                with pytest.raises(Failed, match="what answers at this address"):
+                    await call
+
+    asyncio.run(main())
+
+
+def test_a_group_that_is_not_there_is_not_found() -> None:
+    """The API server's own plain text still says so."""
+
+    async def script(_: Asked, reply: Reply) -> None:
+        await reply.raw(b"HTTP/1.1 404 Not Found\r\nContent-Length: 19\r\n\r\n404 page not found\n")
+
+    async def main() -> None:
+        async with scripted(script) as api:
+            with pytest.raises(NotFound):
+                await (await api.client()).get("/apis/nobody/v1")
+
+    asyncio.run(main())
 
 
 def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
