@@ -23,7 +23,6 @@ from blueprints.switches import switch_peering, switch_peers
 from muslin.errors import Problem
 from muslin.resources.base import Resource
 from muslin.resources.bgp_configuration import BGPConfiguration
-from muslin.resources.felix_configuration import FelixConfiguration
 from muslin.resources.ip_pool import IPPool
 from muslin.semantics.routes import Encapsulation
 
@@ -99,6 +98,8 @@ def network_files(
         files["network/nodes.yaml"] = nodes
     mtus = felix_mtus(int(by_name["MTU"].chosen), modes)
     if mtus:
+        from muslin.resources.felix_configuration import FelixConfiguration  # noqa: PLC0415 - a large model
+
         felix = FelixConfiguration.model_validate({"metadata": {"name": FELIX.name}, "spec": mtus})
         files["network/felix.yaml"] = (felix,)
     return files

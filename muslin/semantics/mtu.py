@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from muslin.resources.ip_pool import IPPool
-from muslin.semantics.felix import felix_settings
-from muslin.semantics.felix_sources import Local
 from muslin.semantics.routes import Encapsulation, possible_encapsulations
 from muslin.semantics.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from muslin.semantics.felix_sources import Local
 
 __all__ = ["OVERHEAD", "SMALLEST_USEFUL_MTU", "encapsulation_mtu", "node_pod_mtu", "pod_mtu"]
 
@@ -62,7 +64,6 @@ def pod_mtu(network_mtu: int, encapsulations: Iterable[tuple[Encapsulation, int]
     return min((encapsulation_mtu(network_mtu, *each) for each in encapsulations), default=network_mtu)
 
 
-_NOWHERE = Local()
 _OVERRIDES: Mapping[tuple[Encapsulation, int], str] = MappingProxyType(
     {
         (Encapsulation.IPIP, 4): "IpInIpMtu",
@@ -72,7 +73,7 @@ _OVERRIDES: Mapping[tuple[Encapsulation, int], str] = MappingProxyType(
 )
 
 
-def node_pod_mtu(snapshot: Snapshot, node_name: str, network_mtu: int, local: Local = _NOWHERE) -> int:
+def node_pod_mtu(snapshot: Snapshot, node_name: str, network_mtu: int, local: Local | None = None) -> int:
     """MTU of pods on a node, from the pools' encapsulations and the agent's settings.
 
     A figure among the settings (`ipipMTU`, `vxlanMTU`, ...) replaces the computed one unless it is 0.
@@ -84,8 +85,11 @@ def node_pod_mtu(snapshot: Snapshot, node_name: str, network_mtu: int, local: Lo
         network_mtu: MTU of the links between the nodes, bytes.
         local: settings of the node's environment and file.
     """
+    from muslin.semantics.felix import felix_settings  # noqa: PLC0415 - a large model; arithmetic does without it
+    from muslin.semantics.felix_sources import Local  # noqa: PLC0415
+
     candidates = []
-    settings = felix_settings(snapshot, node_name, local)
+    settings = felix_settings(snapshot, node_name, local or Local())
     for pool in snapshot.all(IPPool):
         for encapsulation in possible_encapsulations(pool) - {Encapsulation.NONE}:
             each = (encapsulation, pool.spec.cidr.version)
