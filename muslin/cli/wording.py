@@ -79,7 +79,7 @@ def listed(errors: Iterable[MuslinError]) -> str:
 def first_line(error: MuslinError) -> str:
     """What calicoctl prints for an error that ended it, its own cosmetics done."""
     text = reference_text(error) if isinstance(error, Ended) or not isinstance(error, BadInput) else _plain(error)
-    for problem in error.problems:
+    for problem in error.problems if "unknown field" in text else ():
         if found := _UNKNOWN_FIELD.match(problem.what):
             return f"field in document is not recognized or is in the wrong location: {found[1].rpartition('.')[2]}"
     return text.rstrip("\n")

@@ -142,21 +142,27 @@ def in_order(given: Iterable[Given], *, reverse: bool = False) -> list[Given]:
 
 
 def refuse_unread(given: Iterable[Given]) -> None:
-    """Refuse all, if one can't be read as what it says it is: nothing of such a file is done. Raises Ended."""
+    """Refuse all, if one can't be read as what it says it is: nothing of such a file is done. Raises Ended.
+
+    The line is about the first such object; the problems are those of all objects.
+    """
     from muslin import resources  # noqa: PLC0415 - wrong usage is told before it is paid for
 
+    line, problems = "", list[Problem]()
     for each in given:
         try:
             key_of(each, None)
-        except BadInput:
-            continue  # a namespace: told with the object itself
-        try:
             resources.load(each.value, each.places, each.file, as_calicoctl=True)
-        except BadInput as error:
+        except Ended as error:
+            line = line or error.line
+            problems += error.problems
+        except BadInput as error:  # told with the object itself, unless nothing is done
             unknown = [problem for problem in error.problems if problem.what.startswith("unknown field ")]
             if unknown:
-                line = f"failed to execute command: {reference_text(BadInput(unknown))}"
-                raise Ended(line, error.problems, input_=True) from error
+                line = line or f"failed to execute command: {reference_text(BadInput(unknown))}"
+            problems += error.problems
+    if line:
+        raise Ended(line, problems, input_=True)
 
 
 def _written(

@@ -345,3 +345,17 @@ def test_a_whole_cluster_in_one_file(calico: Calico) -> None:
     file = calico.write("---\n" * 25_000 + TIER)
 
     assert calico.ctl("validate", "-f", file).out == "Successfully validated 1 'Tier' resource(s)\n"
+
+
+def test_all_problems_of_all_objects_come_at_once(calico: Calico) -> None:
+    """Also where one object is of no known kind, so that nothing is done; calicoctl's line is about that one."""
+    wrong = [
+        manifest("Tier", "a", "{order: high}"),
+        "apiVersion: v1\nkind: Nope\nmetadata: {name: b}\n",
+        manifest("IPPool", "c", "{cidr: 10.48.0.0/16, nat: true}"),
+        manifest("Tier", "fine", "{}"),
+    ]
+    ran = calico.ctl("apply", "-f", calico.write("---\n".join(wrong)))
+
+    assert ran.err.splitlines()[0] == "failed to execute command: Unknown resource type (Nope) and/or version (v1)"
+    assert re.findall(r"objects\.yaml:(\d+)", ran.err) == ["4", "7", "13"]
