@@ -12,7 +12,9 @@ from runtime.main import Settings, main
 
 
 def _refusal(folder: Path) -> BadInput:
-    settings = Settings("a", EmbeddedSettings(str(folder / "datastore")), folder / "run", felix_file=folder / "felix.cfg")
+    settings = Settings(
+        "a", EmbeddedSettings(str(folder / "datastore")), folder / "run", felix_file=folder / "felix.cfg"
+    )
     with pytest.raises(BadInput) as refused:
         main(settings)
     assert not (folder / "run").exists()
