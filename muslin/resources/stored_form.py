@@ -15,6 +15,7 @@ from muslin.net import parse_prefix
 from muslin.resources.base import Resource
 from muslin.resources.guards import refused_write
 from muslin.resources.loading import dump, load
+from muslin.resources.part import Part
 from muslin.resources.places import Places, place_of
 
 __all__ = ["NAMESPACE_LABEL", "ORCHESTRATOR_LABEL", "TIER_LABEL", "as_stored"]
@@ -41,6 +42,8 @@ def as_stored(resource: Resource, places: Places | None = None, file: str | None
     if problems:
         raise BadInput(problems)
     given = dump(resource)
+    if resource.kind not in _EMPTY_IS_MEANT:
+        _leave_out_empty(resource, given)
     complete = _COMPLETED.get(resource.kind)
     if complete is None:
         return given
@@ -52,6 +55,24 @@ def as_stored(resource: Resource, places: Places | None = None, file: str | None
     if problems:
         raise BadInput(problems)
     return found
+
+
+_EMPTY_IS_MEANT: Final = frozenset({"FelixConfiguration"})
+"""Kinds whose texts may be set to nothing: an empty setting is none of the less special object's."""
+
+
+def _leave_out_empty(part: Part, written: Json) -> None:
+    """Take texts that are empty and need not be there out of a part's JSON, as Go's client does."""
+    for name, field in type(part).model_fields.items():
+        value, key = getattr(part, name), field.alias or name
+        if value == "" and field.default is None and not field.is_required() and name not in part.ALWAYS_WRITTEN:
+            written.pop(key, None)
+        elif isinstance(value, Part) and key in written:
+            _leave_out_empty(value, written[key])
+        elif isinstance(value, tuple) and key in written:
+            for each, its in zip(value, written[key], strict=True):
+                if isinstance(each, Part):
+                    _leave_out_empty(each, its)
 
 
 def _spec(value: Json) -> Json:

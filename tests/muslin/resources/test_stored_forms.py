@@ -275,3 +275,23 @@ def test_names_of_fields_in_any_case_where_calicoctl_reads_them() -> None:
     for twice in ({"order": 1, "Order": 2}, {"ORDER": 1, "Order": 2}, {"ordr": 1}):
         with pytest.raises(BadInput, match="unknown field"):
             load(manifest("Tier", twice), as_calicoctl=True)
+
+
+def test_empty_texts_are_not_stored() -> None:
+    """As Go's client leaves them out, at any depth; what is empty in settings of agents is meant to be."""
+    spec = {
+        "namespaceSelector": "",
+        "selector": "",
+        "ingress": [{"action": "Allow", "source": {"selector": "", "nets": ["192.0.2.0/24"]}}],
+    }
+    stored = as_stored(load(manifest("GlobalNetworkPolicy", spec)))["spec"]
+    peer = as_stored(load(manifest("BGPPeer", {"node": "", "nodeSelector": "", "peerIP": "192.0.2.1"})))["spec"]
+    settings = as_stored(load(manifest("FelixConfiguration", {"healthHost": ""}, "default")))["spec"]
+
+    assert stored == {
+        "tier": "default",
+        "types": ["Ingress"],
+        "ingress": [{"action": "Allow", "source": {"nets": ["192.0.2.0/24"]}}],
+    }
+    assert peer == {"peerIP": "192.0.2.1"}
+    assert settings["healthHost"] == ""
