@@ -21,11 +21,15 @@ _PAGE = (Path(__file__).parents[3] / "docs/calicoctl.md").read_text("utf-8")
 _ROWS = re.findall(r"^\| (`[a-z` ]+`) \| (.*) \|$", _PAGE, re.MULTILINE)
 
 
-def _below(verb: str) -> set[str]:
-    command = ctl.get_command(click.Context(ctl), verb)
+def _below(command: click.Command | None) -> set[str]:
+    """Names of flags and of verbs below, at any depth."""
     assert command is not None
-    names = set(command.list_commands(click.Context(command))) if isinstance(command, click.Group) else set()
-    return names | {option for parameter in command.params for option in parameter.opts}
+    names = {option for parameter in command.params for option in parameter.opts}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            names |= {name} | _below(command.get_command(context, name))
+    return names
 
 
 def test_every_verb_stands_in_the_table() -> None:
@@ -39,7 +43,9 @@ def test_flags_and_verbs_below_are_there() -> None:
     """Every flag and every verb below a verb that the table names exists, for at least one verb of its row."""
     missing = []
     for names, text in _ROWS:
-        known = {word for verb in re.findall(r"[a-z]+", names) for word in _below(verb)}
+        known = {
+            word for verb in re.findall(r"[a-z]+", names) for word in _below(ctl.get_command(click.Context(ctl), verb))
+        }
         known |= {"ps", "wide", "yaml", "json", "lock", "unlock", "export", "import", "migrate", "-"}
         words = [word for span in re.findall(r"`([^`]+)`", text) for word in span.split()]
         missing += [word for word in words if word.rstrip("=") not in known and not word.endswith("=")]
