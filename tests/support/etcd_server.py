@@ -33,6 +33,10 @@ def quick(binary: Path) -> tuple[str, ...]:
     return ("--unsafe-no-fsync",) if "unsafe-no-fsync" in said.stdout + said.stderr else ()
 
 
+_ROOM = f"--quota-backend-bytes={512 << 20}"
+"""Without it etcd maps 10 GiB at once, which a machine with many of them refuses. A later one of these flags wins."""
+
+
 class EtcdServer:
     """One etcd: `with EtcdServer(tls=True) as etcd: ... etcd.endpoint`. Started on entering, gone on leaving.
 
@@ -114,6 +118,7 @@ class EtcdServer:
             f"--initial-advertise-peer-urls={url}",
             f"--initial-cluster=one={url}",
             *quick(binary),
+            _ROOM,
             *flags,
             *self._arguments,
         ]
