@@ -119,32 +119,27 @@ def test_without_nodes_nothing_is_assumed(run: Run, typed: Callable[[str], None]
 
 
 @pytest.mark.engines
-def test_a_cluster_that_runs_is_read(
-    run: Run, typed: Callable[[str], None], kube_apiserver: KubeApiserver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_that_runs_is_read(run: Run, typed: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nodes, zones, roles and ranges come from a real API server; nothing is asked."""
     typed("")
-    monkeypatch.setenv("KUBECONFIG", str(kube_apiserver.kubeconfig))
     names = {"control": ("192.0.2.1", "zone-a"), "worker": ("192.0.2.2", "zone-b")}
-    for name, (address, zone) in names.items():
-        labels = {"topology.kubernetes.io/zone": zone}
-        if name == "control":
-            labels["node-role.kubernetes.io/control-plane"] = ""
-        metadata = {
-            "name": f"init-{name}",
-            "labels": labels,
-            "annotations": {"projectcalico.org/IPv4Address": f"{address}/25"},
-        }
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"providerID": f"aws:///{name}"}}
-        kube_apiserver.request("POST", "/api/v1/nodes", node)
-        status = {"addresses": [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": address}]}
-        kube_apiserver.request("PUT", f"/api/v1/nodes/init-{name}/status", {**node, "status": status})
-    try:
+    with KubeApiserver() as server:  # one of its own: every node of the cluster is read
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+        for name, (address, zone) in names.items():
+            labels = {"topology.kubernetes.io/zone": zone}
+            if name == "control":
+                labels["node-role.kubernetes.io/control-plane"] = ""
+            metadata = {
+                "name": f"init-{name}",
+                "labels": labels,
+                "annotations": {"projectcalico.org/IPv4Address": f"{address}/25"},
+            }
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"providerID": f"aws:///{name}"}}
+            server.request("POST", "/api/v1/nodes", node)
+            status = {"addresses": [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": address}]}
+            server.request("PUT", f"/api/v1/nodes/init-{name}/status", {**node, "status": status})
         ran = run("init", "--from-cluster", "--defaults")
         told = _written()
-    finally:
-        for name in names:
-            kube_apiserver.request("DELETE", f"/api/v1/nodes/init-{name}")
 
     assert (ran.status, ran.err) == (0, "")
     assert told["nodes"] == [
