@@ -28,7 +28,8 @@ format: setup
 
 test: check
 	@scripts/engines/build.sh --status
-	$(PYTEST) -v -m "netns or interop or engines or slow" --durations=15
+	$(PYTEST) -q -n 2 --dist loadfile -m engines
+	$(PYTEST) -v -m "(netns or interop or slow) and not engines" --durations=15
 
 soak: setup
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --minutes $(MINUTES)
