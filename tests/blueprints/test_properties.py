@@ -31,6 +31,8 @@ from muslin.semantics.snapshot import Snapshot
 from muslin.yaml import load as read_yaml
 from tests.blueprints.clusters import documents
 
+pytestmark = pytest.mark.slow
+
 _ANY_BLUEPRINT = st.sampled_from(sorted(BLUEPRINTS))
 
 

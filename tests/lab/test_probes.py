@@ -18,6 +18,8 @@ from muslin.lab.probes.dns import respond
 from muslin.lab.probes.flow import Record
 from muslin.lab.processes import probe
 
+pytestmark = pytest.mark.slow
+
 
 def _free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     with socket.socket(socket.AF_INET, kind) as any_port:

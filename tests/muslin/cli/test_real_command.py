@@ -15,6 +15,8 @@ from tests.muslin.cli.running import Cluster, buffered, real
 from tests.muslin.cli.test_cluster_files import EXAMPLE
 from tests.muslin.cli.test_help import VERBS
 
+pytestmark = pytest.mark.slow
+
 
 def test_version() -> None:
     """One line, for scripts."""

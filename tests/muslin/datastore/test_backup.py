@@ -23,6 +23,8 @@ from muslin.resources.keys import Key
 from tests.muslin.cli.running import real
 from tests.muslin.datastore.migration.cases import key_value
 
+pytestmark = pytest.mark.slow
+
 POOL, VALUE = key_value("GlobalNetworkSet", "a", spec={"nets": ["203.0.113.0/24"]})
 
 

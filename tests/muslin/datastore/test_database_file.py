@@ -17,6 +17,8 @@ from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.errors import BadInput, Failed, MuslinError, Unavailable
 from muslin.resources.keys import Key
 
+pytestmark = pytest.mark.slow
+
 POOL = Key("IPPool", "a")
 
 

@@ -19,6 +19,8 @@ from muslin.resources import KINDS, Part, Resource, dump, load
 
 from .builders import manifest
 
+pytestmark = pytest.mark.slow
+
 
 def _enum_words() -> list[str]:
     modules = [sys.modules[name] for name in sorted(sys.modules) if name.startswith("muslin.resources.")]

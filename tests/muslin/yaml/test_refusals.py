@@ -8,6 +8,8 @@ from muslin.errors import BadInput
 from muslin.yaml import Limits, load
 from muslin.yaml.events import ParserFactory, fastest_parser, python_parser
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("parser", [fastest_parser, python_parser])
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{after}: &{after} [{','.join([f'*{before}'] * 9)}]\n"

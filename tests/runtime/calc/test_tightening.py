@@ -24,6 +24,8 @@ from runtime.calc.tightening import Suspects, suspects
 from runtime.calc.verdict import Judge
 from tests.support.node_states import random_packet, random_state
 
+pytestmark = pytest.mark.slow
+
 _POLICY = PolicyId("NetworkPolicy", "p", "ns")
 _SET = SetId("s:friends")
 _ONE, _TWO = ip_address("10.48.0.1"), ip_address("10.48.0.2")

@@ -20,6 +20,8 @@ from runtime.calc.verdict import Judge, Packet, Path
 from tests.support.clusters import global_policy, namespace_profile, node, workload
 from tests.support.policy_strategies import NODES, clusters, flows
 
+pytestmark = pytest.mark.slow
+
 
 class _Nodes:
     """Both nodes of a cluster, by their states alone."""

@@ -23,6 +23,8 @@ from muslin.resources.keys import Key
 from muslin.resources.registry import KINDS
 from tests.muslin.datastore.migration.cases import NAMES, contents, filled, key_value
 
+pytestmark = pytest.mark.slow
+
 Faults = Callable[[Call], Fault]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.muslin.datastore.suite.by_chance import fault_by_chance
 
+pytestmark = pytest.mark.slow
+
 _SEEDS = {"memory": range(1, 9), "embedded": range(1, 4), "etcd": range(2, 4), "kubernetes": range(2, 3)}
 """A seed that the soak found to fail comes here."""
 _MARKS = {

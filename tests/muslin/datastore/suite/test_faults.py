@@ -16,6 +16,8 @@ from tests.muslin.datastore.suite.places import PLACES
 from tests.muslin.datastore.suite.stories import tell
 from tests.support.histories import HANDLE
 
+pytestmark = pytest.mark.slow
+
 _RUN = [(driver, name) for driver in PLACES for name, fault in FAULTS.items() if driver not in fault.not_for]
 
 _WITH_PROCESSES = ("writers killed", "writer stopped", "disk full")
