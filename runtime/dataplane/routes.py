@@ -207,9 +207,9 @@ class Routes:
         if event.port == self._port or not codec.is_in_table(event.body, MAIN_TABLE):
             return False
         route = codec.parse_route(event.body)
-        if route.table != MAIN_TABLE or self._actual is None:
-            return route.table == MAIN_TABLE and route.protocol == ROUTE_PROTOCOL
         ours = route.protocol == ROUTE_PROTOCOL
+        if self._actual is None:
+            return ours
         # A foreign route takes the place of ours by NLM_F_REPLACE without a word about the one that went.
         replaced = event.kind == codec.NEW_ROUTE and any(had.prefix == route.prefix for had in self._actual.routes)
         if ours or replaced:
