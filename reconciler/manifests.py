@@ -36,6 +36,9 @@ REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         "CalicoNodeStatus": "it is what an agent saw",
         "LiveMigration": "it is what an orchestrator of virtual machines reports",
         "ClusterInformation": "it is the datastore's own state",
+        "ReconcilerControl": "it is what operators tell the reconciler",
+        "ReconcilerHistory": "it is what the reconciler has done",
+        "ReconcilerLease": "it says which of several reconcilers acts",
         "ReconcilerLedger": "it is what the reconciler remembers",
         "ReconcilerStatus": "it is what the reconciler says",
     }

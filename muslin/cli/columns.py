@@ -178,6 +178,19 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("IPV4", _at("spec.bgp.ipv4Address"), wide=True),
         Column("IPV6", _at("spec.bgp.ipv6Address"), wide=True),
     ),
+    "ReconcilerControl": (
+        _NAME,
+        Column("SUSPENDED", _at("spec.suspended.reason", "-")),
+        Column("APPROVED", _at("spec.approved.digest", "-")),
+        Column("HELD", _at("spec.held.commit", "-")),
+    ),
+    "ReconcilerHistory": (_NAME, Column("RECORDS", _count("spec.records"))),
+    "ReconcilerLease": (
+        _NAME,
+        Column("HOLDER", _at("spec.holder", "-")),
+        Column("RENEWED", _at("spec.renewed", "-")),
+        Column("TERM", _at("spec.term", "-"), wide=True),
+    ),
     "ReconcilerLedger": (
         _NAME,
         Column("SET", _at("spec.set")),

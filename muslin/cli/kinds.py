@@ -58,7 +58,13 @@ _NAMESPACED = {
     "StagedNetworkPolicy": "stagednetworkpolicies stagedpolicy stagedpolicies snp snps scnp spol spols",
     "WorkloadEndpoint": "workloadendpoints wep weps",
 }
-_OURS = {"ReconcilerLedger": "reconcilerledgers", "ReconcilerStatus": "reconcilerstatuses"}
+_OURS = {
+    "ReconcilerControl": "reconcilercontrols",
+    "ReconcilerHistory": "reconcilerhistories",
+    "ReconcilerLease": "reconcilerleases",
+    "ReconcilerLedger": "reconcilerledgers",
+    "ReconcilerStatus": "reconcilerstatuses",
+}
 
 SHOWN_KINDS = {
     **{name: ShownKind(name, _V3, namespaced=False) for name in _CLUSTER},

@@ -26,8 +26,8 @@ __all__ = [
     "moved",
 ]  # fmt: skip
 
-OWN_KINDS: Final = ("ReconcilerLedger", "ReconcilerStatus")
-"""What Muslin keeps beside Calico's kinds."""
+OWN_KINDS: Final = ("ReconcilerControl", "ReconcilerHistory", "ReconcilerLedger", "ReconcilerStatus")
+"""What Muslin keeps beside Calico's kinds. Who leads at the moment (ReconcilerLease) stays behind."""
 
 MOVED_KINDS: Final = (
     "Tier", "Node", "IPPool", "IPReservation", "IPAMConfiguration", "BGPFilter", "BGPConfiguration", "BGPPeer",

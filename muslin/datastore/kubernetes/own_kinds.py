@@ -1,4 +1,4 @@
-"""What Muslin keeps beside Calico's kinds: the reconciler's ledger and status, in a group of their own."""
+"""What Muslin keeps beside Calico's kinds: what the reconciler remembers, says and is told, in a group of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any, Final
 __all__ = ["OWN_KINDS", "own_definitions"]
 
 OWN_KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "ReconcilerControl": ("reconciler.muslin/v1alpha1", "reconcilercontrols"),
+    "ReconcilerHistory": ("reconciler.muslin/v1alpha1", "reconcilerhistories"),
+    "ReconcilerLease": ("reconciler.muslin/v1alpha1", "reconcilerleases"),
     "ReconcilerLedger": ("reconciler.muslin/v1alpha1", "reconcilerledgers"),
     "ReconcilerStatus": ("reconciler.muslin/v1alpha1", "reconcilerstatuses"),
 }

@@ -31,6 +31,9 @@ _ALIASES = {
     "WorkloadEndpoint": "workloadendpoint workloadendpoints wep weps",
     "ReconcilerStatus": "reconcilerstatus reconcilerstatuses",
     "ReconcilerLedger": "reconcilerledger ReconcilerLedgers",
+    "ReconcilerControl": "reconcilercontrol reconcilercontrols",
+    "ReconcilerHistory": "reconcilerhistory reconcilerhistories",
+    "ReconcilerLease": "reconcilerlease reconcilerleases",
 }
 _V3 = "projectcalico.org/v3"
 
