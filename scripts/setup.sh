@@ -40,6 +40,9 @@ need unshare util-linux
 need git git
 need conntrack conntrack
 need bird bird2
+need ssh-keygen openssh-client
+need gpg gnupg
+need sshd openssh-server
 need gcc gcc
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 if ! current && ! can_make_venv; then
@@ -52,6 +55,11 @@ fi
 policy=/usr/sbin/policy-rc.d
 ours() { grep -qs muslin-setup "$policy"; }
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >&2; }
+disable() { # a service, if it is this set-up that brought its package
+    if [[ " ${missing[*]} " == *" $1 "* ]] || grep -qs "muslin-setup:.* $1" "$policy"; then
+        DPKG_MAINTSCRIPT_PACKAGE=$1 deb-systemd-helper disable "$2" >&2 || true
+    fi
+}
 install_packages() (
     exec 8>/run/muslin-setup.lock
     flock 8
@@ -71,9 +79,8 @@ install_packages() (
             apt install "$package" || say "could not be installed: $package (what needs it is skipped)"
         done
     fi
-    if [[ " ${missing[*]} " == *" bird2 "* ]] || grep -qs 'muslin-setup:.* bird2' "$policy"; then
-        DPKG_MAINTSCRIPT_PACKAGE=bird2 deb-systemd-helper disable bird.service >&2 || true
-    fi
+    disable bird2 bird.service
+    disable openssh-server ssh.service
     ! ours || rm -f "$policy"
 )
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
