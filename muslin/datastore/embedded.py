@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from muslin.datastore import database, paging, rows
+from muslin.datastore.built_in import DEFAULT_PROFILE, default_profile, refuse_default_profile, with_default_profile
 from muslin.datastore.commits import Commits
 from muslin.datastore.objects import entry, revision_number, text_of_new, text_of_update
 from muslin.datastore.protocol import (
@@ -118,6 +119,8 @@ class EmbeddedDatastore:
 
     async def get(self, key: Key) -> Entry:
         """See `Datastore.get`."""
+        if key == DEFAULT_PROFILE:
+            return default_profile()
         return await self._when_free(lambda: rows.entry_of(self._reader, key))
 
     async def list(
@@ -126,11 +129,14 @@ class EmbeddedDatastore:
         """See `Datastore.list`. Later pages are of the first page's instant. Raises `Compacted` if that is too old."""
         while True:
             try:
-                return await self._list(kind, namespace, limit, after)
+                listing = await self._list(kind, namespace, limit, after)
             except Compacted:
                 if after is not None:
                     raise
                 # More changes than the history holds came while one list was read: begin again.
+            else:
+                built_in = kind == DEFAULT_PROFILE.kind and namespace is None
+                return with_default_profile(listing, limit=limit, after=after) if built_in else listing
 
     async def kinds(self) -> tuple[str, ...]:
         """Kinds of which there are objects; nothing keeps anybody from writing one that we do not know."""
@@ -138,6 +144,8 @@ class EmbeddedDatastore:
 
     async def create(self, key: Key, value: Json) -> Entry:
         """See `Datastore.create`."""
+        if key == DEFAULT_PROFILE:
+            raise AlreadyExists(default_profile())
         text = text_of_new(key, value, uid=self._new_uid(), now=self._now())
 
         def change(revision: int) -> Entry:
@@ -150,6 +158,7 @@ class EmbeddedDatastore:
 
     async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
         """See `Datastore.update`."""
+        refuse_default_profile(key)
         text_of_new(key, value, uid="", now=self._now())  # says what is wrong with the value before any lock
 
         def change(new_revision: int) -> Entry:
@@ -164,6 +173,7 @@ class EmbeddedDatastore:
 
     async def delete(self, key: Key, revision: Revision | None = None) -> Entry:
         """See `Datastore.delete`."""
+        refuse_default_profile(key)
 
         def change(new_revision: int) -> Entry:
             former_revision, former = rows.row_of(self._writer, key)

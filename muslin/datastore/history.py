@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from muslin.datastore import paging
+from muslin.datastore.built_in import DEFAULT_PROFILE, default_profile, refuse_default_profile, with_default_profile
 from muslin.datastore.objects import entry, revision_number, text_of_new, text_of_update
 from muslin.datastore.protocol import AlreadyExists, Change, Compacted, Conflict, Entry, Json, Listing, NotFound
 from muslin.datastore.protocol import Revision as Rev
@@ -58,6 +59,8 @@ class History:
 
     def get(self, key: Key) -> Entry:
         """The object now. Raises `NotFound`."""
+        if key == DEFAULT_PROFILE:
+            return default_profile()
         revision, text = self._row(key)
         return entry(key, text, revision)
 
@@ -85,10 +88,14 @@ class History:
         more = None
         if len(page) < len(found):
             more = paging.write(paging.Token(at, *page[-1][0]))
-        return Listing(tuple(entry(key, row[1], row[0]) for _, key, row in page), Rev(str(at)), more)
+        listing = Listing(tuple(entry(key, row[1], row[0]) for _, key, row in page), Rev(str(at)), more)
+        built_in = kind == DEFAULT_PROFILE.kind and namespace is None
+        return with_default_profile(listing, limit=limit, after=after) if built_in else listing
 
     def create(self, key: Key, value: Json) -> Entry:
         """Write an object that is not there. Raises `AlreadyExists`, `BadInput`."""
+        if key == DEFAULT_PROFILE:
+            raise AlreadyExists(default_profile())
         text = text_of_new(key, value, uid=self.new_uid(), now=self.now())
         if key in self._objects:
             raise AlreadyExists(self.get(key))
@@ -96,12 +103,14 @@ class History:
 
     def update(self, key: Key, value: Json, revision: str) -> Entry:
         """Write an object that is at `revision`. Raises `NotFound`, `Conflict`, `BadInput`."""
+        refuse_default_profile(key)
         text_of_new(key, value, uid="", now=self.now())
         self._check(key, revision)
         return self._put(key, text_of_update(key, value, self._row(key)[1]))
 
     def delete(self, key: Key, revision: str | None = None) -> Entry:
         """Remove an object, if given only at `revision`; gives what was there. Raises `NotFound`, `Conflict`."""
+        refuse_default_profile(key)
         self._check(key, revision)
         former = self._objects.pop(key)
         self._log.append(_Change(key, None, former))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from muslin.datastore.built_in import DEFAULT_PROFILE
 from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Datastore
 from muslin.resources.keys import Key
@@ -88,10 +89,12 @@ class World:
         return await self.controller().once()
 
     async def objects(self) -> dict[Key, Any]:
-        """Every object of declarable kinds, without what the store fills."""
+        """Every object of declarable kinds that somebody wrote, without what the store fills."""
         found: dict[Key, Any] = {}
         for kind in declarable():
             for entry in (await self.store.list(kind)).entries:
+                if entry.key == DEFAULT_PROFILE:
+                    continue
                 metadata = {k: v for k, v in entry.value["metadata"].items() if k in ("name", "labels", "annotations")}
                 found[entry.key] = (metadata, entry.value.get("spec"))
         return found

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from muslin import resources
+from muslin.datastore.built_in import DEFAULT_PROFILE, default_profile
 from muslin.datastore.history import History
 from muslin.datastore.protocol import Change
 from muslin.errors import BadInput
@@ -41,9 +42,10 @@ class Oracle:
         self._history, self._broken = history, broken
         self._seen = history.head
         self._values: dict[Key, Any] = {}
-        self._decoded: dict[Key, Resource] = {}
+        # one profile is in every store, and no change tells it
+        self._decoded: dict[Key, Resource] = {DEFAULT_PROFILE: resources.load(default_profile().value)}
         self._revisions = [0]
-        self._snapshots = [Snapshot()]
+        self._snapshots = [Snapshot(MappingProxyType(dict(self._decoded)))]
         self._verdicts: dict[tuple[int, Flow], Verdict] = {}
 
     def follow(self) -> list[Change]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from muslin.conversion.kinds import IPAM_KINDS, NAMED_POLICIES
 from muslin.datastore import paging
+from muslin.datastore.built_in import DEFAULT_PROFILE, default_profile, refuse_default_profile, with_default_profile
 from muslin.datastore.etcd import stored
 from muslin.datastore.etcd.endpoints import endpoints_from
 from muslin.datastore.etcd.patience import Patience
@@ -29,7 +30,6 @@ from muslin.datastore.protocol import (
     Compacted,
     Conflict,
     Entry,
-    Forbidden,
     Json,
     Listing,
     MaybeDone,
@@ -100,8 +100,8 @@ class EtcdDatastore:
 
     async def get(self, key: Key) -> Entry:
         """See `Datastore.get`."""
-        if key == stored.DEFAULT_PROFILE:
-            return stored.default_profile()
+        if key == DEFAULT_PROFILE:
+            return default_profile()
         return (await self._find(key))[0]
 
     async def list(
@@ -112,16 +112,18 @@ class EtcdDatastore:
         token = None if after is None else paging.read(after)
         while True:
             try:
-                return await self._list(kind, namespace, limit, token)
+                listing = await self._list(kind, namespace, limit, token)
             except Compacted:
                 if token is not None:
                     raise Compacted(Revision(str(token.revision))) from None
                 # It was compacted while one list was read: begin again.
+            else:
+                return with_default_profile(listing, limit=limit, after=after) if kind == "Profile" else listing
 
     async def create(self, key: Key, value: Json) -> Entry:
         """See `Datastore.create`."""
-        if key == stored.DEFAULT_PROFILE:
-            raise AlreadyExists(stored.default_profile())
+        if key == DEFAULT_PROFILE:
+            raise AlreadyExists(default_profile())
         uid = self._new_uid()
         text = stored.new_text(key, value, uid=uid, now=self._now())
         path = stored.path_of(key, value).encode()
@@ -147,7 +149,7 @@ class EtcdDatastore:
 
     async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
         """See `Datastore.update`."""
-        _refuse_default_profile(key)
+        refuse_default_profile(key)
         known = await self._at(key, revision)
         text = stored.updated_text(key, value, known)
         lost: AnswerLost | None = None
@@ -171,7 +173,7 @@ class EtcdDatastore:
 
     async def delete(self, key: Key, revision: Revision | None = None) -> Entry:
         """See `Datastore.delete`."""
-        _refuse_default_profile(key)
+        refuse_default_profile(key)
         places, at = stored.places(key), None
         path = places[0].encode() if len(places) == 1 and key.kind != "IPAMHandle" else None
         if revision is not None or path is None:
@@ -324,8 +326,6 @@ class EtcdDatastore:
         self._forget_some()
         if limit is None and (kind not in stored.PLAIN or not stored.in_key_order(kind, namespace)):
             entries.sort(key=lambda entry: (entry.key.namespace or "", entry.key.name))
-        if kind == "Profile":
-            entries, more = _with_default_profile(entries, more, token, limit, at)
         return Listing(tuple(entries), Revision(str(at)), None if more is None else paging.write(more))
 
     async def _in_etcds_order(
@@ -397,24 +397,3 @@ class EtcdDatastore:
             return None
         there = stored.entry_of(kv)
         return None if there is None else Change(there[0].key, there[0].value, there[0].revision)
-
-
-def _refuse_default_profile(key: Key) -> None:
-    if key == stored.DEFAULT_PROFILE:
-        raise Forbidden(f"{key} is built in and cannot be changed", str(key), "make a profile of your own")
-
-
-def _with_default_profile(
-    entries: list[Entry], more: paging.Token | None, token: paging.Token | None, limit: int | None, at: int
-) -> tuple[list[Entry], paging.Token | None]:
-    """The page with the profile that etcd does not keep, where its name belongs."""
-    default = stored.default_profile()
-    if token is not None and token.name >= default.key.name:
-        return entries, more
-    if more is not None and (not entries or entries[-1].key.name < default.key.name):
-        return entries, more
-    entries = sorted([*entries, default], key=lambda entry: entry.key.name)
-    if limit is not None and len(entries) > limit:
-        entries = entries[:limit]
-        more = paging.Token(at, "", entries[-1].key.name)
-    return entries, more

@@ -14,7 +14,8 @@ from muslin.conversion.etcd import from_etcd, to_etcd
 from muslin.conversion.etcd_keys import candidates, etcd_key, etcd_prefixes, handle_path, key_of
 from muslin.conversion.kinds import ETCD_KINDS, IPAM_KINDS, NAMED_POLICIES, kind_of_plural
 from muslin.conversion.policy_names import shown_name
-from muslin.conversion.profile import DEFAULT_ALLOW, default_allow
+from muslin.conversion.profile import DEFAULT_ALLOW
+from muslin.datastore.built_in import DEFAULT_PROFILE
 from muslin.datastore.objects import parse, text_of_new, text_of_update
 from muslin.datastore.paging import Token
 from muslin.datastore.protocol import Entry, Json, NotSupported, Revision
@@ -22,13 +23,10 @@ from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
 
 __all__ = [
-    "DEFAULT_PROFILE", "DELETED", "PLAIN", "Kept", "Written", "after", "default_profile", "entries_of", "entry_of",
+    "DELETED", "PLAIN", "Kept", "Written", "after", "entries_of", "entry_of",
     "in_key_order", "is_shortened", "key_at", "matching", "new_text", "path_of", "places", "ranges", "span",
     "spellings", "token_of", "updated_text", "written",
 ]  # fmt: skip
-
-DEFAULT_PROFILE: Final = Key("Profile", DEFAULT_ALLOW)
-"""In every list of profiles, never in etcd."""
 
 _OF_KUBERNETES: Final = frozenset({"KubernetesNetworkPolicy", "KubernetesClusterNetworkPolicy"})
 """Kinds that only a Kubernetes API has: etcd holds none, as with Calico, where they are stored as NetworkPolicy."""
@@ -65,11 +63,6 @@ def _identity(known: Written) -> str:
     """The part of the former text that an update keeps."""
     given = {"uid": known[2], "creationTimestamp": known[3]}
     return json.dumps({"metadata": {name: part for name, part in given.items() if part is not None}})
-
-
-def default_profile() -> Entry:
-    """The profile that allows everything, at revision 1 for ever."""
-    return Entry(DEFAULT_PROFILE, default_allow(), Revision("1"))
 
 
 def places(key: Key) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from muslin.datastore.protocol import AlreadyExists, Compacted, Conflict, NotFound
+from muslin.datastore.protocol import AlreadyExists, Compacted, Conflict, Forbidden, NotFound, NotSupported
 from muslin.errors import BadInput
 from muslin.resources.keys import Key
 from tests.muslin.datastore.suite.drivers import every_driver, exact_drivers, over, pool, value
@@ -200,5 +200,48 @@ def test_a_forged_continuation_is_refused(driver: str, after: str) -> None:
             await one.list("IPPool", after=after)
         with pytest.raises(BadInput):
             await one.list("IPPool", limit=0)
+
+    over(driver, story)
+
+
+@every_driver
+def test_the_profile_that_allows_everything_is_in_every_store(driver: str) -> None:
+    """Nobody has written it, nobody can: it is read, listed once, exists already, and can't be changed or removed."""
+    key = Key("Profile", "projectcalico-default-allow")
+
+    async def story(one: Any, two: Any) -> None:
+        entry = await one.get(key)
+        listed = [each for each in (await two.list("Profile")).entries if each.key == key]
+
+        assert listed == [entry]
+        assert entry.value["spec"] == {"ingress": [{"action": "Allow"}], "egress": [{"action": "Allow"}]}
+        with pytest.raises(AlreadyExists) as there:
+            await one.create(key, value(key))
+        assert there.value.current == entry
+        for call in (one.update(key, entry.value, entry.revision), one.delete(key)):
+            with pytest.raises((Forbidden, NotSupported)):
+                await call
+
+    over(driver, story)
+
+
+@exact_drivers
+def test_a_list_of_profiles_has_it_where_its_name_belongs(driver: str) -> None:
+    """Whole or in pages of any size, it stands between those before and those after it, once."""
+    kept = [Key("Profile", name) for name in ("kns.a", "kns.b", "projectcalico-default-deny", "zzz")]
+    built_in = Key("Profile", "projectcalico-default-allow")
+
+    async def story(one: Any, two: Any) -> None:
+        for key in kept:
+            await one.create(key, value(key))
+        for limit in (None, 1, 2, 3, 4, 5, 6):
+            page = await two.list("Profile", limit=limit)
+            names = [entry.key.name for entry in page.entries]
+            while page.more is not None:
+                page = await two.list("Profile", limit=limit, after=page.more)
+                assert len(page.entries) <= (limit or 0)
+                names += [entry.key.name for entry in page.entries]
+
+            assert names == sorted([*(key.name for key in kept), built_in.name]), limit
 
     over(driver, story)
