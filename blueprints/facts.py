@@ -74,6 +74,9 @@ class Facts(Part):
     etcd_is_the_clusters: Bool | None = Field(
         default=None, description="Whether the etcd that is wished for is the one of Kubernetes itself."
     )
+    etcd_endpoints: UniqueTuple[Text] = Field(
+        default=(), description="URLs of the etcd that is wished for, such as https://192.0.2.10:2379."
+    )
     kubernetes: KubernetesFacts = Field(default=KubernetesFacts(), description="What Kubernetes was told.")
     top_of_rack: tuple[TopOfRackFacts, ...] = Field(default=(), description="Switches that speak BGP with nodes.")
     routable: RoutableFacts = Field(default=RoutableFacts(), description="What the outside reaches by its own address.")
