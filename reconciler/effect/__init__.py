@@ -1,0 +1,1 @@
+"""What a change of resources does to a cluster: pure, from two snapshots."""
