@@ -1,13 +1,15 @@
-"""Takes the steps of a plan, in order, by compare-and-swap.
+"""Takes the steps of a plan, level by level, by compare-and-swap.
 
 Every step may have happened already (a process before us was killed): what is there as wanted is success. One
 object that fails does not stop others, but what must come after it waits. The ledger is written twice: what we are
-about to do, before the first write, and what we did, after the last.
+about to do, before the first write, and what we did, after the last. Steps behind a closed gate are not begun, so
+that waiting writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,33 +18,44 @@ from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
 from reconciler.compare import canonical, differences, ours
 from reconciler.ledger import Ledger, Owned, applied, intended
-from reconciler.order import waits
+from reconciler.levels import Level, Missed, Placed, levels
+from reconciler.order import Group
 from reconciler.plan import Action, Plan, Step
 
-__all__ = ["Outcome", "apply"]
+__all__ = ["AT_ONCE", "Outcome", "apply"]
+
+AT_ONCE = 16
+"""Writes under way at one time within a level. Flux publishes 16 objects a second, one after the other."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the steps; every step is in exactly one of the four.
+    """What became of the steps; every step is in exactly one of the five.
 
     `stale` steps met an object that somebody wrote since the plan was made: plan again. `waiting` steps wait for the
-    named object.
+    named object, `gated` ones for a gate.
     """
 
     done: list[Step] = field(default_factory=list)
     failed: list[tuple[Step, tuple[Problem, ...]]] = field(default_factory=list)
     waiting: list[tuple[Step, Key]] = field(default_factory=list)
     stale: list[Step] = field(default_factory=list)
+    gated: list[Step] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Whether all that was planned is done."""
-        return not (self.failed or self.waiting or self.stale)
+        return not (self.failed or self.waiting or self.stale or self.gated)
 
 
 async def apply(
-    datastore: Datastore, plan: Plan, ledger: Ledger, *, wrote: Callable[[Key, Entry | None], None]
+    datastore: Datastore,
+    plan: Plan,
+    ledger: Ledger,
+    *,
+    wrote: Callable[[Key, Entry | None], None],
+    closed: Collection[Group] = (),
+    staged_first: bool = False,
 ) -> Outcome:
     """Take the plan's steps.
 
@@ -51,66 +64,112 @@ async def apply(
         plan: made from this ledger; with an empty one nothing is written.
         ledger: loaded; load it again after an exception.
         wrote: is told every object that we wrote (None: deleted).
+        closed: groups behind a gate that is not open; what must come after them waits.
+        staged_first: see `levels`.
 
     Raises:
         Conflict: another process wrote the same set's ledger.
         Unavailable: the datastore does not answer; what was done is found again by the next plan.
     """
-    first: dict[Key, Owned | None] = {key: applied(value, plan.commit) for key, value in plan.record.items()}
-    first |= dict.fromkeys(plan.forget)
-    for step in plan.steps:
-        if step.declared is not None:
-            first[step.key] = (
-                intended(step.base, step.declared, plan.commit) if step.writes else applied(step.declared, plan.commit)
-            )
-    await ledger.change(first)
-    outcome = Outcome()
-    last: dict[Key, Owned | None] = {}
-    for step in plan.steps:
-        blocker = _blocker(step, outcome)
-        if blocker is not None:
-            outcome.waiting.append((step, blocker))
-        elif step.writes:
-            await _take(datastore, step, outcome, wrote)
+    outcome, begun = Outcome(), []
+    missed = Missed()
+    found = levels(plan.steps, staged_first=staged_first)
+    for each in (each for level in found for each in level.steps):
+        blocker = missed.blocker(each)
+        if each.group not in closed and blocker is None:
+            begun.append(each)
+            continue
+        missed.add(each)
+        if blocker is None:
+            outcome.gated.append(each.step)
         else:
-            outcome.done.append(step)
-    for step in outcome.done:
-        last[step.key] = None if step.declared is None else applied(step.declared, plan.commit)
-    for step in (*(s for s, _ in outcome.failed), *(s for s, _ in outcome.waiting), *outcome.stale):
+            outcome.waiting.append((each.step, blocker))
+    await ledger.change(_intents(plan, begun))
+    await _walk(datastore, found, {each.step.key for each in begun}, outcome, wrote)
+    last: dict[Key, Owned | None] = {
+        step.key: None if step.declared is None else applied(step.declared, plan.commit) for step in outcome.done
+    }
+    not_done = {step.key for step, _ in (*outcome.failed, *outcome.waiting)} | {step.key for step in outcome.stale}
+    for step in (each.step for each in begun if each.step.key in not_done):
         # what did not happen is not intended any more: the next plan decides anew
         last[step.key] = None if step.base is None else applied(step.base, plan.commit)
     await ledger.change(last)
     return outcome
 
 
-def _blocker(step: Step, outcome: Outcome) -> Key | None:
-    """The object that did not go through and that this step must come after."""
-    missed: Mapping[Key, Step] = {
-        each.key: each for each in (*(s for s, _ in outcome.failed), *(s for s, _ in outcome.waiting), *outcome.stale)
-    }
-    for key, other in missed.items():
-        if waits(
-            step.key,
-            step.value,
-            key,
-            other.value,
-            delete=step.action is Action.DELETE,
-            on_delete=other.action is Action.DELETE,
-        ):
-            return key
-    return None
+def _intents(plan: Plan, begun: Iterable[Placed]) -> dict[Key, Owned | None]:
+    first: dict[Key, Owned | None] = {key: applied(value, plan.commit) for key, value in plan.record.items()}
+    first |= dict.fromkeys(plan.forget)
+    for step in (each.step for each in begun):
+        if step.declared is not None:
+            first[step.key] = (
+                intended(step.base, step.declared, plan.commit) if step.writes else applied(step.declared, plan.commit)
+            )
+    return first
 
 
-async def _take(datastore: Datastore, step: Step, outcome: Outcome, wrote: Callable[[Key, Entry | None], None]) -> None:
+async def _walk(
+    datastore: Datastore,
+    found: Iterable[Level],
+    begun: Collection[Key],
+    outcome: Outcome,
+    wrote: Callable[[Key, Entry | None], None],
+) -> None:
+    missed = Missed()
+    for level in found:
+        ready = []
+        for each in level.steps:
+            if each.step.key not in begun:
+                continue
+            blocker = missed.blocker(each)
+            if blocker is None:
+                ready.append(each)
+            else:
+                outcome.waiting.append((each.step, blocker))
+                missed.add(each)
+        for each in await _at_once(datastore, ready, outcome, wrote):
+            missed.add(each)
+
+
+async def _at_once(
+    datastore: Datastore, ready: list[Placed], outcome: Outcome, wrote: Callable[[Key, Entry | None], None]
+) -> list[Placed]:
+    """Take steps of one level, so many at once; gives those that did not happen."""
+    left, missed = iter(ready), list[Placed]()
+
+    async def work() -> None:
+        for each in left:
+            if not each.step.writes:
+                outcome.done.append(each.step)
+            elif not await _take(datastore, each.step, outcome, wrote):
+                missed.append(each)
+
+    if len(ready) < 2:
+        await work()
+        return missed
+    workers = [asyncio.ensure_future(work()) for _ in range(min(AT_ONCE, len(ready)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return missed
+
+
+async def _take(datastore: Datastore, step: Step, outcome: Outcome, wrote: Callable[[Key, Entry | None], None]) -> bool:
     try:
         wrote(step.key, await _write(datastore, step))
-        outcome.done.append(step)
     except Unavailable:
         raise
     except (Conflict, NotFound, AlreadyExists):
         outcome.stale.append(step)
     except MuslinError as error:
         outcome.failed.append((step, error.problems))
+    else:
+        outcome.done.append(step)
+        return True
+    return False
 
 
 async def _write(datastore: Datastore, step: Step) -> Entry | None:

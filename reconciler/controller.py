@@ -14,20 +14,22 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
-from muslin.datastore.protocol import Conflict, Datastore, Entry
+from muslin.datastore.protocol import Conflict, Datastore
 from muslin.errors import MuslinError, Problem, Unavailable
-from muslin.net import Prefix, parse_prefix
 from muslin.resources.keys import Key
+from reconciler.addresses_in_use import blocks_of
 from reconciler.apply import Outcome, apply
+from reconciler.choice import choose
 from reconciler.ledger import Ledger
 from reconciler.live import Live, listed
 from reconciler.loop import Backoff, Loop
 from reconciler.manifests import Reading, declarable
-from reconciler.plan import Action, Budget, Cause, Hold, Plan, hold, plan
+from reconciler.plan import Budget, Plan, plan
 from reconciler.source import Head, Source
 from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
+from reconciler.telling import Teller, fetch_words
 
-__all__ = ["Controller", "Settings", "preview"]
+__all__ = ["Controller", "Settings"]
 
 _CLUSTER: Final = Key("ClusterInformation", "default")
 
@@ -40,16 +42,6 @@ class Settings:
     poll_s: float = 60.0
     budget: Budget = field(default_factory=Budget)
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=0.05, limit_s=10.0))
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Which reading is in force for one look, and what was said against the branch's."""
-
-    reading: Reading | None
-    plan: Plan | None = None
-    reason: Hold | None = None
-    problems: tuple[Problem, ...] = ()
 
 
 class Controller:
@@ -78,12 +70,10 @@ class Controller:
         self._source = source
         self._settings = settings
         self._now = now
-        self._tell = tell
-        self._count = 0
+        self._teller = Teller(tell)
         self._ledger: Ledger | None = None
         self._board = StatusBoard(datastore, settings.set_name)
         self._board_loaded = False
-        self._said: set[tuple[EventKind, str]] = set()
         self._loop = Loop(
             self._look,
             random=random,
@@ -152,7 +142,7 @@ class Controller:
 
     async def _look(self) -> None:
         """One whole look: choose the commit, plan, apply, say."""
-        self._count += 1
+        self._teller.look += 1
         if not self._board_loaded:
             await self._board.load()
             self._board_loaded = True
@@ -168,29 +158,35 @@ class Controller:
             raise
 
     async def _reconcile(self, head: Head, ledger: Ledger) -> None:
-        status = Status(fetch=_fetch(head), seen=head.commit, accepted=ledger.accepted, applied=self._board.applied)
+        status = Status(
+            fetch=fetch_words(head), seen=head.commit, accepted=ledger.accepted, applied=self._board.applied
+        )
         if self._paused():
-            self._say(EventKind.PAUSED, "the datastore is not ready (ClusterInformation), nothing is written")
+            self._teller.say(EventKind.PAUSED, "the datastore is not ready (ClusterInformation), nothing is written")
             await self._show(replace(status, paused=True), ())
             return
-        choice = await self._choose(head, ledger)
+        choice = await choose(
+            self._source, head, ledger, self._settings.budget, lambda reading: self._plan(reading, ledger)
+        )
+        if choice.missing is not None:
+            self._teller.say(EventKind.FETCH, choice.missing, ledger.accepted)
         if choice.problems:
             status = replace(status, held=head.commit, reason=choice.reason, problems=choice.problems)
             for problem in choice.problems:
-                self._say(EventKind.COMMIT_HELD, f"{problem.where}: {problem.what}; {problem.fix}", head.commit)
+                self._teller.say(EventKind.COMMIT_HELD, f"{problem.where}: {problem.what}; {problem.fix}", head.commit)
         if choice.reading is None or choice.plan is None:
             await self._show(replace(status, plan=self._board.last_plan), ())
             return
         commit, proposed = choice.reading.commit, choice.plan
         if commit != ledger.accepted:
             await ledger.change({}, accepted=commit)
-            self._said.clear()
-            self._say(EventKind.COMMIT_ACCEPTED, f"{len(choice.reading.resources)} resources", commit)
+            self._teller.forget()
+            self._teller.event(EventKind.COMMIT_ACCEPTED, f"{len(choice.reading.resources)} resources", commit)
         outcome = Outcome()
         if proposed:
             self._live.about_to_write()
             outcome = await apply(self._datastore, proposed, ledger, wrote=self._live.wrote)
-        repairs = self._report(proposed, outcome)
+        repairs = self._teller.outcome(proposed, outcome, self._time())
         status = replace(
             status,
             accepted=commit,
@@ -210,37 +206,8 @@ class Controller:
                 )
             )
 
-    async def _choose(self, head: Head, ledger: Ledger) -> _Choice:
-        """The branch's commit if it is fit, else the one in force."""
-        reason: Hold | None = None
-        problems: tuple[Problem, ...] = ()
-        if head.commit is not None:
-            reading = await self._source.read(head.commit)
-            if reading.problems:
-                reason, problems = Hold.PROBLEMS, reading.problems
-            else:
-                proposed = await self._plan(reading, ledger)
-                if head.commit == ledger.accepted:
-                    return _Choice(reading, proposed)
-                found = hold(proposed, len(reading.resources), len(ledger.owned), self._settings.budget)
-                if found is None:
-                    return _Choice(reading, proposed)
-                reason, problems = found[0], (found[1],)
-        if ledger.accepted is None or ledger.accepted == head.commit:
-            return _Choice(None, None, reason, problems)
-        try:
-            before = await self._source.read(ledger.accepted)
-        except Unavailable as error:
-            # a new mirror that has not got it yet: nothing is repaired until it has, and the rest is still said
-            self._say(EventKind.FETCH, str(error).splitlines()[0], ledger.accepted)
-            return _Choice(None, None, reason, problems)
-        if before.problems:
-            # rules got stricter with an update of ours: what is applied stays, and is not repaired
-            return _Choice(None, None, reason or Hold.PROBLEMS, problems or before.problems)
-        return _Choice(before, await self._plan(before, ledger), reason, problems)
-
     async def _plan(self, reading: Reading, ledger: Ledger) -> Plan:
-        blocks = await _blocks(self._datastore, reading, ledger, self._live.entries)
+        blocks = await blocks_of(self._datastore, reading, ledger, self._live.entries)
         return plan(
             reading.commit,
             reading.resources,
@@ -251,36 +218,11 @@ class Controller:
             blocks=blocks,
         )
 
-    def _report(self, proposed: Plan, outcome: Outcome) -> tuple[Repair, ...]:
-        """Events of one apply; gives what was drift."""
-        at = self._time()
-        repairs: list[Repair] = []
-        for step in outcome.done:
-            if step.cause is Cause.DRIFT:
-                repairs.append(Repair(step.key, step.fields, at))
-                deed = "deleted" if step.action is Action.CREATE else "changed"
-                kind, message = EventKind.DRIFT_REPAIRED, f"{step.key} was {deed} by somebody else and is put back"
-            else:
-                kind, message = EventKind.OBJECT_WRITTEN, f"{step.action} {step.key}"
-            shown = step.fields if step.action in (Action.UPDATE, Action.ADOPT) else ()
-            self._tell(Event(kind, self._count, message, proposed.commit, step.key, shown))
-        for step, problems in outcome.failed:
-            self._say(EventKind.OBJECT_FAILED, f"{step.action} {step.key}: {problems[0].what}", proposed.commit)
-        for step, other in outcome.waiting:
-            self._say(EventKind.OBJECT_WAITS, f"{step.action} {step.key} waits for {other}", proposed.commit)
-        for each in proposed.blocked:
-            self._say(EventKind.OBJECT_BLOCKED, f"{each.problem.what}; {each.problem.fix}", proposed.commit)
-        if proposed.steps:
-            counts = ", ".join(f"{count} {name}" for name, count in proposed.counts.items() if count)
-            kind = EventKind.APPLIED if outcome.complete else EventKind.INCOMPLETE
-            self._tell(Event(kind, self._count, counts, proposed.commit))
-        return tuple(repairs)
-
     async def _show(self, status: Status, repairs: tuple[Repair, ...]) -> None:
         if self.last is None or self.last.fetch != status.fetch:
             words = [str(word) for word in status.fetch.values() if word]
             said = " ".join(words) or "no fetcher has run: start `muslin fetch` with the same --mirror"
-            self._tell(Event(EventKind.FETCH, self._count, said, status.seen))
+            self._teller.event(EventKind.FETCH, said, status.seen)
         self.last = status
         await self._board.show(status, repairs, self._time())
 
@@ -289,74 +231,14 @@ class Controller:
         spec = entry.value.get("spec") if entry is not None else None
         return isinstance(spec, Mapping) and spec.get("datastoreReady") is False
 
-    def _say(self, kind: EventKind, message: str, commit: str | None = None) -> None:
-        """Tell an event that stays true over many looks only once for each commit in force."""
-        if (kind, f"{commit} {message}") not in self._said:
-            self._said.add((kind, f"{commit} {message}"))
-            self._tell(Event(kind, self._count, message, commit))
-
     def _failed(self, error: BaseException, retry_after_s: float | None) -> None:
         self._ledger = None
         kind = EventKind.FAILED if retry_after_s is None else EventKind.RETRY
         after = "" if retry_after_s is None else f"; again in {retry_after_s:.2f} s"
-        self._tell(Event(kind, self._count, f"{str(error).splitlines()[0]}{after}"))
+        self._teller.event(kind, f"{str(error).splitlines()[0]}{after}")
 
     def _time(self) -> str:
         return self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def preview(datastore: Datastore, reading: Reading, set_name: str = "default") -> Plan:
-    """What applying this reading would do now, without writing anything."""
-    entries, _ = await listed(datastore, declarable())
-    live = Live(datastore, (), random=Random(0), changed=lambda: None)  # noqa: S311  unused: nothing is retried
-    ledger = await Ledger.load(datastore, set_name)
-    return plan(
-        reading.commit,
-        reading.resources,
-        entries,
-        ledger.owned,
-        canonical=live.canonical,
-        others=ledger.others,
-        blocks=await _blocks(datastore, reading, ledger, entries),
-    )
-
-
-async def _blocks(
-    datastore: Datastore, reading: Reading, ledger: Ledger, live: Mapping[Key, Entry]
-) -> tuple[Prefix, ...]:
-    """IPAM blocks, read only when a pool may go or move: they change with every pod, so they are not watched."""
-    pools = {key for key in ledger.owned if key.kind == "IPPool"} | {
-        key for key in reading.resources if key.kind == "IPPool" and key in live
-    }
-    if not any(_cidr(reading.resources[key].value) != _cidr(live[key].value) if key in reading.resources else True
-               for key in pools if key in live):  # fmt: skip
-        return ()
-    found, _ = await listed(datastore, ("IPAMBlock",))
-    prefixes = []
-    for entry in found.values():
-        try:
-            prefixes.append(parse_prefix(_cidr(entry.value), strict=False))
-        except ValueError:
-            continue
-    return tuple(prefixes)
-
-
-def _cidr(value: Mapping[str, object]) -> str:
-    spec = value.get("spec")
-    return str(spec.get("cidr")) if isinstance(spec, Mapping) else ""
-
-
-def _fetch(head: Head) -> dict[str, str]:
-    if head.fetch is None:
-        return {}
-    state = head.fetch
-    return {
-        "standing": state.standing.value,
-        "repository": state.repository,
-        "branch": state.branch,
-        "rewrittenFrom": state.rewritten_from or "",
-        "message": state.message,
-    }
 
 
 async def _either(following: asyncio.Future[None], deed: Coroutine[Any, Any, None]) -> None:

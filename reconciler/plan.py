@@ -8,7 +8,7 @@ the ledger calls ours, and still is what we applied, is ever removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -71,7 +71,7 @@ class Step:
 
     `value` is the whole object to write (of a delete: what is there), `revision` the one to compare with, None for a
     create. `declared` is what the ledger remembers afterwards, None for a delete; `base` what of it is ours until
-    then. An adoption without `fields` writes only the ledger.
+    then. An adoption without `fields` writes only the ledger. `former` is what stands there before.
     """
 
     action: Action
@@ -84,6 +84,12 @@ class Step:
     base: Json | None = None
     fields: tuple[FieldChange, ...] = ()
     place: str | None = None
+    former: Json | None = None
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the object goes."""
+        return self.action is Action.DELETE
 
     @property
     def writes(self) -> bool:
@@ -258,7 +264,7 @@ class _Planning:
             step = Step(
                 Action.ADOPT, key, Cause.CHANGE, Owner.SOMEBODY_ELSE, value, entry.revision, wanted, None, fields, place
             )
-            self._unless_pool_moves(step)
+            self._unless_pool_moves(replace(step, former=entry.value))
             return
         if not fields:
             self._unchanged += 1
@@ -268,7 +274,7 @@ class _Planning:
         cause = Cause.DRIFT if base == wanted else Cause.CHANGE
         value = merged(entry.value, wanted, base)
         self._unless_pool_moves(
-            Step(Action.UPDATE, key, cause, Owner.US, value, entry.revision, wanted, base, fields, place)
+            Step(Action.UPDATE, key, cause, Owner.US, value, entry.revision, wanted, base, fields, place, entry.value)
         )
 
     def prune(self, key: Key, mine: Owned) -> None:
@@ -295,7 +301,9 @@ class _Planning:
             )
             return
         self._unless_pool_moves(
-            Step(Action.DELETE, key, Cause.CHANGE, Owner.US, entry.value, entry.revision, None, base)
+            Step(
+                Action.DELETE, key, Cause.CHANGE, Owner.US, entry.value, entry.revision, None, base, former=entry.value
+            )
         )
 
     def _let_go(self, entry: Entry, base: Json, *, changed: bool) -> None:
@@ -306,9 +314,8 @@ class _Planning:
         if changed or not fields:
             self._forget.append(entry.key)
             return
-        self._steps.append(
-            Step(Action.UPDATE, entry.key, Cause.CHANGE, Owner.US, value, entry.revision, None, base, fields)
-        )
+        step = Step(Action.UPDATE, entry.key, Cause.CHANGE, Owner.US, value, entry.revision, None, base, fields)
+        self._steps.append(replace(step, former=entry.value))
 
     def done(self) -> Plan:
         leaving = {step.key for step in self._steps if step.action is Action.DELETE}
@@ -320,7 +327,7 @@ class _Planning:
                 steps.append(step)
             else:
                 self.block(step.key, Why.TIER_IN_USE, f"{step.key} still has {user}", "remove its policies first")
-        steps.sort(key=lambda step: position(step.key, step.value, delete=step.action is Action.DELETE))
+        steps.sort(key=lambda step: position(step.key, step.value, delete=step.deletes, former=step.former))
         return Plan(
             self._commit, tuple(steps), self._unchanged, tuple(self._blocked), self._record, tuple(self._forget)
         )

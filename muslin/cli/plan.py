@@ -16,11 +16,11 @@ from muslin.cli.stored import value_at
 from muslin.datastore.protocol import NotFound
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
-from reconciler.controller import preview
 from reconciler.ledger import Ledger
 from reconciler.local import read_folder
 from reconciler.manifests import Reading
 from reconciler.plan import Action, Budget, Cause, Owner, Plan, Step, hold
+from reconciler.preview import preview
 
 __all__ = ["plan"]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muslin.resources.keys import Key
 from reconciler.delta import diff
-from reconciler.order import Stage, position, stage, stages, waits
+from reconciler.order import Stage, placed, position, stage, stages, waits
 
 _MAPPINGS = st.dictionaries(st.integers(0, 9), st.integers(0, 3))
 
@@ -31,6 +31,7 @@ def test_the_order_in_words() -> None:
 
     assert [line.split(":")[0] for line in written] == [
         "write CONFIGURATION", "write POOLS", "write MESH", "write FILTERS", "write NODES", "write PEERS",
+        "write REFLECTORS", "write RETIRING",
         "write MESH_OFF", "write TIERS", "write SELECTED", "write STAGED", "write ALLOWING", "write DENYING",
         "write CLOSING", "write ENDPOINTS",
     ]  # fmt: skip
@@ -87,15 +88,15 @@ def test_a_policy_waits_for_its_own_tier_only() -> None:
     """A tier that cannot be written holds back its policies, and no other tier's."""
     mine = (Key("NetworkPolicy", "ops.a", "shop"), {"spec": {"tier": "ops", "ingress": [{"action": "Allow"}]}})
 
-    assert waits(*mine, Key("Tier", "ops"), {}, delete=False, on_delete=False)
-    assert not waits(*mine, Key("Tier", "dev"), {}, delete=False, on_delete=False)
-    assert not waits(*mine, Key("IPPool", "ops"), {}, delete=False, on_delete=False)
+    assert waits(placed(*mine), placed(Key("Tier", "ops"), {}))
+    assert not waits(placed(*mine), placed(Key("Tier", "dev"), {}))
+    assert not waits(placed(*mine), placed(Key("IPPool", "ops"), {}))
 
 
 def test_an_allow_is_removed_only_when_its_replacement_is_written() -> None:
     """A policy's delete waits for policies that could not be written, and for denying ones that could not go."""
     old, new, deny = _policy("old", ["Allow"]), _policy("new", ["Allow"]), _policy("deny", ["Deny"])
 
-    assert waits(*old, *new, delete=True, on_delete=False)
-    assert waits(*old, *deny, delete=True, on_delete=True)
-    assert not waits(*deny, *old, delete=True, on_delete=True)
+    assert waits(placed(*old, delete=True), placed(*new))
+    assert waits(placed(*old, delete=True), placed(*deny, delete=True))
+    assert not waits(placed(*deny, delete=True), placed(*old, delete=True))

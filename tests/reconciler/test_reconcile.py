@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from muslin.resources.keys import Key
-from reconciler.controller import Settings, preview
+from reconciler.controller import Settings
 from reconciler.plan import Action, Budget, Cause, Hold, Why
+from reconciler.preview import preview
 from reconciler.status import EventKind
 from tests.reconciler.cases import World, commit_of, policy, policy_key, pool, tier
 

@@ -1,0 +1,42 @@
+"""IPAM's blocks, read only when a pool may go or move: they change with every pod, so they are not watched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from muslin.datastore.protocol import Datastore, Entry
+from muslin.net import Prefix, parse_prefix
+from muslin.resources.keys import Key
+from reconciler.ledger import Ledger
+from reconciler.live import listed
+from reconciler.manifests import Reading
+
+__all__ = ["blocks_of"]
+
+
+async def blocks_of(
+    datastore: Datastore, reading: Reading, ledger: Ledger, live: Mapping[Key, Entry]
+) -> tuple[Prefix, ...]:
+    """The blocks that exist, if this reading removes or moves a pool; else nothing, without a request."""
+    pools = {key for key in ledger.owned if key.kind == "IPPool"} | {
+        key for key in reading.resources if key.kind == "IPPool" and key in live
+    }
+    if not any(_moves(reading, key, live[key]) for key in pools if key in live):
+        return ()
+    found, _ = await listed(datastore, ("IPAMBlock",))
+    prefixes = []
+    for entry in found.values():
+        try:
+            prefixes.append(parse_prefix(_cidr(entry.value), strict=False))
+        except ValueError:
+            continue
+    return tuple(prefixes)
+
+
+def _moves(reading: Reading, pool: Key, entry: Entry) -> bool:
+    return pool not in reading.resources or _cidr(reading.resources[pool].value) != _cidr(entry.value)
+
+
+def _cidr(value: Mapping[str, object]) -> str:
+    spec = value.get("spec")
+    return str(spec.get("cidr")) if isinstance(spec, Mapping) else ""

@@ -1,0 +1,81 @@
+"""What one reconciler says while it works: events, each that stays true told once for each commit in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.apply import Outcome
+from reconciler.plan import Action, Cause, Plan, Step
+from reconciler.source import Head
+from reconciler.status import Event, EventKind, Repair
+
+__all__ = ["Teller", "fetch_words"]
+
+
+class Teller:
+    """Numbers the looks of a process and tells their events.
+
+    Args:
+        tell: is given every event.
+    """
+
+    def __init__(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
+        self._said: set[tuple[EventKind, str]] = set()
+        self.look = 0
+
+    def forget(self) -> None:
+        """A commit came into force: what was said is news again."""
+        self._said.clear()
+
+    def event(self, kind: EventKind, message: str, commit: str | None = None) -> None:
+        """Tell an event."""
+        self._tell(Event(kind, self.look, message, commit))
+
+    def say(self, kind: EventKind, message: str, commit: str | None = None) -> None:
+        """Tell an event that stays true over many looks only once for each commit in force."""
+        if (kind, f"{commit} {message}") not in self._said:
+            self._said.add((kind, f"{commit} {message}"))
+            self.event(kind, message, commit)
+
+    def outcome(self, proposed: Plan, outcome: Outcome, at: str) -> tuple[Repair, ...]:
+        """Events of one apply; gives what was drift. `at` is the time now, RFC 3339."""
+        repairs: list[Repair] = []
+        for step in outcome.done:
+            if step.cause is Cause.DRIFT:
+                repairs.append(Repair(step.key, step.fields, at))
+            self._tell(_done(step, self.look, proposed.commit))
+        for step, problems in outcome.failed:
+            self.say(EventKind.OBJECT_FAILED, f"{step.action} {step.key}: {problems[0].what}", proposed.commit)
+        for step, other in outcome.waiting:
+            self.say(EventKind.OBJECT_WAITS, f"{step.action} {step.key} waits for {other}", proposed.commit)
+        for each in proposed.blocked:
+            self.say(EventKind.OBJECT_BLOCKED, f"{each.problem.what}; {each.problem.fix}", proposed.commit)
+        if outcome.done or outcome.failed or outcome.stale:
+            counts = ", ".join(f"{count} {name}" for name, count in proposed.counts.items() if count)
+            self.event(EventKind.APPLIED if outcome.complete else EventKind.INCOMPLETE, counts, proposed.commit)
+        return tuple(repairs)
+
+
+def _done(step: Step, look: int, commit: str) -> Event:
+    if step.cause is Cause.DRIFT:
+        deed = "deleted" if step.action is Action.CREATE else "changed"
+        kind, message = EventKind.DRIFT_REPAIRED, f"{step.key} was {deed} by somebody else and is put back"
+    else:
+        kind, message = EventKind.OBJECT_WRITTEN, f"{step.action} {step.key}"
+    shown = step.fields if step.action in (Action.UPDATE, Action.ADOPT) else ()
+    return Event(kind, look, message, commit, step.key, shown)
+
+
+def fetch_words(head: Head) -> dict[str, str]:
+    """How the fetch stands, for the status."""
+    if head.fetch is None:
+        return {}
+    state = head.fetch
+    return {
+        "standing": state.standing.value,
+        "repository": state.repository,
+        "branch": state.branch,
+        "rewrittenFrom": state.rewritten_from or "",
+        "message": state.message,
+    }
