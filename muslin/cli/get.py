@@ -14,7 +14,7 @@ import click
 from muslin.cli.columns import Look, chosen_columns, columns_of
 from muslin.cli.kinds import SHOWN_KINDS, ShownKind
 from muslin.cli.options import Reach, reaching
-from muslin.cli.printing import by_name
+from muslin.cli.printing import by_name, printable
 from muslin.cli.scope import key_of, named_on_command_line
 from muslin.cli.stored import mapping_at, text_at
 from muslin.cli.tables import plain_table
@@ -67,7 +67,8 @@ def get(
     r"""Show objects of KIND: all, or those with these NAMEs.
 
     KIND is singular, plural or short, in any case: ippool, pool, gnp, policies, node, wep ... and of the reconciler:
-    reconcilerstatus, reconcilerledger. Objects are shown as they are stored, also those that break a rule.
+    reconcilerstatus, reconcilerledger. Objects are shown as they are stored, also those that break a rule. What of an
+    object can't be used, such as an annotation that is no address, is told on standard error.
 
     \b
     muslin get ippools -o wide
@@ -95,6 +96,9 @@ def get(
     printer.show(read, namespaces=all_namespaces or bool(namespace))
     if reach.calicoctl and printer.tabular:
         click.echo()  # calicoctl leaves a line free after a table
+    if not reach.calicoctl or reach.verbose:
+        for problem in read.problems:
+            click.echo("\n".join(map(printable, f"warning: {problem}".split("\n"))), err=True)
     if read.errors:
         line = "\n".join(reference_text(error) for error in read.errors)
         raise Ended(line, [problem for error in read.errors for problem in error.problems])
@@ -111,10 +115,14 @@ class _Wanted:
 
 @dataclass(slots=True)
 class _Read:
-    """What one look at the datastore gave; a list is a value as well."""
+    """What one look at the datastore gave; a list is a value as well.
+
+    `problems` is what of the objects can't be used: each once.
+    """
 
     values: list[Json] = field(default_factory=list)
     errors: list[MuslinError] = field(default_factory=list)
+    problems: dict[Problem, None] = field(default_factory=dict)
     look: Look = field(default_factory=Look)
 
 
@@ -157,9 +165,11 @@ async def _read(reach: Reach, wanted: Sequence[_Wanted]) -> _Read:
         for each in wanted:
             try:
                 if each.name is None:
-                    read.values.append(await _list(store, each))
+                    read.values.append(await _list(store, each, read))
                 else:
-                    read.values.append(_named(await store.get(Key(each.kind.name, each.name, each.namespace))))
+                    entry = await store.get(Key(each.kind.name, each.name, each.namespace))
+                    read.problems |= dict.fromkeys(entry.problems)
+                    read.values.append(_named(entry))
             except Unavailable:
                 raise
             except MuslinError as error:
@@ -174,8 +184,9 @@ def _told(error: MuslinError) -> MuslinError:
     return error
 
 
-async def _list(store: Datastore, wanted: _Wanted) -> Json:
+async def _list(store: Datastore, wanted: _Wanted, read: _Read) -> Json:
     listing = await store.list(wanted.kind.name, namespace=wanted.namespace)
+    read.problems |= {problem: None for entry in listing.entries for problem in entry.problems}
     return {
         "apiVersion": wanted.kind.api_version,
         "kind": f"{wanted.kind.name}List",

@@ -7,6 +7,7 @@ import functools
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -36,6 +37,7 @@ class Reach:
         context: of the kubeconfig.
         allow_version_mismatch: do not compare versions.
         calicoctl: we go by that name, and do as it does.
+        verbose: warnings are wanted where calicoctl gives none.
     """
 
     datastore: str | None = None
@@ -43,6 +45,7 @@ class Reach:
     context: str | None = None
     allow_version_mismatch: bool = False
     calicoctl: bool = False
+    verbose: bool = False
 
     def settings(self) -> DatastoreSettings:
         """What flags, file and environment come to. Raises BadInput."""
@@ -52,16 +55,35 @@ class Reach:
         return settings_of(asked, os.environ)
 
     @contextlib.asynccontextmanager
-    async def store(self, *, gate: bool = True) -> AsyncIterator[Datastore]:
-        """The datastore, closed at the end; `gate` compares the cluster's version with ours first."""
+    async def store(self, *, gate: bool = True, make: bool = False) -> AsyncIterator[Datastore]:
+        """The datastore, closed at the end.
+
+        Args:
+            gate: compare the cluster's version with ours first.
+            make: make an embedded one that somebody named and that is not there, and say so.
+        """
         from muslin.datastore.opening import opened  # noqa: PLC0415
 
-        async with opened(self.settings()) as store:
+        settings = self.settings()
+        file = _missing(settings) if make else None
+        async with opened(settings, make=file is not None) as store:
+            if file is not None:
+                click.echo(f"note: {file} was not there: a new datastore was made", err=True)
             if gate and not self.allow_version_mismatch:
                 from muslin.cli.version_gate import pass_gate  # noqa: PLC0415
 
                 await pass_gate(store, strict=self.calicoctl)
             yield store
+
+
+def _missing(settings: DatastoreSettings) -> str | None:
+    """The file of an embedded datastore that somebody named, and that is not there or empty."""
+    path = getattr(settings, "path", None)
+    if path is None or getattr(settings, "assumed", False):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        return None if Path(path).exists() and Path(path).stat().st_size else path
+    return None
 
 
 def reaching(function: Callable[..., _R]) -> Callable[..., _R]:
@@ -80,6 +102,7 @@ def reaching(function: Callable[..., _R]) -> Callable[..., _R]:
         if level is not None and level.lower() not in LOG_LEVELS:
             what = f"unknown log level: {level}, expected one of: panic, fatal, error, warn, info, debug"
             raise BadInput(Problem(what, "--log-level", "leave it out, or use one of these"))
+        found["verbose"] = level is not None and level.lower() in LOG_LEVELS[LOG_LEVELS.index("warn") :]
         found["allow_version_mismatch"] = bool(found["allow_version_mismatch"])
         return function(*arguments, reach=Reach(**found, calicoctl=bool(shared.get("calicoctl"))), **options)
 

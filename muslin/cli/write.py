@@ -56,6 +56,8 @@ def create(
     muslin create -f pools.yaml
     muslin create -R -f network/ --skip-exists
 
+    An embedded datastore that is named and not there yet is made.
+
     Exit status: 0 all done, 1 the datastore refused something, 2 an object or a flag is wrong.
     """
     given = read_given(filename, recursive=recursive, skip_empty=skip_empty)
@@ -68,7 +70,8 @@ def create(
 def apply(filename: str | None, *, recursive: bool, skip_empty: bool, namespace: str | None, reach: Reach) -> None:
     r"""Create or update the objects of a file, a folder or standard input.
 
-    An object with a resourceVersion is updated only if it is still at that version.
+    An object with a resourceVersion is updated only if it is still at that version. An embedded datastore that is named
+    and not there yet is made.
 
     \b
     muslin apply -f network/
@@ -173,7 +176,7 @@ def _written(
 
 async def _write(reach: Reach, verb: str, given: list[Given], namespace: str | None, *, skip_exists: bool) -> Outcome:
     outcome = Outcome([str(each.value.get("kind")) for each in given])
-    async with reach.store() as store:
+    async with reach.store(make=verb != "replace") as store:
         with contextlib.suppress(MuslinError):  # who may write some kinds only still may
             await ensure_initialized(store)
         client = Client(store, reach.settings())

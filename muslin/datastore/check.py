@@ -16,6 +16,7 @@ from muslin.conversion.profile import DEFAULT_ALLOW
 from muslin.datastore.initialize import CLUSTER_INFORMATION
 from muslin.datastore.ipam import run
 from muslin.datastore.lock import is_ready, spec_of
+from muslin.datastore.objects import UNREADABLE
 from muslin.datastore.protocol import Datastore, Entry, Json, NotFound
 from muslin.errors import BadInput, MuslinError, Problem
 from muslin.ipam.blocks import Block
@@ -117,7 +118,8 @@ def _unreadable(entries: Iterable[Entry]) -> Iterable[Inconsistency]:
                 what = f"the object says that it is {resource.key}"
                 problems = (Problem(what, str(key), "delete it, and write it under its own name"),)
         except MuslinError as error:
-            reason, problems = Reason.UNREADABLE, error.problems
+            reason = Reason.UNREADABLE
+            problems = entry.problems if UNREADABLE in entry.value and entry.problems else error.problems
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one object must not hide the others
             what, reason = f"the object cannot be read: {type(error).__name__}: {error}", Reason.UNREADABLE
             problems = (Problem(what, str(key), "write it again in its kind's form, or delete it"),)

@@ -120,7 +120,7 @@ def settings_of(
     else:
         given = _from_environment(environment)
         if asked.prefer_embedded and not given.values and not _kubernetes_is_near(environment):
-            return EmbeddedSettings(default_datastore)
+            return EmbeddedSettings(default_datastore, assumed=True)
     settings = _Reading(given, environment, default_datastore).settings()
     if asked.context and isinstance(settings, KubernetesSettings):
         return replace(settings, context=asked.context)

@@ -199,8 +199,8 @@ class EmbeddedDatastore:
                 position = revision
                 if kind in wanted:
                     key = Key(kind, name, namespace or None)
-                    value = None if text is None else entry(key, text, revision).value
-                    yield Change(key, value, Revision(str(revision)))
+                    made = None if text is None else entry(key, text, revision)
+                    yield Change(key, None, Revision(str(revision))) if made is None else Change(*made)
             if len(changes) == _SLICE:
                 await asyncio.sleep(0)
                 continue

@@ -126,8 +126,9 @@ class History:
     def change(self, revision: int) -> Change:
         """The change that made `revision`, which must be in the log."""
         made = self._log[revision - self.compacted - 1]
-        value = None if made.text is None else entry(made.key, made.text, revision).value
-        return Change(made.key, value, Rev(str(revision)))
+        if made.text is None:
+            return Change(made.key, None, Rev(str(revision)))
+        return Change(*entry(made.key, made.text, revision))
 
     def compact(self, keep: int = 0) -> None:
         """Forget all changes but the last `keep`."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple, NoReturn
 
+from muslin.datastore.objects import UNREADABLE
 from muslin.datastore.protocol import Bookmark, Change, Compacted, Datastore, Entry, Json, Revision
 from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
 from muslin.resources.base import Resource
@@ -74,6 +75,9 @@ class _Copy:
         if former is not None and former[0] == revision:
             self.decoded[key] = former
             return known is not None
+        if it.problems and UNREADABLE in it.value:
+            self.decoded[key] = (revision, Decoded(None, it.problems))  # nothing more is to be said of it
+            return True
         resource, problems = self._decoded(key, it.value)
         self.decoded[key] = (revision, Decoded(resource, (*it.problems, *problems)))
         return True

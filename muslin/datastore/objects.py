@@ -15,10 +15,16 @@ from muslin.datastore.protocol import Entry, Json, Revision
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
 
-__all__ = ["MAX_OBJECT_BYTES", "entry", "parse", "revision_number", "text_of_new", "text_of_update", "timestamp"]
+__all__ = [
+    "MAX_OBJECT_BYTES", "UNREADABLE", "entry", "parse", "problems_of", "revision_number", "text_of_new",
+    "text_of_update", "timestamp",
+]  # fmt: skip
 
 MAX_OBJECT_BYTES = 1_500_000
 """Largest text of one object. The same order as etcd's request limit (1.5 MiB), so that a move there works."""
+
+UNREADABLE = "unreadable"
+"""Field of an object that stands for what is no object: the beginning of it, or why it is none."""
 
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
@@ -50,7 +56,16 @@ def entry(key: Key, text: str, revision: int) -> Entry:
     metadata = value.get("metadata")
     if isinstance(metadata, dict):
         metadata["resourceVersion"] = str(revision)
-    return Entry(key, value, Revision(str(revision)))
+    return Entry(key, value, Revision(str(revision)), problems_of(key, value))
+
+
+def problems_of(key: Key, value: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """What to tell of an object that stands for what is none; nothing of any other."""
+    if UNREADABLE not in value:
+        return ()
+    shown = str(value[UNREADABLE])
+    what = f"what is stored here is no object: {shown[:60]!r}{'...' if len(shown) > 60 else ''}"
+    return (Problem(what, str(key), f"write {key} again in its kind's form, or delete it"),)
 
 
 def parse(key: Key, text: str) -> dict[str, Any]:
@@ -66,7 +81,7 @@ def parse(key: Key, text: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     metadata: dict[str, Any] = {"name": key.name} | ({"namespace": key.namespace} if key.namespace else {})
-    return {"kind": key.kind, "metadata": metadata, "unreadable": str(text)[:200]}
+    return {"kind": key.kind, "metadata": metadata, UNREADABLE: str(text)[:200]}
 
 
 def revision_number(revision: str) -> int | None:

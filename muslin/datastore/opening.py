@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def check(settings: DatastoreSettings) -> None:
     """Refuse an embedded datastore that is not there yet. Raises BadInput."""
     if not isinstance(settings, EmbeddedSettings):
         return
-    path = settings.path
+    path, assumed = settings.path, settings.assumed
     try:
         size = Path(path).stat().st_size if Path(path).is_file() else None
     except OSError as error:
@@ -81,11 +82,20 @@ def check(settings: DatastoreSettings) -> None:
         raise _refused(f"{path!r} can't be a file: {error}", path) from error
     if size is None:
         what = "is not a file" if Path(path).exists() else "is not there"
-        raise _refused(f"the datastore {path} {what}", path)
+        raise _refused(f"the datastore {path} {what}", path, assumed=assumed)
     if size == 0:
         raise _refused(f"{path} is empty, and no datastore", path)
 
 
-def _refused(what: str, path: str) -> BadInput:
+def _refused(what: str, path: str, *, assumed: bool = False) -> BadInput:
+    if assumed:
+        fix = "name one: --datastore FILE, --config FILE, a kubeconfig, or DATASTORE_TYPE and what goes with it"
+        return BadInput(
+            Problem(f"no datastore is named, and {what.removeprefix('the datastore ')}", "--datastore", fix)
+        )
     where = EMBEDDED_VARIABLE if os.environ.get(EMBEDDED_VARIABLE) == path else "--datastore"
-    return BadInput(Problem(what, where, "give the file of a running cluster; `muslin lab up` prints its own"))
+    named = "" if where == EMBEDDED_VARIABLE else f" --datastore {shlex.quote(path)}"
+    fix = (
+        f"give the file of a running cluster (`muslin lab up` prints its own); `muslin apply{named} -f FILE` makes one"
+    )
+    return BadInput(Problem(what, where, fix))

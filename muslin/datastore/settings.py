@@ -13,9 +13,10 @@ __all__ = ["DatastoreSettings", "EmbeddedSettings", "EtcdSettings", "KubernetesS
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedSettings:
-    """The SQLite file of one machine."""
+    """The SQLite file of one machine. `assumed`: nobody named any datastore, and this is the usual file."""
 
     path: str
+    assumed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -396,4 +396,4 @@ class EtcdDatastore:
         if key is None or key.kind not in wanted:
             return None
         there = stored.entry_of(kv)
-        return None if there is None else Change(there[0].key, there[0].value, there[0].revision)
+        return None if there is None else Change(*there[0])

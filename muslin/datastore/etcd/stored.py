@@ -16,7 +16,7 @@ from muslin.conversion.kinds import ETCD_KINDS, IPAM_KINDS, NAMED_POLICIES, kind
 from muslin.conversion.policy_names import shown_name
 from muslin.conversion.profile import DEFAULT_ALLOW
 from muslin.datastore.built_in import DEFAULT_PROFILE
-from muslin.datastore.objects import parse, text_of_new, text_of_update
+from muslin.datastore.objects import parse, problems_of, text_of_new, text_of_update
 from muslin.datastore.paging import Token
 from muslin.datastore.protocol import Entry, Json, NotSupported, Revision
 from muslin.errors import BadInput, Problem
@@ -142,11 +142,12 @@ def entry_of(kv: Any) -> tuple[Entry, Written] | None:
         if shown != key and key.kind in NAMED_POLICIES and path in places(shown):
             key = shown  # an old release wrote it under another name
     revision, metadata = Revision(str(at)), value.get("metadata")
+    problems = problems_of(key, value)
     if type(metadata) is not dict:
-        return Entry(key, value, revision), (path_octets, at, None, None)
+        return Entry(key, value, revision, problems), (path_octets, at, None, None)
     metadata["resourceVersion"] = revision
     uid, created = metadata.get("uid"), metadata.get("creationTimestamp")
-    return Entry(key, value, revision), (path_octets, at, uid, created)
+    return Entry(key, value, revision, problems), (path_octets, at, uid, created)
 
 
 def written(key: Key, path: bytes, text: bytes, revision: int) -> tuple[Entry, Written]:

@@ -8,7 +8,9 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from muslin.conversion.reading import API_VERSION, Converted, as_text, metadata_of
+from muslin.datastore.objects import UNREADABLE
 from muslin.datastore.protocol import Entry, Json, Revision
+from muslin.errors import Problem
 from muslin.resources.keys import Key
 
 __all__ = ["FIELD_MANAGER", "Source", "View", "entry_of", "is_segment", "readable", "revision_of"]
@@ -104,4 +106,9 @@ def readable(kind: str, raw: dict[str, Any], convert: Callable[[dict[str, Any]],
             if isinstance(metadata, Mapping) and isinstance(metadata.get(name), str)
         }
         why = f"{type(error).__name__}: {error}"[:200]
-        return Converted({"apiVersion": API_VERSION, "kind": kind, "metadata": kept, "unreadable": why})
+        value = {"apiVersion": API_VERSION, "kind": kind, "metadata": kept, UNREADABLE: why}
+        name = "/".join(kept[part] for part in ("namespace", "name") if part in kept)
+        what = f"the object can't be read as {kind}: {why}"
+        return Converted(
+            value, (Problem(what, f"{raw.get('kind') or kind} {name}", "write it again in its kind's form"),)
+        )

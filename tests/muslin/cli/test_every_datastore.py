@@ -41,6 +41,29 @@ def in_kubernetes(kube_apiserver: KubeApiserver, run: Run, tmp_path: Path, monke
     return Calico(run, tmp_path, {**environment, "K8S_CLIENT_QPS": "1000"}, monkeypatch)
 
 
+_ODD_NODE = {"metadata": {"name": "odd", "annotations": {"projectcalico.org/IPv4Address": "not-an-address"}}}
+
+
+@pytest.mark.engines
+def test_an_annotation_that_is_wrong_is_told_by_get_and_check(
+    in_kubernetes: Calico, kube_apiserver: KubeApiserver
+) -> None:
+    """With the node and the annotation; the node is shown without it, in a list too."""
+    assert kube_apiserver.request("POST", "/api/v1/nodes", _ODD_NODE).status == 201
+    try:
+        shown, listed = in_kubernetes("get", "node", "odd", "-o", "yaml"), in_kubernetes("get", "nodes")
+        checked = in_kubernetes("datastore", "check")
+    finally:
+        kube_apiserver.request("DELETE", "/api/v1/nodes/odd")
+
+    for ran in (shown, listed):
+        assert (ran.status, ran.err.count("warning: ")) == (0, 1)
+        assert "where: Node odd  metadata.annotations[projectcalico.org/IPv4Address]" in ran.err
+    assert "ipv4Address" not in shown.out
+    assert checked.status == 1
+    assert "IPv4Address" in checked.out
+
+
 def _journey(calico: Calico, namespace: str) -> None:
     """A user's way through all verbs, with calicoctl's lines and statuses."""
     everything = BOTH.replace("shop", namespace)

@@ -91,3 +91,26 @@ def test_strange_objects_in_the_store(calico: Calico, text: str) -> None:
             assert ran.out.splitlines()[1].split()[0] == "odd"
 
     assert calico.get("tiers")["items"] == []
+
+
+def test_what_is_no_object_is_told_once_with_its_place(calico: Calico) -> None:
+    """`get` shows the others and warns on standard error, however often it was asked for; so does `datastore check`.
+
+    By the name of calicoctl nothing is told unless warnings are asked for, as with calicoctl.
+    """
+    asyncio.run(_put("odd", "no json"))
+    warning = "warning: what is stored here is no object: 'no json'\n  where: Tier odd\n  fix:   write Tier odd again"
+    ran = calico("get", "tier", "odd", "odd", "-o", "yaml")
+    listed = calico("get", "tiers")
+    checked = calico("datastore", "check", "-o", "json")
+
+    assert (ran.status, listed.status, checked.status) == (0, 0, 1)
+    for each in (ran, listed):
+        assert each.err.startswith(warning)
+        assert each.err.count("warning") == 1
+    assert "unreadable: no json" in ran.out
+    (found,) = json.loads(checked.out)["problems"]
+    assert (found["kind"], found["name"], found["reason"]) == ("Tier", "odd", "Unreadable")
+    assert found["what"] == "what is stored here is no object: 'no json'"
+    assert calico.ctl("get", "tiers").err == ""
+    assert calico.ctl("get", "tiers", "-l", "warn").err.startswith(warning)

@@ -334,7 +334,7 @@ def test_delete_of_what_is_not_there(calico: Calico) -> None:
 
 def test_validate_needs_no_datastore(calico: Calico, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is opened or asked: a datastore that is not there does not matter."""
-    monkeypatch.setenv("MUSLIN_DATASTORE", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("MUSLIN_DATASTORE", str(tmp_path / "nowhere" / "at all.db"))
 
     assert calico("validate", "-f", calico.write(BOTH)).status == 0
     assert calico("apply", "-f", calico.write(BOTH)).status == 2
