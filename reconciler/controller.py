@@ -54,6 +54,8 @@ class Controller:
         random: jitter.
         now: wall clock, for times in the status.
         tell: is given every event.
+        looked: is given what each look found, and how many seconds it took; also of a look that failed, which found
+            what the one before it did.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Controller:
         random: Random,
         now: Callable[[], datetime],
         tell: Callable[[Event], None],
+        looked: Callable[[Status, float], None] | None = None,
     ) -> None:
         self._datastore = datastore
         self._source = source
         self._settings = settings
         self._now = now
         self._teller = Teller(tell)
+        self._looked = looked
         self._ledger: Ledger | None = None
         self._board = StatusBoard(datastore, settings.set_name)
         self._board_loaded = False
@@ -141,6 +145,15 @@ class Controller:
                 each.cancel()
 
     async def _look(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            await self._look_once()
+        finally:
+            if self._looked is not None and self.last is not None:
+                self._looked(self.last, clock() - began)
+
+    async def _look_once(self) -> None:
         """One whole look: choose the commit, plan, apply, say."""
         self._teller.look += 1
         if not self._board_loaded:
