@@ -1,0 +1,1 @@
+"""Upstream Calico, installed as decided: by its operator, or by its manifests."""
