@@ -85,7 +85,7 @@ class _Writing:
         elif _is_list(value) and value:
             for index, inner in enumerate(value):
                 yield from self._before((*path, index), indent)
-                if _is_collection(inner) and not self._commented((*path, index)):
+                if _is_collection(inner) and not self._commented((*path, index, _first(inner))):
                     nested = list(self.block(inner, (*path, index), indent + 2))
                     yield f"{blanks}- {nested[0][indent + 2 :]}"
                     yield from nested[1:]
@@ -109,8 +109,8 @@ class _Writing:
         return _comment(self.comments.pop(path, ""), indent)
 
     def _commented(self, path: Path) -> bool:
-        """Whether a comment belongs to the first line inside; then `- ` cannot stand in that line."""
-        return any(len(known) > len(path) and known[: len(path)] == path for known in self.comments)
+        """Whether a comment stands above the first line inside, which ends in this path; then `- ` cannot."""
+        return path in self.comments
 
     def _scalar(self, value: Any, path: Path) -> str:
         if isinstance(value, Mapping) and not value:
@@ -121,6 +121,11 @@ class _Writing:
             raise TypeError(f"{field_path(path) or 'the object'}: {type(value).__name__} has no JSON form")
         text = plain_text(value)
         return quoted_text(str(value)) if text is None else text
+
+
+def _first(value: Any) -> str | int:
+    """Of a collection that is not empty: its first key, or 0."""
+    return next(iter(value)) if isinstance(value, Mapping) else 0
 
 
 def _is_list(value: Any) -> bool:

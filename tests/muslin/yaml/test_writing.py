@@ -64,7 +64,13 @@ def test_the_same_objects_give_the_same_text_in_the_order_given() -> None:
 def test_comments_stand_above_documents_and_fields() -> None:
     """A decision is explained where it shows; reading is not disturbed."""
     objects: list[dict[str, Any]] = [
-        {"spec": {"asNumber": 64512, "peers": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}]}},
+        {
+            "spec": {
+                "asNumber": 64512,
+                "peers": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}],
+                "ways": [{"to": 1, "by": 2}],
+            }
+        },
         {"b": 1},
     ]
     comments = Comments(
@@ -74,6 +80,7 @@ def test_comments_stand_above_documents_and_fields() -> None:
             ("spec", "peers"): "two: one may fail",
             ("spec", "peers", 0, "ip"): "first\n\nreflector",
             ("spec", "peers", 1): "second",
+            ("spec", "ways", 0, "by"): "further in",
         },
     )
 
@@ -83,6 +90,7 @@ def test_comments_stand_above_documents_and_fields() -> None:
         "# Made by a blueprint.\n# Do not edit.\nspec:\n  # private AS\n  asNumber: 64512\n"
         "  # two: one may fail\n  peers:\n"
         "  -\n    # first\n    #\n    # reflector\n    ip: 192.0.2.1\n  # second\n  - ip: 192.0.2.2\n"
+        "  ways:\n  - to: 1\n    # further in\n    by: 2\n"
         "---\n# Another.\nb: 1\n"
     )
     assert [document.value for document in load(text)] == objects
