@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 
 from blueprints.asking import Asked, overridden
@@ -11,7 +12,7 @@ from blueprints.musts import Must, refuse
 from muslin.net import Prefix
 from muslin.resources.keys import Key
 
-__all__ = ["BLOCK_LENGTHS", "POOLS", "addressing", "block_size", "nat_outgoing", "pod_range"]
+__all__ = ["BLOCK_LENGTHS", "POOLS", "addressing", "block_size", "nat_outgoing", "pod_range", "pool_key"]
 
 BLOCK_LENGTHS = {4: 26, 6: 122}
 """Mapping[IP version, length]: 64 addresses a block, what the architecture's pools have."""
@@ -22,6 +23,27 @@ POOLS = {4: Key("IPPool", "default-ipv4-ippool"), 6: Key("IPPool", "default-ipv6
 _SOURCE = section("Single Subnet Configuration")
 _LINK_LOCAL, _DOCKER = ip_network("169.254.0.0/16"), ip_network("172.17.0.0/16")
 _SHORTEST, _LONGEST = 20, 32
+
+
+def pool_key(facts: Facts, version: int) -> Key:
+    """The name of a family's pool: of the one that runs with this range, else Calico's, if no other pool has it.
+
+    A pool's range can't be changed: another range is another pool, beside the one that goes.
+    """
+    wished = facts.pod_range if version == 4 else facts.pod_range_v6
+    usual = POOLS[version]
+    running = facts.running
+    if running is None or wished is None:
+        return usual
+    taken = {each.name: each.cidr for each in running.pools}
+    if not taken and version == 4 and running.pod_range is not None:
+        taken = {usual.name: running.pod_range}
+    for name, cidr in taken.items():
+        if cidr == wished:
+            return Key("IPPool", name)
+    if usual.name not in taken:
+        return usual
+    return Key("IPPool", "pods-" + re.sub(r"[^0-9a-f]+", "-", str(wished)))
 
 
 def addressing(asked: Asked) -> None:
@@ -48,7 +70,7 @@ def pod_range(asked: Asked) -> Outcome:
         (Alternative("several pools", "for pods that the network shall reach directly; adds routing models"),),
         "the range can't be changed later; it must not be used anywhere that pods want to reach",
         section("Routable Pod Network"),
-        ((POOLS[4], ("spec", "cidr")), (POOLS[4], ("spec", "nodeSelector"))),
+        ((pool_key(facts, 4), ("spec", "cidr")), (pool_key(facts, 4), ("spec", "nodeSelector"))),
     )
 
 
@@ -90,7 +112,7 @@ def _range_v6(asked: Asked, given: Prefix) -> Outcome:
         (Alternative("IPv4 alone", "leave podRangeV6 out"),),
         "every pod gets an address of both families",
         section("Routable Pod Network"),
-        ((POOLS[6], ("spec", "cidr")),),
+        ((pool_key(asked.facts, 6), ("spec", "cidr")),),
     )
 
 
@@ -150,14 +172,14 @@ def block_size(asked: Asked) -> Outcome:
         ),
         f"the range holds {blocks} blocks{room}{borrowing}; the size can't be changed while the pool exists",
         _SOURCE,
-        ((POOLS[4], ("spec", "blockSize")),),
+        ((pool_key(facts, 4), ("spec", "blockSize")),),
     )
     return decided if wanted is None else overridden(decided, f"/{BLOCK_LENGTHS[4]}", wanted[1])
 
 
 def nat_outgoing(asked: Asked) -> Outcome:
     """As wished; on where nobody says otherwise."""
-    fields = tuple((POOLS[version], ("spec", "natOutgoing")) for version in asked.facts.families)
+    fields = tuple((pool_key(asked.facts, version), ("spec", "natOutgoing")) for version in asked.facts.families)
     if asked.facts.nat_outgoing:
         return Decision(
             "outgoing NAT",

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from blueprints.decision import Alternative, Blueprint, Decision, FileGroup, Outcome, Procedure
+from blueprints.decision import Alternative, Blueprint, Decision, FileGroup, Outcome
 from blueprints.fact_parts import OverrideFacts
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
+from blueprints.stages import Procedure
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath, Places, place_of

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
+from blueprints.stages import Procedure
 from muslin.errors import Problem
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath
 
-__all__ = ["Alternative", "Blueprint", "Decision", "FileGroup", "Outcome", "Procedure", "Stage", "section"]
+__all__ = ["Alternative", "Blueprint", "Decision", "FileGroup", "Outcome", "section"]
 
 
 def section(title: str) -> str:
@@ -66,35 +67,6 @@ class FileGroup:
     name: str
     purpose: str
     files: Mapping[str, tuple[Resource, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One step of a change that must not be made at once.
-
-    Attributes:
-        name: what it does, in a few words.
-        commands: what a person or another program runs, in order; empty where resources say it all.
-        resources: what is applied in this step.
-        until: the condition that ends it: what must be true before the next one begins.
-        back: how to undo it.
-    """
-
-    name: str
-    until: str
-    back: str
-    resources: tuple[Resource, ...] = ()
-    commands: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Procedure:
-    """Stages from one state of a cluster to another, in order; each may be the last for a while."""
-
-    name: str
-    purpose: str
-    source: str
-    stages: tuple[Stage, ...]
 
 
 @dataclass(frozen=True, slots=True)

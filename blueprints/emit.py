@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from blueprints.decision import Blueprint, Decision, Procedure
+from blueprints.decision import Blueprint, Decision
+from blueprints.stages import Procedure, Stage
 from muslin.resources import dump
 from muslin.resources.base import Resource
 from muslin.resources.places import FieldPath
@@ -95,14 +96,19 @@ def decisions_text(blueprint: Blueprint) -> str:
 def _procedure_text(procedure: Procedure) -> str:
     lines = [f"## Do not push this at once: {procedure.name}", "", f"Stage by stage, so that {procedure.purpose}.", ""]
     for index, stage in enumerate(procedure.stages, 1):
-        lines += [f"### {index}. {_sentence(stage.name).rstrip('.')}", ""]
-        if stage.commands:
-            lines += ["```", *stage.commands, "```", ""]
-        if stage.resources:
-            lines += [f"Apply: {', '.join(str(resource.key) for resource in stage.resources)}.", ""]
-        lines += [f"Go on when {stage.until}.", "", f"Back: {stage.back}.", ""]
+        lines += [f"### {index}. {_sentence(stage.name).rstrip('.')}", "", _sentence(stage.reason), "", *_done(stage)]
+        lines += ["Go on when:", "", *(f"- {each}" for each in stage.until), "", f"Back: {stage.back}.", ""]
     lines.append(f"Source: {procedure.source}.")
     return "\n".join(lines) + "\n"
+
+
+def _done(stage: Stage) -> Iterable[str]:
+    if stage.commands:
+        yield from ("```", *stage.commands, "```", "")
+    if stage.write:
+        yield from (f"Write: {', '.join(str(resource.key) for resource in stage.write)}.", "")
+    if stage.remove:
+        yield from (f"Remove: {', '.join(str(key) for key in stage.remove)}.", "")
 
 
 def _decision_text(decision: Decision) -> str:

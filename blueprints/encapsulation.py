@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from blueprints.addressing import POOLS
+from blueprints.addressing import pool_key
 from blueprints.asking import Asked, Option
 from blueprints.decision import Outcome, section
 from blueprints.facts import Facts
@@ -78,7 +78,7 @@ def encapsulation(asked: Asked, version: int = 4) -> Outcome:
         )
     inputs = dict(trait(facts, each) for each in NetworkTrait)
     inputs["subnets"] = ", ".join(str(each) for each in facts.subnets_of(version))
-    pool = POOLS[version]
+    pool = pool_key(facts, version)
     fields = ((pool, ("spec", "ipipMode")), (pool, ("spec", "vxlanMode")))
     shown = [option for option in options if _ONE not in option.broken and _ONLY_V4 not in option.broken]
     if asked.facts.overrides:

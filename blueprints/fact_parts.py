@@ -7,11 +7,12 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from muslin.net import Prefix, parse_prefix
+from muslin.net import Address, Prefix, parse_prefix
 from muslin.resources.fields import (
     AddressField,
     AsNumberField,
     Bool,
+    ClusterIdField,
     Int,
     InterfaceName,
     Net,
@@ -26,7 +27,8 @@ from muslin.resources.part import Part
 
 __all__ = [
     "LARGEST_MTU", "SMALLEST_MTU", "DatastoreWish", "Distribution", "InterfaceFacts", "KubernetesFacts", "NetworkFacts",
-    "NodeFacts", "NodeRole", "OverrideFacts", "Provider", "RoutableFacts", "RunningFacts", "SubnetFacts", "SubnetField",
+    "NodeFacts", "NodeRole", "OverrideFacts", "Provider", "RoutableFacts", "RunningFacts", "RunningPoolFacts",
+    "SubnetFacts", "SubnetField",
     "TopOfRackFacts",
 ]  # fmt: skip
 
@@ -90,6 +92,10 @@ class NodeFacts(Part):
     labels: StringMap = Field(default=FrozenDict(), description="Its labels in Kubernetes.")
     roles: UniqueTuple[NodeRole] = Field(default=(), description="What it is for; a worker where unset.")
     interfaces: tuple[InterfaceFacts, ...] = Field(default=(), description="Its interfaces and their MTU.")
+
+    def address_of(self, version: int) -> Address | None:
+        """Its address of a family."""
+        return self.address if self.address.version == version else self.address_v6 if version == 6 else None
 
     @property
     def smallest_mtu(self) -> int | None:
@@ -177,15 +183,34 @@ class RoutableFacts(Part):
         return bool(self.cluster_ips or self.external_ips or self.load_balancer_ips)
 
 
+class RunningPoolFacts(Part):
+    """A pool that runs."""
+
+    name: ObjectName = Field(description="Its name.")
+    cidr: Net = Field(description="Its range.")
+    block_size: Int | None = Field(
+        default=None, ge=20, le=128, description="Length of its blocks; the rule's if unset."
+    )
+    encapsulation: Text | None = Field(
+        default=None, description="As `muslin explain` calls it; the rule's where unset."
+    )
+
+
 class RunningFacts(Part):
-    """What a cluster that runs already has; nothing where it is new."""
+    """What a cluster that runs already has; nothing where it is new. What is left out is taken for as decided."""
 
     encapsulation: Text | None = Field(default=None, description="As `muslin explain` calls it.")
     pod_range: Net | None = Field(default=None, description="Range of its pool.")
     block_size: Int | None = Field(default=None, ge=20, le=32, description="Length of its pool's blocks.")
+    pools: tuple[RunningPoolFacts, ...] = Field(
+        default=(),
+        description="All of its pools, where they are not one of the usual name; instead of the three above.",
+    )
     as_number: AsNumberField | None = Field(default=None, description="Its AS number.")
     mtu: Int | None = Field(default=None, ge=SMALLEST_MTU, le=LARGEST_MTU, description="MTU of its pods, bytes.")
     route_distribution: Distribution | None = Field(default=None, description="How its routes are distributed.")
+    reflectors: UniqueTuple[Text] = Field(default=(), description="Names of the nodes that reflect.")
+    cluster_id: ClusterIdField | None = Field(default=None, description="Id that they have.")
 
 
 class OverrideFacts(Part):

@@ -1,59 +1,109 @@
-"""What is not changed at once in a cluster that runs: refusals with the way that is safe."""
+"""A cluster that runs: what is not changed at once there, refused with the way that is safe or given in stages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from blueprints.asking import Asked
-from blueprints.decision import section
 from blueprints.encapsulation import Mode
+from blueprints.fact_parts import Distribution, RunningFacts
 from blueprints.musts import Must, refuse
+from blueprints.number_moves import number_changes
+from blueprints.pool_moves import NotLive, pool_changes
+from blueprints.running import mode_named, running_distribution, running_pools, running_resources
+from blueprints.session_moves import Peering
+from blueprints.stages import Procedure
+from blueprints.transitions import transition
 from muslin.errors import Problem
-from muslin.semantics.routes import Encapsulation
+from muslin.resources.base import Resource
+from muslin.resources.bgp_configuration import BGPConfiguration
+from muslin.resources.ip_pool import IPPool
+from muslin.resources.places import FieldPath
+from muslin.semantics.snapshot import Snapshot
 
-__all__ = ["live_changes"]
+__all__ = ["live_changes", "procedures_for"]
 
-_NEW_POOL = (
-    "make a second pool, disable the old one, move every pod (delete them, a node at a time) until no block of the old "
-    "pool is left, then delete it"
-)
-
-
-def live_changes(asked: Asked, modes: Mapping[int, Mode]) -> tuple[Problem, ...]:
-    """Differences between what runs and what is decided that no commit may make; nothing for a new cluster."""
-    return () if asked.facts.running is None else tuple(_differences(asked, modes))
+_PLACES = {"cidr": "podRange", "blockSize": "blockSize", "vxlanMode": "encapsulation", "asNumber": "asNumber"}
+"""Mapping[field, the running fact that says otherwise]."""
 
 
-def _differences(asked: Asked, modes: Mapping[int, Mode]) -> Iterator[Problem]:
-    running, facts = asked.facts.running, asked.facts
-    if running is None:
-        return
+def live_changes(asked: Asked, pools: Sequence[IPPool]) -> tuple[Problem, ...]:
+    """Differences between what runs and what is decided that no commit may make; nothing for a new cluster.
+
+    Args:
+        asked: about which cluster.
+        pools: as decided so far; those of a family without an encapsulation are missing.
+    """
+    running = asked.facts.running
+    return () if running is None else tuple(_differences(asked, running, pools))
+
+
+def _differences(asked: Asked, running: RunningFacts, pools: Sequence[IPPool]) -> Iterator[Problem]:
+    unknown = tuple(_unknown(asked, running))
+    yield from unknown
+    if not unknown and pools:
+        yield from _refused(asked, pool_changes(running_pools(asked.facts, running, pools), pools))
+    yield from _refused(asked, _numbers(asked, running))
+
+
+def _unknown(asked: Asked, running: RunningFacts) -> Iterator[Problem]:
+    names = {node.name for node in asked.facts.nodes}
+    told: list[tuple[FieldPath, str | None]] = [(("running", "encapsulation"), running.encapsulation)]
+    told += [(("running", "pools", at, "encapsulation"), each.encapsulation) for at, each in enumerate(running.pools)]
+    for path, text in told:
+        if text is not None and mode_named(text) is None:
+            known = ", ".join(mode.value for mode in Mode)
+            yield from refuse(Must.NOT_LIVE, f"{text!r} is no encapsulation", asked.place(*path), f"one of {known}")
+    for index, name in enumerate(running.reflectors):
+        if name not in names:
+            where = asked.place("running", "reflectors", index)
+            yield from refuse(Must.NOT_LIVE, f"the reflector {name} is none of the nodes", where, "correct the name")
+
+
+def _refused(asked: Asked, found: Iterable[NotLive]) -> Iterator[Problem]:
+    running = asked.facts.running
+    for each in found:
+        where = asked.place("running", _PLACES.get(str(each.path[-1]), "pools"))
+        if running is not None and running.pools and each.key.kind == "IPPool":
+            names = [pool.name for pool in running.pools]
+            where = asked.place("running", "pools", names.index(each.key.name))
+        yield from refuse(Must.NOT_LIVE, each.what, where, each.fix, each.source)
+
+
+def _numbers(asked: Asked, running: RunningFacts) -> Iterator[NotLive]:
+    """Before there are resources: a configuration of each side is enough to judge the number."""
     decided = {each.name: each.chosen for each in asked.decisions}
-    known = {mode.value.casefold(): mode for mode in Mode}
-    if running.encapsulation is not None:
-        where = asked.place("running", "encapsulation")
-        now = known.get(running.encapsulation.casefold())
-        if now is None:
-            what = f"{running.encapsulation!r} is no encapsulation"
-            yield from refuse(Must.NOT_LIVE, what, where, f"one of {', '.join(mode.value for mode in Mode)}")
-        elif 4 in modes and (now.encapsulation is Encapsulation.VXLAN) != (
-            modes[4].encapsulation is Encapsulation.VXLAN
-        ):
-            what = f"{now.value} runs, and {modes[4].value} can't replace it while it runs: routes come another way"
-            fix = "build a new cluster and move to it, or override the decision encapsulation with what runs"
-            yield from refuse(Must.NOT_LIVE, what, where, fix)
-    if running.pod_range is not None and running.pod_range != facts.pod_range:
-        what = f"the running pool has the range {running.pod_range}, which can't be changed"
-        where = asked.place("running", "podRange")
-        yield from refuse(Must.NOT_LIVE, what, where, _NEW_POOL, section("Routable Pod Network"))
-    size = decided.get("block size")
-    if running.block_size is not None and size is not None and f"/{running.block_size}" != size:
-        what = f"the running pool has blocks of /{running.block_size}, which can't be changed"
-        where = asked.place("running", "blockSize")
-        yield from refuse(Must.NOT_LIVE, what, where, _NEW_POOL, section("Single Subnet Configuration"))
-    number = decided.get("AS number")
-    if running.as_number is not None and number is not None and str(int(running.as_number)) != number:
-        what = f"nodes run in AS {running.as_number}: with AS {number} every session ends at once, and so do routes"
-        fix = f"set asNumber: {running.as_number}; or give nodes the new number one by one, as a peer of its own AS"
-        where = asked.place("running", "asNumber")
-        yield from refuse(Must.NOT_LIVE, what, where, fix, section("Global Route Reflection"))
+    number, how = decided.get("AS number"), decided.get("route distribution")
+    if running.as_number is None or number is None:
+        return
+    wished = Distribution(how) if how is not None else Distribution.NONE
+    before = _peering(asked, running_distribution(running, wished), int(running.as_number))
+    yield from number_changes(before, _peering(asked, wished, int(number)))
+
+
+def _peering(asked: Asked, how: Distribution, number: int) -> Peering:
+    mesh = how is Distribution.MESH
+    spec = {"nodeToNodeMeshEnabled": mesh, "asNumber": number}
+    config = BGPConfiguration.model_validate({"metadata": {"name": "default"}, "spec": spec})
+    names = (node.name for node in asked.facts.nodes) if mesh and not asked.facts.top_of_rack else ()
+    return Peering.of(Snapshot.of((config,)), names)
+
+
+def procedures_for(asked: Asked, files: Mapping[str, tuple[Resource, ...]]) -> tuple[Procedure, ...]:
+    """The stages from what runs to what is decided; none for a new cluster. What is refused then is noted.
+
+    Args:
+        asked: about which cluster; everything is decided.
+        files: Mapping[path, resources] as decided.
+    """
+    running = asked.facts.running
+    if running is None:
+        return ()
+    decided = {each.name: each.chosen for each in asked.decisions}
+    how = Distribution(decided["route distribution"])
+    wished = tuple(each for held in files.values() for each in held)
+    before = running_resources(asked.facts, running, wished, how)
+    names = (node.name for node in asked.facts.nodes)
+    found = transition(before, wished, nodes=names, mtus=(running.mtu, int(decided["MTU"])))
+    asked.add(tuple(_refused(asked, found.refused)))
+    return found.procedures

@@ -9,6 +9,7 @@ from blueprints.asking import Asked, overridden
 from blueprints.decision import Alternative, Decision, Outcome, section
 from blueprints.encapsulation import Mode
 from blueprints.musts import Must, refuse
+from blueprints.packet_moves import which_pods_keep
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath
 from muslin.semantics.mtu import SMALLEST_USEFUL_MTU, encapsulation_mtu
@@ -84,9 +85,9 @@ def mtu(asked: Asked, modes: Mapping[int, Mode]) -> Outcome:
 def _kept(asked: Asked, inside: int) -> str:
     """What stays as it was in a cluster that runs."""
     running = asked.facts.running
-    if running is None or running.mtu in (None, inside):
+    if running is None or running.mtu is None or running.mtu == inside:
         return ""
-    return f": every pod that runs now keeps {running.mtu} until it is made again"
+    return f": {which_pods_keep(running.mtu, ())}"
 
 
 def _told(hops: tuple[tuple[str, int], ...], narrow: str) -> list[tuple[str, int]]:

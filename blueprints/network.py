@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from blueprints import default_policy
-from blueprints.addressing import BLOCK_LENGTHS, POOLS, addressing
+from blueprints.addressing import BLOCK_LENGTHS, addressing, pool_key
 from blueprints.asking import Asked
 from blueprints.decision import Decision, FileGroup, Outcome
 from blueprints.declared_nodes import declared_nodes
@@ -67,7 +67,7 @@ def decide_network(
     asked.add(default_policy.decision(asked.facts))
     if asked.facts.starting_policies:
         asked.add(starting_policies_decision(asked.facts))
-    asked.add(live_changes(asked, modes))
+    asked.add(live_changes(asked, _pools(asked, modes)))
     return modes
 
 
@@ -81,12 +81,8 @@ def network_files(
 ) -> dict[str, tuple[Resource, ...]]:
     """Mapping[path, resources]: pools, BGP, what is declared of nodes, and what agents must not guess."""
     by_name = {decision.name: decision for decision in asked.decisions}
-    pools = [_pool(asked, by_name, version, mode) for version, mode in modes.items()]
-    if asked.facts.routable.pods is not None:
-        spec = routable_pool(asked.facts, pools[0].spec.to_json())
-        pools.append(IPPool.model_validate({"metadata": {"name": ROUTABLE_POOL.name}, "spec": spec}))
     files: dict[str, tuple[Resource, ...]] = {
-        "network/ip-pools.yaml": tuple(pools),
+        "network/ip-pools.yaml": tuple(_pools(asked, modes)),
         "network/bgp.yaml": (bgp_resource(asked, mesh=mesh),),
     }
     peers = switch_peers(asked.facts, alone=switches_alone)
@@ -105,6 +101,16 @@ def network_files(
     return files
 
 
+def _pools(asked: Asked, modes: Mapping[int, Mode]) -> list[IPPool]:
+    """Of families of which everything is decided; then that for routable pods."""
+    by_name = {decision.name: decision for decision in asked.decisions}
+    pools = [_pool(asked, by_name, version, mode) for version, mode in modes.items() if "block size" in by_name]
+    if asked.facts.routable.pods is not None and pools and "routable pods" in by_name:
+        spec = routable_pool(asked.facts, pools[0].spec.to_json())
+        pools.append(IPPool.model_validate({"metadata": {"name": ROUTABLE_POOL.name}, "spec": spec}))
+    return pools
+
+
 def _pool(asked: Asked, by_name: Mapping[str, Decision], version: int, mode: Mode) -> IPPool:
     facts = asked.facts
     wrapped = mode.encapsulation
@@ -117,7 +123,7 @@ def _pool(asked: Asked, by_name: Mapping[str, Decision], version: int, mode: Mod
         "natOutgoing": facts.nat_outgoing,
         "nodeSelector": OTHERS if version == 4 and facts.routable.pods is not None else "all()",
     }
-    return IPPool.model_validate({"metadata": {"name": POOLS[version].name}, "spec": spec})
+    return IPPool.model_validate({"metadata": {"name": pool_key(facts, version).name}, "spec": spec})
 
 
 def bgp_resource(asked: Asked, *, mesh: bool) -> BGPConfiguration:

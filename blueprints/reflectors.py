@@ -18,7 +18,7 @@ from muslin.resources.keys import Key
 
 __all__ = [
     "CLUSTER_ID", "LABEL", "cluster_id", "global_sessions", "mesh_sessions", "peer_resources", "placement",
-    "reflectors", "taint_commands",
+    "reflectors", "release_commands", "taint_commands",
 ]  # fmt: skip
 
 LABEL: Final = "route-reflector"
@@ -180,14 +180,19 @@ def peer_resources() -> tuple[BGPPeer, ...]:
     )
 
 
-def taint_commands(chosen: Sequence[NodeFacts]) -> tuple[str, ...]:
+def release_commands(names: Sequence[str]) -> tuple[str, ...]:
+    """What gives nodes that reflect no more back to other pods."""
+    return tuple(f"kubectl taint node {name} {LABEL}=true:NoSchedule-" for name in names)
+
+
+def taint_commands(names: Sequence[str]) -> tuple[str, ...]:
     """What keeps other pods away from the reflectors."""
     return tuple(
         command
-        for node in chosen
+        for name in names
         for command in (
-            f"kubectl taint node {node.name} {LABEL}=true:NoSchedule",
-            f"kubectl drain {node.name} --ignore-daemonsets --delete-emptydir-data",
-            f"kubectl uncordon {node.name}",
+            f"kubectl taint node {name} {LABEL}=true:NoSchedule",
+            f"kubectl drain {name} --ignore-daemonsets --delete-emptydir-data",
+            f"kubectl uncordon {name}",
         )
     )

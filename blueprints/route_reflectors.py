@@ -5,12 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from blueprints.asking import Asked
-from blueprints.decision import Blueprint, FileGroup, Procedure
+from blueprints.decision import Blueprint, FileGroup
 from blueprints.distribution import reflected
-from blueprints.fact_parts import Distribution
 from blueprints.facts import Facts
+from blueprints.live_changes import procedures_for
 from blueprints.network import decide_network, network_files, policy_group
-from blueprints.procedures import mesh_to_reflectors
 from blueprints.reflectors import cluster_id, placement, reflectors
 from blueprints.standing import some_subnets
 from muslin.resources.places import Places
@@ -40,7 +39,4 @@ def route_reflectors(facts: Facts, places: Places | None = None, file: str | Non
     asked.refuse_if_any()
     files = network_files(asked, modes, mesh=False, reflecting=chosen)
     network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    procedures: tuple[Procedure, ...] = ()
-    if facts.running is not None and facts.running.route_distribution in (None, Distribution.MESH):
-        procedures = (mesh_to_reflectors(asked, chosen, files["network/bgp-peers.yaml"], files["network/nodes.yaml"]),)
-    return asked.finish(NAME, (network, policy_group(asked)), procedures)
+    return asked.finish(NAME, (network, policy_group(asked)), procedures_for(asked, files))

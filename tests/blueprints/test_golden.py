@@ -20,7 +20,7 @@ def _shown(blueprint: Blueprint) -> str:
     """Answers first, then stages, then the files."""
     answers = "".join(f"{each.name}: {each.chosen}\n" for each in blueprint.decisions)
     stages = "".join(
-        f"stage {index} of {each.name}: {stage.name}; until {stage.until}\n"
+        f"stage {index} of {each.name}: {stage.name}; until {'; '.join(map(str, stage.until))}\n"
         for each in blueprint.procedures
         for index, stage in enumerate(each.stages, 1)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import pairwise
 from typing import Any
 
@@ -27,9 +26,9 @@ from muslin.resources.node import Node
 from muslin.semantics.mtu import encapsulation_mtu, node_pod_mtu
 from muslin.semantics.routes import Encapsulation, encapsulation
 from muslin.semantics.sessions import sessions
-from muslin.semantics.snapshot import Snapshot
 from muslin.yaml import load as read_yaml
 from tests.blueprints.clusters import documents
+from tests.blueprints.spreading import cluster, reached
 
 pytestmark = pytest.mark.slow
 
@@ -47,24 +46,6 @@ def _decided(name: str, document: dict[str, Any]) -> tuple[Facts, Blueprint] | N
     assert problems
     assert all(isinstance(each, Refusal) and each.must is not None for each in problems)
     return None
-
-
-def _cluster(facts: Facts, blueprint: Blueprint) -> Snapshot:
-    """The cluster with these resources, once every agent has told its node's addresses."""
-    declared: dict[str, Node] = {each.metadata.name: each for each in blueprint.resources if isinstance(each, Node)}
-    nodes = []
-    for told in facts.nodes:
-        subnet = facts.subnet_of(told)
-        bgp = {"ipv4Address": f"{told.address}/{subnet.cidr.prefixlen if subnet else 32}"}
-        six = facts.subnet_of(told, 6)
-        if told.address_v6 is not None and six is not None:
-            bgp["ipv6Address"] = f"{told.address_v6}/{six.cidr.prefixlen}"
-        labels = dict(told.labels)
-        if told.name in declared:
-            bgp |= dump(declared[told.name])["spec"].get("bgp", {})
-            labels |= declared[told.name].metadata.labels
-        nodes.append(Node.model_validate({"metadata": {"name": told.name, "labels": labels}, "spec": {"bgp": bgp}}))
-    return Snapshot.of([*(each for each in blueprint.resources if not isinstance(each, Node)), *nodes])
 
 
 @given(_ANY_BLUEPRINT, documents())
@@ -91,7 +72,7 @@ def test_pools_mean_the_encapsulation_that_was_decided(name: str, document: dict
     if (found := _decided(name, document)) is None:
         return
     facts, blueprint = found
-    snapshot = _cluster(facts, blueprint)
+    snapshot = cluster(facts, blueprint.resources)
     for pool in snapshot.all(IPPool):
         version = pool.spec.cidr.version
         mode = Mode(blueprint.decision(encapsulation_name(version)).chosen)
@@ -114,7 +95,7 @@ def test_no_packet_is_larger_than_any_hop(name: str, document: dict[str, Any]) -
     if (found := _decided(name, document)) is None:
         return
     facts, blueprint = found
-    snapshot, decided = _cluster(facts, blueprint), int(blueprint.decision("MTU").chosen)
+    snapshot, decided = cluster(facts, blueprint.resources), int(blueprint.decision("MTU").chosen)
     narrowest = min(value for _, value in facts.mtus())
     modes = {v: Mode(blueprint.decision(encapsulation_name(v)).chosen) for v in facts.families}
 
@@ -132,7 +113,7 @@ def test_every_node_learns_every_route(name: str, document: dict[str, Any]) -> N
     if (found := _decided(name, document)) is None:
         return
     facts, blueprint = found
-    snapshot = _cluster(facts, blueprint)
+    snapshot = cluster(facts, blueprint.resources)
     names = [node.name for node in facts.nodes]
     peers = {each: {s.peer_node for s in sessions(snapshot, each) if s.peer_node} for each in names}
     chosen = blueprint.decision("route distribution").chosen
@@ -151,7 +132,7 @@ def test_every_node_learns_every_route(name: str, document: dict[str, Any]) -> N
         assert all(told[each] == set(facts.families) for each in names)
         return
     for source in names:
-        assert _reached(snapshot, source, peers) == set(names)
+        assert reached(snapshot, source, peers) == set(names)
     assert len(names) == 1 or all(versions[each] == set(facts.families) for each in names)
     if chosen == "route reflectors":
         reflecting = {each for each in names if each in blueprint.decision("reflectors").chosen.split(", ")}
@@ -162,24 +143,6 @@ def test_every_node_learns_every_route(name: str, document: dict[str, Any]) -> N
         }
     else:
         assert facts.size < MESH_LIMIT
-
-
-def _reached(snapshot: Snapshot, source: str, peers: dict[str, set[str]]) -> set[str]:
-    """Who learns a route of this node over iBGP: its peers, and the clients of those that reflect (RFC 4456)."""
-    ids = {node.metadata.name: node.spec.bgp.route_reflector_cluster_id for node in snapshot.all(Node) if node.spec.bgp}
-    learnt, waiting = {source}, deque((source, peer) for peer in peers[source])
-    while waiting:
-        teller, here = waiting.popleft()
-        if here in learnt:
-            continue
-        learnt.add(here)
-        if ids[here] is None:
-            continue
-        from_client = ids[teller] != ids[here]
-        waiting.extend(
-            (here, peer) for peer in peers[here] if peer != teller and (from_client or ids[peer] != ids[here])
-        )
-    return learnt
 
 
 @given(_ANY_BLUEPRINT, documents())

@@ -9,6 +9,7 @@ import pytest
 from blueprints.emit import DECISIONS_FILE, render
 from blueprints.reflectors import global_sessions, mesh_sessions
 from blueprints.route_reflectors import route_reflectors
+from blueprints.stages import after_stage
 from muslin.resources import dump
 from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.node import Node
@@ -16,6 +17,7 @@ from muslin.semantics.sessions import sessions
 from muslin.semantics.snapshot import Snapshot
 from muslin.yaml import load as read_yaml
 from tests.blueprints.clusters import facts, nodes_in
+from tests.blueprints.spreading import cluster
 
 
 @pytest.mark.parametrize(
@@ -79,36 +81,21 @@ def test_sessions_are_as_many_as_are_told() -> None:
 
 
 def test_a_mesh_that_runs_is_replaced_in_stages() -> None:
-    """Peers before ids, ids before the mesh goes; after each stage every node still has sessions."""
+    """Peers before ids, ids before the mesh goes; DECISIONS.md says each stage with what ends it."""
     told = facts(**nodes_in(5), running={"routeDistribution": "node-to-node mesh"})
     blueprint = route_reflectors(told)
     (procedure,) = blueprint.procedures
-    kinds = [sorted({each.kind for each in stage.resources}) for stage in procedure.stages]
-    running = {
-        each.name: Node.model_validate(
-            {"metadata": {"name": each.name}, "spec": {"bgp": {"ipv4Address": f"{each.address}/16"}}}
-        )
-        for each in told.nodes
-    }
-    resources: dict[Any, Any] = {node.key: node for node in running.values()}
     fewest = []
-    for stage in procedure.stages:
-        for each in stage.resources:
-            if isinstance(each, Node):
-                merged = dump(running[each.metadata.name])
-                merged["metadata"]["labels"] = dict(each.metadata.labels)
-                merged["spec"]["bgp"] |= dump(each)["spec"]["bgp"]
-                resources[each.key] = Node.model_validate(merged)
-            else:
-                resources[each.key] = each
-        snapshot = Snapshot.of(resources.values())
-        fewest.append(min(len(sessions(snapshot, each.name)) for each in told.nodes))
-
-    assert kinds == [[], ["BGPPeer"], ["Node"], ["BGPConfiguration"]]
-    assert fewest == [4, 4, 4, 2]
-    assert all(stage.until and stage.back for stage in procedure.stages)
+    for number in range(5):
+        state = cluster(told, after_stage(blueprint.procedures, blueprint.resources, number).values())
+        fewest.append(min(len(sessions(state, each.name)) for each in told.nodes))
     text = render(blueprint)[DECISIONS_FILE]
-    assert [stage.until in text for stage in procedure.stages] == [True] * 4
+
+    assert [sorted({each.kind for each in stage.write}) for stage in procedure.stages] == [
+        [], ["BGPPeer"], ["Node"], ["BGPConfiguration"],
+    ]  # fmt: skip
+    assert fewest == [4, 4, 4, 4, 2]
+    assert all(f"- {until}" in text for stage in procedure.stages for until in stage.until)
     assert "kubectl taint node n0-0 route-reflector=true:NoSchedule" in text
 
 
