@@ -23,8 +23,6 @@ from muslin.datastore.etcd.endpoints import Endpoint
 from muslin.datastore.etcd.refusals import Refusal
 from muslin.datastore.settings import EtcdSettings
 from muslin.errors import BadInput, Problem
-from muslin.kubernetes.access import Access, Pem
-from muslin.kubernetes.tls import client_context
 
 __all__ = ["AUTHENTICATE", "COMPACT", "GRANT", "RANGE", "REVOKE", "STATUS", "TXN", "Member", "Method", "Refused"]
 
@@ -155,6 +153,9 @@ def credentials(settings: EtcdSettings) -> Any:
     Raises:
         BadInput: a certificate without its key or the other way round, or of another, or expired; a PEM that is none.
     """
+    from muslin.kubernetes.access import Access, Pem  # noqa: PLC0415 - an etcd without TLS does without
+    from muslin.kubernetes.tls import client_context  # noqa: PLC0415
+
     place = ", ".join(settings.places) or "etcdCertFile, etcdKeyFile, etcdCACertFile"
     if (settings.cert is None) != (settings.key is None):
         lacking = "key" if settings.key is None else "certificate"
