@@ -7,6 +7,7 @@ is written and what is asked for cannot differ.
 from __future__ import annotations
 
 import enum
+import re
 import textwrap
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +25,7 @@ __all__ = ["CALICO_VERSION", "Backend", "Network", "network"]
 CALICO_VERSION: Final = "v3.32.1"
 """Of upstream Calico, where nobody says another: the release that this was written against."""
 
+_VERSION: Final = re.compile(r"v\d{1,3}\.\d{1,3}\.\d{1,3}(-[0-9A-Za-z.-]{1,64})?", re.ASCII)
 _WIDTH: Final = 100
 
 
@@ -94,7 +96,9 @@ def network(facts: Facts, blueprint: Blueprint, *, version: str = CALICO_VERSION
     chosen = {each.name: each.chosen for each in blueprint.decisions}
     datastore = DatastoreWish(chosen["datastore"])
     problems: tuple[Problem, ...] = ()
-    if datastore is DatastoreWish.EMBEDDED:
+    if _VERSION.fullmatch(version) is None:
+        problems = (Problem(f"{version!r} is no version of Calico", "--calico-version", f"write {CALICO_VERSION}"),)
+    elif datastore is DatastoreWish.EMBEDDED:
         what = "upstream Calico keeps its resources in Kubernetes or in etcd, not in a file"
         problems = (Problem(what, f"{file}  datastore", "say datastore: kubernetes, or use Muslin's own agents"),)
     elif datastore is DatastoreWish.ETCD:

@@ -10,7 +10,7 @@ from blueprints.decision import Blueprint
 from muslin import yaml
 from muslin.errors import BadInput, Problem
 
-__all__ = ["decide", "read_text"]
+__all__ = ["decide", "facts_and_decisions", "read_text"]
 
 _LARGEST_FILE = 4 << 20
 """Bytes that are read at most; the YAML reader refuses files that are longer than its own, lower limit."""
@@ -32,6 +32,11 @@ def read_text(path: str) -> bytes:
 
 def decide(path: str, blueprint: str | None) -> Blueprint:
     """Read the facts and let the blueprint decide. Raises BadInput with every problem."""
+    return facts_and_decisions(path, blueprint)[1]
+
+
+def facts_and_decisions(path: str, blueprint: str | None) -> tuple[facts.Facts, Blueprint]:
+    """The facts of a file, and what the blueprint decides about them. Raises BadInput with every problem."""
     documents = yaml.load(read_text(path), path)
     if len(documents) != 1:
         what = f"there are {len(documents)} documents where one is meant" if documents else "the file is empty"
@@ -41,4 +46,5 @@ def decide(path: str, blueprint: str | None) -> Blueprint:
         known = ", ".join(catalogue.BLUEPRINTS)
         raise BadInput(Problem(f"there is no blueprint {blueprint!r}", "--blueprint", f"one of {known}"))
     name = blueprint or given.blueprint or draft.fitting(given)
-    return catalogue.decide(given.model_copy(update={"blueprint": name}), documents[0].places, path)
+    named = given.model_copy(update={"blueprint": name})
+    return named, catalogue.decide(named, documents[0].places, path)

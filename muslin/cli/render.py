@@ -1,17 +1,32 @@
-"""`muslin render`: a blueprint's resources as YAML files, with the decisions as comments."""
+"""`muslin render`: a blueprint's resources as YAML files, or what upstream Calico is installed with as decided."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import click
 
 from blueprints.emit import render as rendered
-from muslin.cli.blueprint import decide
+from muslin.cli.blueprint import facts_and_decisions
 from muslin.cli.printing import printable
 from muslin.errors import BadInput, Failed, Problem
 
 __all__ = ["render", "write_files"]
+
+_TARGETS: Final = ("muslin", "operator", "manifests")
+_ELSEWHERE: Final = {
+    "pulumi": (
+        "Pulumi's programs take the facts themselves and write no files",
+        "run one of the stacks in stacks/, or use muslin.pulumi.ReferenceNetwork in a program of your own",
+    ),
+    "kubernetes": (
+        "this version does not deploy Muslin's own agents on Kubernetes",
+        "use --for operator or --for manifests, which run upstream Calico with the same decisions",
+    ),
+}
+"""Mapping[target that somebody may look for, (why not, what instead)]."""
 
 
 @click.command()
@@ -19,11 +34,31 @@ __all__ = ["render", "write_files"]
 @click.option("--out", "folder", type=click.Path(path_type=Path), help="Write files here. Default: print them.")
 @click.option("--blueprint", help="Which blueprint. Default: the file's own, else the one that fits.")
 @click.option("--group", "groups", multiple=True, help="Only this group of files, such as `network`. Repeatable.")
-def render(cluster: str, folder: Path | None, blueprint: str | None, groups: tuple[str, ...]) -> None:
+@click.option(
+    "--for",
+    "target",
+    metavar="TARGET",
+    default="muslin",
+    show_default=True,
+    help="muslin: Calico's resources. operator, manifests: what upstream Calico is installed with.",
+)
+@click.option("--calico-version", metavar="VERSION", help="Of upstream Calico, such as v3.32.1; for those two.")
+def render(
+    *,
+    cluster: str,
+    folder: Path | None,
+    blueprint: str | None,
+    groups: tuple[str, ...],
+    target: str,
+    calico_version: str | None,
+) -> None:
     r"""Write the resources that follow from CLUSTER.YAML, with the decisions as comments, and DECISIONS.md.
 
     Files that a blueprint does not write are left alone; those it writes are replaced. Groups of files are meant to be
     pushed one after the other: DECISIONS.md names them in order.
+
+    With --for operator or --for manifests, write what upstream Calico is installed with instead: the resources are the
+    same for both, and belong into another folder than these files.
 
     \b
     muslin render cluster.yaml                    print everything
@@ -31,21 +66,52 @@ def render(cluster: str, folder: Path | None, blueprint: str | None, groups: tup
     muslin render cluster.yaml --out .            write files, then:
     muslin plan . --datastore lab.db
     git add . && git commit -m "the network as decided" && git push
+    muslin render cluster.yaml --for operator --out ../install
 
     Exit status: 0 written, 1 a file could not be written, 2 the cluster file is wrong or refused.
     """
-    decided = decide(cluster, blueprint)
-    known = [group.name for group in decided.groups]
-    unknown = [name for name in groups if name not in known]
-    if unknown:
-        raise BadInput(Problem(f"there is no group {unknown[0]!r}", "--group", f"one of {', '.join(known)}"))
-    texts = rendered(decided, groups or None)
+    _known_target(target)
+    if target == "muslin" and calico_version is not None:
+        raise BadInput(Problem("resources are the same for every version", "--calico-version", "leave it out"))
+    texts = (
+        _resources(cluster, blueprint, groups)
+        if target == "muslin"
+        else _upstream(target, cluster, blueprint, groups, calico_version)
+    )
     if folder is None:
         for path, text in texts.items():
             click.echo(f"# ---- {path}\n{text}", nl=False)
         return
     for written in write_files(folder, dict(texts)):
         click.echo(printable(str(written)))
+
+
+def _known_target(target: str) -> None:
+    if target in _TARGETS:
+        return
+    what, fix = _ELSEWHERE.get(target, (f"there is no target {target!r}", f"one of {', '.join(_TARGETS)}"))
+    raise BadInput(Problem(what, "--for", fix))
+
+
+def _resources(cluster: str, blueprint: str | None, groups: tuple[str, ...]) -> Mapping[str, str]:
+    decided = facts_and_decisions(cluster, blueprint)[1]
+    known = [group.name for group in decided.groups]
+    unknown = [name for name in groups if name not in known]
+    if unknown:
+        raise BadInput(Problem(f"there is no group {unknown[0]!r}", "--group", f"one of {', '.join(known)}"))
+    return rendered(decided, groups or None)
+
+
+def _upstream(
+    target: str, cluster: str, blueprint: str | None, groups: tuple[str, ...], version: str | None
+) -> Mapping[str, str]:
+    from blueprints.upstream import manifests, operator  # noqa: PLC0415 - only for these targets
+    from blueprints.upstream.network import CALICO_VERSION, network  # noqa: PLC0415
+
+    if groups:
+        raise BadInput(Problem(f"--for {target} has no groups of files", "--group", "leave it out"))
+    decided = network(*facts_and_decisions(cluster, blueprint), version=version or CALICO_VERSION, file=cluster)
+    return {"operator": operator.files, "manifests": manifests.files}[target](decided)
 
 
 def write_files(folder: Path, texts: dict[str, str]) -> list[Path]:
