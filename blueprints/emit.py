@@ -14,7 +14,7 @@ from muslin.resources.base import Resource
 from muslin.resources.places import FieldPath
 from muslin.yaml.write import Comments, dump_documents
 
-__all__ = ["DECISIONS_FILE", "decisions_text", "render"]
+__all__ = ["DECISIONS_FILE", "decisions_text", "procedure_text", "render"]
 
 DECISIONS_FILE = "DECISIONS.md"
 
@@ -88,14 +88,18 @@ def decisions_text(blueprint: Blueprint) -> str:
                 for index, group in enumerate(blueprint.groups, 1)
             )
         )
-    parts.extend(_procedure_text(procedure) for procedure in blueprint.procedures)
+    first = 1
+    for procedure in blueprint.procedures:
+        parts.append(procedure_text(procedure, first))
+        first += len(procedure.stages)
     parts.extend(_decision_text(decision) for decision in blueprint.decisions)
     return "\n".join(parts)
 
 
-def _procedure_text(procedure: Procedure) -> str:
+def procedure_text(procedure: Procedure, first: int = 1) -> str:
+    """Its stages in Markdown, numbered from `first` on: what is done, why, what ends each, the way back."""
     lines = [f"## Do not push this at once: {procedure.name}", "", f"Stage by stage, so that {procedure.purpose}.", ""]
-    for index, stage in enumerate(procedure.stages, 1):
+    for index, stage in enumerate(procedure.stages, first):
         lines += [f"### {index}. {_sentence(stage.name).rstrip('.')}", "", _sentence(stage.reason), "", *_done(stage)]
         lines += ["Go on when:", "", *(f"- {each}" for each in stage.until), "", f"Back: {stage.back}.", ""]
     lines.append(f"Source: {procedure.source}.")

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from blueprints import catalogue, draft, facts
+from blueprints.staged import states_of
 from muslin import resources, yaml
 from muslin.errors import BadInput, Place, Problem
+from muslin.resources.base import Resource
+from muslin.resources.keys import Key
 from muslin.semantics.inconsistency import Inconsistency, Reason
 from muslin.semantics.references import dangling, overlapping_pools
 from reconciler.compare import canonical
@@ -137,13 +140,18 @@ def _of_facts(name: str, document: yaml.Document, reading: Reading) -> Iterator[
     except BadInput as refused:
         yield from (_of_problem(Rule.DECIDABLE, problem) for problem in refused.problems)
         return
-    for resource in decided.resources:
-        declared = reading.resources.get(resource.key)
+    meant: dict[Key, list[Resource]] = {}
+    for state in states_of(decided):
+        for key, resource in state.items():
+            meant.setdefault(key, []).append(resource)
+    for key, states in meant.items():
+        declared = reading.resources.get(key)
         if declared is None:
             continue
-        differing = _differing(canonical(declared.value), canonical(resources.dump(resource)))
-        if differing:
-            what = f"{resource.key} is not as {name} decides: {', '.join(differing)}"
+        written = canonical(declared.value)
+        differing = [_differing(written, canonical(resources.dump(each))) for each in dict.fromkeys(states)]
+        if all(differing):
+            what = f"{key} is not as {name} decides: {', '.join(differing[-1])}"
             fix = f"muslin render {name}, or override the decision in {name} with your reason"
             yield Finding(Rule.AS_DECIDED, what, declared.place, fix)
 

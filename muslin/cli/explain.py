@@ -9,7 +9,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from blueprints.decision import Decision
+from blueprints.decision import Blueprint, Decision
 from muslin.cli.blueprint import decide
 from muslin.cli.printing import printable
 from muslin.cli.tables import console, print_wrapped
@@ -44,10 +44,12 @@ def explain(cluster: str, blueprint: str | None, why: str | None, output: str) -
     """
     decided = decide(cluster, blueprint)
     chosen = decided.decisions
+    if why is not None and output == "table" and _in_stages(decided, why):
+        return
     if why is not None:
         chosen = tuple(decision for decision in chosen if decision.name.lower() == why.lower())
         if not chosen:
-            known = ", ".join(decision.name for decision in decided.decisions)
+            known = ", ".join([*(each.name for each in decided.decisions), *(each.name for each in decided.procedures)])
             raise BadInput(Problem(f"there is no decision {why!r}", "--why", f"one of: {known}"))
     if output == "json":
         click.echo(json.dumps([_json(decision) for decision in chosen], indent=2, default=str))
@@ -56,7 +58,23 @@ def explain(cluster: str, blueprint: str | None, why: str | None, output: str) -
     else:
         click.echo(f"{decided.name} for {decided.cluster}")
         print_wrapped(decisions_table(chosen))
+        for change in decided.procedures:
+            click.echo(f"Not at once, but in {len(change.stages)} stages: {change.name}")
         click.echo(f"In full: muslin explain {printable(cluster)} --why DECISION")
+
+
+def _in_stages(decided: Blueprint, name: str) -> bool:
+    """Print a procedure in full, if one has this name."""
+    from blueprints.emit import procedure_text  # noqa: PLC0415 - the table needs none of it
+
+    first = 1
+    for each in decided.procedures:
+        if each.name.lower() == name.lower():
+            for line in procedure_text(each, first).splitlines():
+                click.echo(printable(line))
+            return True
+        first += len(each.stages)
+    return False
 
 
 def decisions_table(decisions: tuple[Decision, ...]) -> Table:
