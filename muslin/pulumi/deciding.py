@@ -1,0 +1,105 @@
+"""From what a program gives to a decided blueprint; what is wrong is told all at once, as Pulumi's own error.
+
+Blueprints and models are imported here, inside functions: they cost as much to load as Pulumi itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+
+from muslin.errors import BadInput, Problem
+from muslin.pulumi.arguments import ReferenceNetworkArgs
+from muslin.pulumi.refusals import Refused
+
+if TYPE_CHECKING:
+    from blueprints.decision import Blueprint
+    from blueprints.facts import Facts
+    from muslin.resources.places import Places
+
+__all__ = ["Decided", "decided"]
+
+_LARGEST_FILE: Final = 4 << 20
+"""Bytes of a file of facts that are read; the YAML reader's own limit is lower."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The facts and what follows from them."""
+
+    facts: Facts
+    blueprint: Blueprint
+
+
+def decided(args: ReferenceNetworkArgs) -> Decided:
+    """What the blueprint says of the facts.
+
+    Raises:
+        Refused: facts that are wrong, an architecture that says no, arguments that fit neither; with every problem.
+    """
+    from blueprints import catalogue, draft  # noqa: PLC0415 - see the module
+
+    try:
+        given, places, file = _facts(args.facts)
+        name = args.blueprint or given.blueprint or draft.fitting(given)
+        blueprint = catalogue.decide(given.model_copy(update={"blueprint": name}), places, file)
+    except BadInput as refusal:
+        raise Refused(refusal.problems) from None
+    problems = (*_against(args, given, blueprint),)
+    if problems:
+        raise Refused(problems)
+    return Decided(given, blueprint)
+
+
+def _facts(given: Any) -> tuple[Facts, Places | None, str | None]:
+    from blueprints import facts  # noqa: PLC0415 - see the module
+    from muslin import yaml  # noqa: PLC0415 - as the others
+
+    if isinstance(given, facts.Facts):
+        return given, None, None
+    if isinstance(given, Mapping):
+        return facts.load(given, None, "facts"), None, "facts"
+    if not isinstance(given, str | PathLike):
+        fix = "give Facts, a mapping or the path of a cluster.yaml; they decide which resources there are"
+        what = "an Output can't be the facts" if isinstance(given, pulumi.Output) else f"{type(given).__name__} is none"
+        raise BadInput(Problem(what, "facts", fix))
+    path = fspath(given)
+    try:
+        with Path(path).open("rb") as file:
+            documents = yaml.load(file.read(_LARGEST_FILE + 1), path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(
+            Problem(f"the facts can't be read: {reason}", path, "put the file beside the program, or give its path")
+        ) from error
+    if len(documents) != 1:
+        what = f"there are {len(documents)} documents where one is meant" if documents else "the file is empty"
+        raise BadInput(Problem(what, path, "describe one cluster in it, as docs/cluster.yaml does"))
+    return facts.load(documents[0].value, documents[0].places, path), documents[0].places, path
+
+
+def _against(args: ReferenceNetworkArgs, facts: Facts, blueprint: Blueprint) -> list[Problem]:
+    """Arguments that do not go with the decisions."""
+    problems = []
+    storage = blueprint.decision("datastore").chosen
+    if storage != "kubernetes":
+        fix = "set datastore: kubernetes in the facts, or use muslin render and the reconciler"
+        problems.append(Problem(f"Pulumi writes to Kubernetes, and the datastore is {storage}", "datastore", fix))
+    named = {each.password_secret for each in facts.top_of_rack if each.password_secret is not None}
+    for name in args.passwords:
+        if name not in named:
+            known = ", ".join(sorted(map(str, named))) or "there is none"
+            fix = f"name it as passwordSecret of a switch in the facts, or take it out (there: {known})"
+            problems.append(Problem(f"no session uses the Secret {name!r}", f"passwords[{name}]", fix))
+    there = {f"{each.kind}/{each.metadata.name}" for each in blueprint.resources}
+    for argument, given in (("shared", args.shared), ("force", args.force)):
+        for each in given:
+            if each not in there:
+                fix = f"one of {', '.join(sorted(there))}"
+                problems.append(Problem(f"{each!r} is none of the blueprint's objects", argument, fix))
+    return problems

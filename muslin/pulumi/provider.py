@@ -1,0 +1,43 @@
+"""The components' own Kubernetes provider: how fast it asks, and that it takes over what is there already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from muslin.pulumi.arguments import Client
+
+if TYPE_CHECKING:
+    from pulumi_kubernetes import Provider
+
+__all__ = ["provider_of", "provider_options"]
+
+_PACKAGE = "kubernetes:index:Provider"
+
+
+def provider_of(component: pulumi.ComponentResource, name: str, client: Client) -> Provider | None:
+    """A provider as a child of the component; None where the program gave it one, or its parent has one.
+
+    It makes objects with server-side apply also where they exist (`upsertExistingObjects`): `default` and Calico's own
+    pools are adopted, and a field that somebody else set to another value is a conflict, told at preview. Secrets are
+    changed in place, so that a new password never leaves a moment without any.
+    """
+    if component.get_provider(_PACKAGE) is not None:
+        return None
+    import pulumi_kubernetes as kubernetes  # noqa: PLC0415 - only programs that make one
+
+    return kubernetes.Provider(
+        f"{name}-kubernetes",
+        kubeconfig=client.kubeconfig,
+        context=client.context,
+        upsert_existing_objects=True,
+        enable_secret_mutable=True,
+        kube_client_settings=kubernetes.KubeClientSettingsArgs(qps=client.qps, burst=client.burst),
+        opts=pulumi.ResourceOptions(parent=component),
+    )
+
+
+def provider_options(provider: Provider | None) -> pulumi.ResourceOptions:
+    """Options that hand the provider on; nothing where children find their parent's."""
+    return pulumi.ResourceOptions() if provider is None else pulumi.ResourceOptions(provider=provider)
