@@ -11,6 +11,7 @@ import click
 from blueprints.emit import render as rendered
 from muslin.cli.blueprint import facts_and_decisions
 from muslin.cli.printing import printable
+from muslin.cli.render_stages import in_stage, left_over
 from muslin.errors import BadInput, Failed, Problem
 
 __all__ = ["render", "write_files"]
@@ -42,6 +43,7 @@ _ELSEWHERE: Final = {
     show_default=True,
     help="muslin: Calico's resources. operator, manifests: what upstream Calico is installed with.",
 )
+@click.option("--stage", type=int, help="Files as they are in this stage, where what runs must not change at once.")
 @click.option("--calico-version", metavar="VERSION", help="Of upstream Calico, such as v3.32.1; for those two.")
 def render(
     *,
@@ -50,6 +52,7 @@ def render(
     blueprint: str | None,
     groups: tuple[str, ...],
     target: str,
+    stage: int | None,
     calico_version: str | None,
 ) -> None:
     r"""Write the resources that follow from CLUSTER.YAML, with the decisions as comments, and DECISIONS.md.
@@ -68,13 +71,18 @@ def render(
     git add . && git commit -m "the network as decided" && git push
     muslin render cluster.yaml --for operator --out ../install
 
+    Where the facts say what runs, and it must not change at once, files are written a stage at a time: --stage 1, push,
+    wait for what DECISIONS.md says, --stage 2, and so on.
+
     Exit status: 0 written, 1 a file could not be written, 2 the cluster file is wrong or refused.
     """
     _known_target(target)
     if target == "muslin" and calico_version is not None:
         raise BadInput(Problem("resources are the same for every version", "--calico-version", "leave it out"))
+    if target != "muslin" and stage is not None:
+        raise BadInput(Problem("what upstream is installed with has no stages", "--stage", "leave it out"))
     texts = (
-        _resources(cluster, blueprint, groups)
+        _resources(cluster, blueprint, groups, stage, writing=folder is not None)
         if target == "muslin"
         else _upstream(target, cluster, blueprint, groups, calico_version)
     )
@@ -84,6 +92,9 @@ def render(
         return
     for written in write_files(folder, dict(texts)):
         click.echo(printable(str(written)))
+    if target == "muslin" and not groups:
+        for stale in left_over(folder, texts):
+            click.echo(f"warning: {printable(str(stale))} is not written any more; git rm it, or it holds on", err=True)
 
 
 def _known_target(target: str) -> None:
@@ -93,8 +104,10 @@ def _known_target(target: str) -> None:
     raise BadInput(Problem(what, "--for", fix))
 
 
-def _resources(cluster: str, blueprint: str | None, groups: tuple[str, ...]) -> Mapping[str, str]:
-    decided = facts_and_decisions(cluster, blueprint)[1]
+def _resources(
+    cluster: str, blueprint: str | None, groups: tuple[str, ...], stage: int | None, *, writing: bool
+) -> Mapping[str, str]:
+    decided = in_stage(facts_and_decisions(cluster, blueprint)[1], stage, writing=writing)
     known = [group.name for group in decided.groups]
     unknown = [name for name in groups if name not in known]
     if unknown:

@@ -64,3 +64,36 @@ def test_the_files_of_every_stage_pass_the_check(run: Run, folder: Path) -> None
 
     assert files == [4, 4, 4, 4, 4, 5, 6, 6]
     assert run("check", folder, "--strict").status == 2
+
+
+def test_render_writes_a_stage_at_a_time(run: Run, folder: Path) -> None:
+    """Nothing that may be pushed is written at once; shown it is, with a warning; each stage is what is meant."""
+    at_once = run("render", folder / "cluster.yaml", "--out", folder)
+    shown = run("render", folder / "cluster.yaml")
+    third = run("render", folder / "cluster.yaml", "--stage", "2", "--out", folder)
+
+    assert (at_once.status, "--stage 1, push, and so on to --stage 8" in at_once.err) == (2, True)
+    assert (shown.status, "warning: do not push this at once (pool" in shown.err) == (0, True)
+    assert (third.status, "disabled: true" in (folder / "network" / "ip-pools.yaml").read_text()) == (0, True)
+
+
+@pytest.mark.parametrize(("stage", "what"), [("0", "there is no stage 0"), ("9", "1 to 8"), ("x", "not a valid int")])
+def test_stages_that_are_not_there(run: Run, folder: Path, stage: str, what: str) -> None:
+    """Are refused with those that are."""
+    ran = run("render", folder / "cluster.yaml", "--stage", stage)
+
+    assert (ran.status, what in ran.err) == (2, True)
+
+
+def test_files_that_are_not_written_any_more_are_told(run: Run, folder: Path) -> None:
+    """From reflectors back to a mesh: the files of peers and nodes would stay in force."""
+    for name in ("bgp-peers", "nodes"):
+        (folder / "network").mkdir(exist_ok=True)
+        (folder / "network" / f"{name}.yaml").write_text("")
+    plain = _FACTS[: _FACTS.index("plannedNodes")]
+    (folder / "cluster.yaml").write_text(plain)
+    ran = run("render", folder / "cluster.yaml", "--out", folder)
+    none = run("render", folder / "cluster.yaml", "--stage", "1")
+
+    assert (ran.status, ran.err.count("is not written any more; git rm it")) == (0, 2)
+    assert (none.status, "nothing that runs has to change in stages" in none.err) == (2, True)
