@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     """What happened."""
 
     STARTED = "Started"
+    ELECTION = "Election"
     FETCH = "Fetch"
     COMMIT_ACCEPTED = "CommitAccepted"
     COMMIT_HELD = "CommitHeld"

@@ -1,0 +1,1 @@
+"""What a reconciler is operated by: election, history, metrics, notices, pages."""
