@@ -1,121 +1,28 @@
 """What the fetcher asks git to do: fixed argument lists and a scrubbed environment, as values. Nothing runs here.
 
-The only texts from outside in an argument list are the repository's address and the branch, both checked by
+The only texts from outside in an argument list are the repository's address and the reference, both checked by
 `Remote.parse`, and ids that git gave us. They stand behind `--end-of-options`.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
-from muslin.errors import BadInput, Problem
+from reconciler.credentials import Credentials
+from reconciler.remotes import Following, Remote
 
-__all__ = ["TRACKED", "Git", "Remote", "Transport", "redacted"]
+__all__ = ["FETCHED", "FORMER", "TRACKED", "Git", "Remote"]
 
 TRACKED: Final = "refs/muslin/tracked"
-"""The only reference of the mirror: ours by its namespace, whatever names the repository uses."""
+"""The reference that is read: ours by its namespace, whatever names the repository uses."""
 
-_BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-_CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
-
-
-class Transport(StrEnum):
-    """How a repository is reached: a closed list."""
-
-    HTTPS = "https"
-    SSH = "ssh"
-    FILE = "file"
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """One branch of one repository, checked. Make it with `parse`."""
-
-    url: str
-    branch: str
-    transport: Transport
-
-    @property
-    def reference(self) -> str:
-        """The branch's full name: a tag or anything else of the same short name is not meant."""
-        return f"refs/heads/{self.branch}"
-
-    @classmethod
-    def parse(cls, url: str, branch: str, *, allow_local: bool = False) -> Remote:
-        """The checked remote. Raises BadInput with everything that is wrong.
-
-        Args:
-            url: `https://host/path`, `ssh://user@host/path`, or with `allow_local` an absolute path.
-            branch: the short name of a branch.
-            allow_local: whether a repository on this machine may be read.
-        """
-        problems: list[Problem] = []
-        transport = _transport(url, problems, allow_local=allow_local)
-        ends = tuple(part for part in branch.split("/") if part.endswith((".lock", ".")))
-        if not _BRANCH.fullmatch(branch) or ".." in branch or ends or len(branch) > 200:
-            problems.append(Problem(f"{branch!r} is not a branch name", "branch", "give a name such as main"))
-        if problems or transport is None:
-            raise BadInput(problems)
-        return cls(url, branch, transport)
-
-
-def redacted(url: str) -> str:
-    """The address without a password or token, for status and logs."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    kept = name if colon or parts.scheme == Transport.SSH else "***"
-    return urlunsplit((parts.scheme, f"{kept}{at}{host}" if at else host, parts.path, "", ""))
-
-
-def _transport(url: str, problems: list[Problem], *, allow_local: bool) -> Transport | None:
-    def refuse(what: str, fix: str) -> None:
-        problems.append(Problem(what, "repository", fix, source="closed list of git transports"))
-
-    if _CONTROL.search(url) or len(url) > 2000:
-        refuse(f"the address {url[:80]!r} has characters that no address has", "give a plain https or ssh address")
-        return None
-    if "://" not in url:
-        if url.startswith("/"):
-            if allow_local:
-                return Transport.FILE
-            refuse(f"{url!r} is a repository on this machine", "allow it with --allow-local")
-        else:
-            refuse(f"{url[:80]!r} is not an address that we fetch from", "give https://... or ssh://user@host/path")
-        return None
-    try:
-        parts = urlsplit(url)
-        host, user, _ = parts.hostname or "", parts.username, parts.port
-    except ValueError as error:
-        refuse(f"{redacted_text(url)} is not an address: {error}", "give https://... or ssh://user@host/path")
-        return None
-    if parts.scheme not in (Transport.HTTPS, Transport.SSH):
-        refuse(f"the transport {parts.scheme[:20]!r} is not allowed", "use https or ssh")
-        return None
-    if not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
-        refuse(f"{host[:80]!r} is not a host name", "give https://... or ssh://user@host/path")
-    if user is not None and not _USER.fullmatch(user):
-        refuse("the user name has characters that are not allowed", "give ssh://git@host/path")
-    if not parts.path.strip("/") or parts.query or parts.fragment:
-        refuse("the address names no repository, or more than one", "give the path of one repository")
-    return Transport(parts.scheme)
-
-
-def redacted_text(url: str) -> str:
-    """At most 80 characters of an address that could not be read, without what stands before an @."""
-    return repr(url.rpartition("@")[2][:80])
-
+FETCHED: Final = "refs/muslin/fetched"
+"""What was fetched last, where it is looked at before it is followed: a tag, or a commit that must be signed."""
+FORMER: Final = "refs/muslin/former"
+"""What is followed no more because it was never verified: kept, because it may be in force."""
 
 _CONFIG: Final = (
     "protocol.allow=never",
@@ -153,33 +60,36 @@ class Git:
 
     mirror: Path
     remote: Remote
-    ssh_key: Path | None = None
-    known_hosts: Path | None = None
+    credentials: Credentials = field(default_factory=Credentials)
 
-    def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
-        """The whole environment of a git child; from `outer` only what is named here."""
-        kept = {name: outer[name] for name in ("PATH", "https_proxy", "no_proxy", "SSH_AUTH_SOCK") if name in outer}
-        ssh = ["ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
-        if self.ssh_key is not None:
-            ssh += ["-o", "IdentitiesOnly=yes", "-i", str(self.ssh_key)]
-        if self.known_hosts is not None:
-            ssh += ["-o", f"UserKnownHostsFile={self.known_hosts}"]
-        return kept | {
+    def environment(self, outer: Mapping[str, str], *, secrets: bool = False) -> dict[str, str]:
+        """The whole environment of a git child; from `outer` only what is named here.
+
+        `secrets` is for the commands that talk to the server. Raises what `Credentials.environment` raises.
+        """
+        names = ("PATH", "https_proxy", "no_proxy", *(() if self.credentials.ssh_key else ("SSH_AUTH_SOCK",)))
+        return {name: outer[name] for name in names if name in outer} | {
             "HOME": str(self.mirror),
             "LC_ALL": "C",
             "GIT_DIR": str(self.mirror),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_ATTR_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": self.remote.transport.value,
             "GIT_PROTOCOL_FROM_USER": "0",
             "GIT_NO_REPLACE_OBJECTS": "1",
-            "GIT_SSH_COMMAND": shlex.join(ssh),
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_SSH_COMMAND": self.credentials.ssh(),
             "GIT_SSH_VARIANT": "ssh",
-        }
+        } | (self.credentials.environment(self.remote) if secrets else {})  # fmt: skip
 
     def _git(self, *arguments: str) -> tuple[str, ...]:
-        settings = (*_CONFIG, f"protocol.{self.remote.transport.value}.allow=always")
+        settings = (
+            *_CONFIG,
+            f"protocol.{self.remote.transport.value}.allow=always",
+            *self.credentials.settings(self.remote, self.mirror / "muslin-nobody"),
+        )
         return ("git", *(part for setting in settings for part in ("-c", setting)), *arguments)
 
     def init(self) -> tuple[str, ...]:
@@ -187,17 +97,35 @@ class Git:
         return self._git("init", "--quiet", "--bare", "--template=", "--initial-branch=muslin")
 
     def ls_remote(self) -> tuple[str, ...]:
-        """Where the branch is now; exit status 2 when the repository answers and has no such branch."""
+        """Where the reference is now; exit status 2 when the repository answers and has none that ends like it."""
         return self._git(
             "ls-remote", "--quiet", "--exit-code", "--end-of-options", self.remote.url, self.remote.reference
         )
 
-    def fetch(self) -> tuple[str, ...]:
-        """Bring the branch, and only it, into the private namespace; a rewritten branch is followed."""
+    def fetch(self, to: str = TRACKED, *, shallow: bool = False) -> tuple[str, ...]:
+        """Bring the reference, and only it, into the private namespace; a rewritten one is followed.
+
+        Args:
+            to: our name for it.
+            shallow: only the newest commit; later fetches bring what came after it.
+        """
         return self._git(
             "fetch", "--quiet", "--atomic", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
-            "--no-auto-maintenance", "--end-of-options", self.remote.url, f"+{self.remote.reference}:{TRACKED}",
+            "--no-auto-maintenance", *(("--depth=1",) if shallow else ()),
+            "--end-of-options", self.remote.url, f"+{self.remote.reference}:{to}",
         )  # fmt: skip
+
+    def commit_of(self, reference: str = FETCHED) -> tuple[str, ...]:
+        """The commit that one of our references leads to, also through a tag; exit status above 0 where none is."""
+        return self._git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{reference}^{{commit}}")
+
+    def follow(self, commit: str, name: str = TRACKED) -> tuple[str, ...]:
+        """Let one of our references be this commit."""
+        return self._git("update-ref", "--create-reflog", "--end-of-options", name, commit)
+
+    def forget(self) -> tuple[str, ...]:
+        """Let nothing be read: what was followed is not fit under the rules of today."""
+        return self._git("update-ref", "-d", "--end-of-options", TRACKED)
 
     def tracked(self) -> tuple[str, ...]:
         """The id that the mirror holds; exit status 1 where there is none yet."""
@@ -211,6 +139,28 @@ class Git:
         """Exit status 0 when the branch moved forward, 1 when it was rewritten. Ids only."""
         return self._git("merge-base", "--is-ancestor", "--end-of-options", older, newer)
 
+    def first_parents(self, older: str, newer: str, most: int) -> tuple[str, ...]:
+        """Commits from `newer` down its first parents that `older` does not lead to, newest first; at most `most`."""
+        return self._git(
+            "rev-list", "--first-parent", f"--max-count={most}", "--end-of-options", newer, f"^{older}", "--"
+        )
+
+    def raw_commit(self, commit: str) -> tuple[str, ...]:
+        """The octets of a commit."""
+        return self._git("cat-file", "commit", commit)
+
+    def changed_paths(self, older: str, newer: str) -> tuple[str, ...]:
+        """Paths that differ between two trees or commits, each ended by NUL. Ids only."""
+        return self._git(
+            "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv",
+            "--ignore-submodules=none", "--end-of-options", older, newer,
+        )  # fmt: skip
+
     def tidy(self) -> tuple[str, ...]:
         """Repack when there are many small files; objects younger than a day stay."""
         return self._git("gc", "--auto", "--quiet")
+
+    @property
+    def moves(self) -> bool:
+        """Whether what is followed can ever be another commit."""
+        return self.remote.following is not Following.COMMIT

@@ -11,6 +11,8 @@ from typing import Any, Final
 __all__ = ["STATE_FILE", "FetchState", "Standing", "read_state", "write_state"]
 
 STATE_FILE: Final = "muslin-fetch.json"
+_ALWAYS: Final = ("repository", "branch", "standing", "commit", "rewritten_from", "message", "since", "checked")
+_LATER: Final = ("tip", "waits", "policy", "verified")
 
 
 class Standing(StrEnum):
@@ -21,14 +23,18 @@ class Standing(StrEnum):
     UNREACHABLE = "Unreachable"
     BRANCH_MISSING = "BranchMissing"
     REFUSED = "Refused"
+    NOT_VERIFIED = "NotVerified"
 
 
 @dataclass(frozen=True, slots=True)
 class FetchState:
     """What the fetcher last found, as written to `STATE_FILE`.
 
-    `commit` is what the mirror holds, whatever the standing. `rewritten_from` is set when the last change was not a
-    step forward: a forced push. Times are RFC 3339 in UTC; `since` is when this standing began.
+    `commit` is what the mirror holds for reading, whatever the standing. `rewritten_from` is set when the last change
+    was not a step forward: a forced push. Times are RFC 3339 in UTC; `since` is when this standing began. `tip` is what
+    the repository's reference pointed at when `commit` was made of it, `waits` what it points at when that may not come
+    into force. `policy` names the rules of signatures that were asked last, empty where there were none; `verified` is
+    the last commit that passed.
     """
 
     repository: str
@@ -39,14 +45,17 @@ class FetchState:
     message: str = ""
     since: str = ""
     checked: str = ""
+    tip: str | None = None
+    waits: str | None = None
+    policy: str = ""
+    verified: str | None = None
 
 
 def read_state(mirror: Path) -> FetchState | None:
     """The state file of a mirror, None where there is none that can be read."""
     try:
         found: Any = json.loads((mirror / STATE_FILE).read_bytes())
-        names = ("repository", "branch", "standing", "commit", "rewritten_from", "message", "since", "checked")
-        values = {name: found[name] for name in names}
+        values = {name: found[name] for name in _ALWAYS} | {name: found[name] for name in _LATER if name in found}
         return FetchState(**(values | {"standing": Standing(values["standing"])}))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,51 +1,43 @@
-"""The fetcher process: keeps a bare mirror of one branch of one repository up to date, and does nothing else.
+"""The fetcher: keeps a bare mirror of one reference of one repository up to date, and does nothing else.
 
-It executes git with the argument lists of `commands`, writes only into the mirror's folder, and never looks at what
-it fetched. A repository that is away, a branch that vanished and a rewritten branch are said in the state file of
-the mirror, which keeps what it had, so nobody takes an outage for an empty repository.
+It executes git with the argument lists of `commands`, writes only into the mirror's folder, and of what it fetched it
+looks at nothing but signatures and names of paths, where a policy asks for them. A repository that is away, a branch
+that vanished and a rewritten branch are said in the state file of the mirror, which keeps what it had, so nobody takes
+an outage for an empty repository.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import fcntl
-import math
 import os
-import resource
 import shutil
-import signal
 import socket
 import stat
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Final
 
 from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
-from reconciler.commands import TRACKED, Git, Remote, redacted
+from reconciler.children import Ran, run
+from reconciler.commands import FETCHED, FORMER, TRACKED, Git
 from reconciler.fetch_state import FetchState, Standing, read_state, write_state
 from reconciler.loop import Backoff, Loop
+from reconciler.references import reference
+from reconciler.remotes import Following, is_object_id, redacted
+from reconciler.signatures import Policy
+from reconciler.verification import Verification
 
-__all__ = ["WAKE_FIFO", "Fetcher", "main"]
+__all__ = ["WAKE_FIFO", "Fetcher"]
 
 WAKE_FIFO: Final = "muslin-wake"
 _LOCK_FILE: Final = "muslin-fetch.lock"
 _OF_GIT: Final = ("objects", "refs", "logs", "packed-refs", "HEAD", "config", "info", "branches", "hooks", "shallow")
 """What `git init` and `git fetch` make in the mirror; the rest is ours."""
-_KEPT_OUTPUT: Final = 16 * 1024
-_MEMORY: Final = 4 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    status: int
-    output: str
-    errors: str
 
 
 class Fetcher:
@@ -53,28 +45,30 @@ class Fetcher:
 
     Args:
         git: which mirror and which remote.
-        poke: datagram socket of the reconciler that is told about each change, None for nobody.
+        poke: datagram sockets of the reconcilers that are told about each change, None for nobody.
         interval_s: how often to look without being woken.
         timeout_s: how long one git command may take.
         random: jitter of polling.
         now: wall clock for the state file.
         say: is given one line for the log.
+        policy: whose signatures a commit needs, None where it needs none.
     """
 
     def __init__(
         self,
         git: Git,
         *,
-        poke: Path | None,
+        poke: Path | Sequence[Path] | None,
         interval_s: float,
         timeout_s: float,
         random: Random,
         now: Callable[[], datetime],
         say: Callable[[str], None],
+        policy: Policy | None = None,
     ) -> None:
         self._git = git
         self._mirror = git.mirror
-        self._poke_path = poke
+        self._pokes = () if poke is None else (poke,) if isinstance(poke, Path) else tuple(poke)
         self._timeout_s = timeout_s
         self._now = now
         self._say = say
@@ -87,7 +81,11 @@ class Fetcher:
             backoff=Backoff(first_s=0.5, limit_s=max(0.5, interval_s)),
             on_failure=self._failed,
         )
-        self.state = FetchState(redacted(git.remote.url), git.remote.branch)
+        self._refusal = ""
+        self._verification: Verification | None = None
+        if policy is not None:
+            self._verification = Verification(policy, git, self._run, path=os.environ.get("PATH"))
+        self.state = FetchState(redacted(git.remote.url), git.remote.shown)
 
     async def open(self) -> None:
         """Take the folder (one fetcher a folder), heal what a killed git left, make the mirror where there is none.
@@ -95,6 +93,8 @@ class Fetcher:
         Raises:
             BadInput: another fetcher has the folder, or what is there is not a mirror of ours.
         """
+        if self._verification is not None:
+            self._verification.demand()
         self._mirror.mkdir(parents=True, exist_ok=True)
         entries = {entry.name for entry in self._mirror.iterdir()}
         if entries and _LOCK_FILE not in entries:
@@ -115,8 +115,7 @@ class Fetcher:
             f"logs/{TRACKED}.lock",
         ):
             (self._mirror / left).unlink(missing_ok=True)
-        for part in (self._mirror / "objects").glob("pack/tmp_*"):
-            part.unlink(missing_ok=True)
+        self._sweep()
         before = read_state(self._mirror)
         if before is not None and (before.repository, before.branch) == (self.state.repository, self.state.branch):
             self.state = before
@@ -142,35 +141,130 @@ class Fetcher:
         self._loop.stop()
 
     async def fetch_once(self) -> None:
-        """Look, fetch if the branch moved, write the state, poke the reconciler if anything is different.
+        """Look, fetch if the reference moved, write the state, poke the reconciler if anything is different.
 
         Raises:
             Unavailable: the repository did not answer, or what it sent was refused: later it may be better.
+            BadInput: the credentials cannot be used.
         """
         before = self.state
-        held = (await self._run(self._git.tracked())).output.strip() or None
-        seen = await self._run(self._git.ls_remote())
-        if seen.status == 2:
-            self._stand(before, Standing.BRANCH_MISSING, held, f"the repository has no branch {before.branch}")
-            return
-        if seen.status != 0:
-            self._stand(before, Standing.UNREACHABLE, held, _last_line(seen) or "git ls-remote failed")
-            raise Unavailable(self._problem("cannot be reached"))
-        rewritten = before.rewritten_from
-        if held is None or seen.output.split()[:1] != [held]:
-            fetched = await self._run(self._git.fetch())
-            if fetched.status != 0 and await self._renewed():
-                held = None
-                fetched = await self._run(self._git.fetch())
-            if fetched.status != 0:
-                self._stand(before, Standing.REFUSED, held, _last_line(fetched) or "git fetch failed")
-                raise Unavailable(self._problem("could not be fetched"))
-            now_held = (await self._must(self._git.tracked(), "read the mirror")).output.strip()
-            forward = held is None or (await self._run(self._git.is_ancestor(held, now_held))).status == 0
-            rewritten, held = (None if forward else held), now_held
-        self._stand(replace(before, rewritten_from=rewritten), Standing.CURRENT, held, "", told=before)
-        if held != before.commit:
+        held = await self._fit(reference(self._mirror, TRACKED))
+        try:
+            tip = await self._where(held)
+            if tip is None:
+                return
+            if not self._to_do(tip, held):
+                waits = self._waits(tip)
+                standing = Standing.NOT_VERIFIED if waits else Standing.CURRENT
+                self._stand(before, standing, held, before.message if waits else "")
+                return
+            got = await self._brought(held)
+        except MuslinError as error:
+            if self.state is before:  # not a word of git's: the credentials cannot be read
+                self._stand(before, Standing.UNREACHABLE, held, error.problems[0].what)
+            raise
+        got = await self._brought(held)
+        if got is None:
+            self._stand(before, Standing.REFUSED, held, self._refusal or "git fetch failed")
+            raise Unavailable(self._problem("could not be fetched"))
+        held, now_held = got
+        identity = ""
+        if self._verification is not None:
+            identity = self._verification.identity
+            verdict = await self._verification.check(now_held, before.verified)
+            if verdict.reason is not None:
+                fresh = replace(before, waits=tip, policy=identity)
+                self._stand(fresh, Standing.NOT_VERIFIED, held, f"{verdict.reason}: {verdict.message}", told=before)
+                return
+        if self._looks_first and now_held != held:
+            await self._must(self._git.follow(now_held), "follow the commit")
+        forward = (
+            held is None or held == now_held or (await self._run(self._git.is_ancestor(held, now_held))).status == 0
+        )
+        fresh = replace(
+            before,
+            rewritten_from=None if forward else held,
+            tip=tip,
+            waits=None,
+            policy=identity,
+            verified=now_held if self._verification is not None else None,
+        )
+        self._stand(fresh, Standing.CURRENT, now_held, "", told=before)
+        if now_held != before.commit:
             await self._run(self._git.tidy())
+
+    @property
+    def _looks_first(self) -> bool:
+        """Whether what is fetched is looked at before it is followed, so that a reader never sees it too early."""
+        return self._verification is not None or self._git.remote.following is not Following.BRANCH
+
+    async def _fit(self, held: str | None) -> str | None:
+        """What is held, unless signatures are required today and it was never verified: then it is followed no more."""
+        if held is None or self._verification is None or held == self.state.verified:
+            return held
+        if self.state.verified is None and held == self._verification.anchor:
+            return held
+        self._say(f"{held} was never verified and is not followed")
+        await self._must(self._git.follow(held, FORMER), "let go of a commit")
+        await self._must(self._git.forget(), "let go of a commit")
+        return None
+
+    async def _where(self, held: str | None) -> str | None:
+        """The id that the repository's reference points at now; None where it has none, which has been said."""
+        remote, before = self._git.remote, self.state
+        if remote.following is Following.COMMIT:
+            return remote.branch
+        seen = await self._run(self._git.ls_remote(), 1 << 20, secrets=True)
+        if seen.status not in (0, 2):
+            self._stand(before, Standing.UNREACHABLE, held, seen.told or "git ls-remote failed")
+            raise Unavailable(self._problem("cannot be reached"))
+        tip = _seen(seen.text, remote.reference)
+        if tip is None:
+            what = f"the repository has no {remote.following} {remote.branch}"
+            self._stand(before, Standing.BRANCH_MISSING, held, what)
+        return tip
+
+    def _to_do(self, tip: str, held: str | None) -> bool:
+        """Whether the mirror is not what the repository is, or what it is was not looked at by the rules of today."""
+        if self._verification is not None and self.state.policy != self._verification.identity:
+            return True
+        if self._waits(tip):
+            return False
+        return held is None or tip != (self.state.tip if self._looks_first else held)
+
+    def _waits(self, tip: str) -> bool:
+        standing = self.state.standing is Standing.NOT_VERIFIED
+        return standing and self._verification is not None and self.state.waits == tip
+
+    async def _brought(self, held: str | None) -> tuple[str | None, str] | None:
+        """Fetch; gives (what was held, what is there now), None where it was refused and `_refusal` says why."""
+        for attempt in (1, 2):
+            shallow = held is None and self._verified_start is None
+            name = FETCHED if self._looks_first else TRACKED
+            fetched = await self._run(self._git.fetch(name, shallow=shallow), secrets=True)
+            if fetched.status == 0:
+                break
+            self._refusal = fetched.told
+            self._sweep()
+            if attempt == 2 or not await self._renewed():
+                return None
+            held = None
+        commit = await self._run(self._git.commit_of(name))
+        if commit.status != 0 or not is_object_id(commit.text.strip()):
+            self._refusal = f"{self.state.branch} is not a commit"
+            return None
+        return held, commit.text.strip()
+
+    @property
+    def _verified_start(self) -> str | None:
+        """The commit from which signatures are checked, whose history the mirror must reach."""
+        return None if self._verification is None else self.state.verified or self._verification.anchor
+
+    def _sweep(self) -> None:
+        """Remove halves of packs and objects that a git left which failed or was killed: else they fill the disk."""
+        for pattern in ("pack/tmp_*", "??/tmp_obj_*"):
+            for part in (self._mirror / "objects").glob(pattern):
+                part.unlink(missing_ok=True)
 
     async def _renewed(self) -> bool:
         """Whether the mirror was damaged and is begun anew: it is a copy, and everything in it can be had again."""
@@ -204,14 +298,13 @@ class Fetcher:
             self._poke()
 
     def _poke(self) -> None:
-        if self._poke_path is None:
-            return
-        # nobody listens: the reconciler looks by itself when it starts, and polls
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
-        ):
-            sender.sendto(b"fetched", str(self._poke_path))
+        for path in self._pokes:
+            # nobody listens: the reconciler looks by itself when it starts, and polls
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
+            ):
+                sender.sendto(b"fetched", str(path))
 
     async def _take(self) -> None:
         assert self._lock is not None
@@ -261,156 +354,29 @@ class Fetcher:
         after = "" if retry_after_s is None else f"; again in {retry_after_s:.1f} s"
         self._say(f"{str(error).splitlines()[0]}{after}")
 
-    async def _must(self, command: tuple[str, ...], what: str) -> _Ran:
+    async def _must(self, command: tuple[str, ...], what: str) -> Ran:
         ran = await self._run(command)
         if ran.status != 0:
-            raise Failed(
-                Problem(f"cannot {what}: {_last_line(ran)}", str(self._mirror), "check the folder's owner and space")
-            )
+            raise Failed(Problem(f"cannot {what}: {ran.told}", str(self._mirror), "check the folder's owner and space"))
         return ran
 
-    async def _run(self, command: tuple[str, ...]) -> _Ran:
-        """One git command, limited in time and in what we keep of its output; its whole group ends with it."""
+    async def _run(self, command: tuple[str, ...], keep: int = 16 << 10, *, secrets: bool = False) -> Ran:
         assert self._lock is not None
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self._git.environment(os.environ),
-            cwd=self._mirror,
-            start_new_session=True,
-            pass_fds=(self._lock,),
+        return await run(
+            command,
+            environment=self._git.environment(os.environ, secrets=secrets),
+            folder=self._mirror,
+            timeout_s=self._timeout_s,
+            keep=keep,
+            handed=(self._lock,),
         )
-        assert child.stdout is not None
-        assert child.stderr is not None
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                output, errors, status = await asyncio.gather(_some(child.stdout), _some(child.stderr), child.wait())
-        except TimeoutError:
-            return _Ran(-1, "", f"git took longer than {self._timeout_s:g} s")
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
-        return _Ran(status, output, errors)
 
 
-async def _some(stream: asyncio.StreamReader) -> str:
-    """The end of a stream; the rest is read and dropped, so that a talkative server fills no memory."""
-    kept = b""
-    while chunk := await stream.read(65536):
-        kept = (kept + chunk)[-_KEPT_OUTPUT:]
-    return kept.decode("utf-8", "replace")
-
-
-def _last_line(ran: _Ran) -> str:
-    """What git said, on one printable line: its first `fatal` or `error`, else the last line."""
-    lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in ran.errors.splitlines()]
-    lines = [line for line in lines if line]
-    blamed = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return (blamed or lines[-1:] or [""])[0][:500]
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return value
-
-
-def _bytes(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
-    if not value:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of bytes above 0")
-    return value
-
-
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="muslin fetch",
-        description="""\
-Keep a bare mirror of one branch up to date for `muslin reconcile`. Executes git
-and its transports and nothing else, with a fixed argument list, and writes one
-folder. Looks again after every interval, and at once when a post-receive hook
-wakes it.""",
-        epilog="""\
-examples:
-  muslin fetch --repository https://git.example/net.git --mirror mirror.git
-  muslin fetch --repository ssh://git@git.example/net.git --mirror mirror.git \\
-      --ssh-key key --known-hosts known_hosts --poke reconcile.wake
-  muslin fetch --repository /srv/net.git --allow-local --mirror mirror.git --once
-
-exit status: 0 ended as asked, 1 it failed (with --once also: the mirror is not
-current), 2 wrong usage""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--repository", required=True, help="https://..., ssh://..., or a path with --allow-local")
-    parser.add_argument("--branch", default="main", help="the branch to follow (main)")
-    parser.add_argument("--mirror", required=True, type=Path, help="the only folder that is written")
-    parser.add_argument("--poke", type=Path, help="the reconciler's wake socket")
-    parser.add_argument("--interval", type=_seconds, default=30.0, help="seconds between looks without a push (30)")
-    parser.add_argument("--timeout", type=_seconds, default=60.0, help="seconds that one git command may take (60)")
-    parser.add_argument(
-        "--max-bytes", type=_bytes, default=256 << 20, help="size of the largest file written (256 MiB)"
-    )
-    parser.add_argument("--allow-local", action="store_true", help="allow a repository on this machine")
-    parser.add_argument("--ssh-key", type=Path, help="private key for ssh")
-    parser.add_argument("--known-hosts", type=Path, help="known_hosts file for ssh")
-    parser.add_argument("--once", action="store_true", help="fetch once and end; exit status 1 if not current")
-    return parser.parse_args(argv)
-
-
-async def _serve(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
-    remote = Remote.parse(arguments.repository, arguments.branch, allow_local=arguments.allow_local)
-    fetcher = Fetcher(
-        Git(arguments.mirror.absolute(), remote, arguments.ssh_key, arguments.known_hosts),
-        poke=arguments.poke,
-        interval_s=arguments.interval,
-        timeout_s=arguments.timeout,
-        random=Random(),  # noqa: S311  jitter, not a secret
-        now=lambda: datetime.now(UTC),
-        say=say,
-    )
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        await fetcher.open()
-        if arguments.once:
-            await fetcher.fetch_once()
-            return 0 if fetcher.state.standing is Standing.CURRENT else 1
-        await fetcher.run()
-    except asyncio.CancelledError:
-        return 0
-    finally:
-        fetcher.close()
-    return 0
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The process. Gives the exit status: 0 ended as asked, 1 failed, 2 wrong usage."""
-    arguments = _arguments(sys.argv[1:] if argv is None else argv)
-    # every file that git or we write ends here, so that a repository cannot fill the disk with one pack
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    limit = arguments.max_bytes if hard == resource.RLIM_INFINITY else min(arguments.max_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY if hard == resource.RLIM_INFINITY else min(_MEMORY, hard), hard))
-
-    def say(line: str) -> None:
-        print(f"muslin fetch: {line}", file=sys.stderr, flush=True)  # noqa: T201  the process's log
-
-    try:
-        return asyncio.run(_serve(arguments, say))
-    except MuslinError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(error, BadInput) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _seen(told: str, wanted: str) -> str | None:
+    """The id that a server gives for exactly this reference: it also tells others that end like it."""
+    found = None
+    for line in told.splitlines():
+        object_id, tab, name = line.partition("\t")
+        if tab and name == wanted and is_object_id(object_id):
+            found = object_id
+    return found

@@ -17,8 +17,16 @@ __all__ = ["read_folder"]
 _MODES: Final = {stat.S_IFDIR: 0o040000, stat.S_IFREG: 0o100644, stat.S_IFLNK: 0o120000}
 
 
-def read_folder(folder: Path, *, name: str = "files", limits: Limits | None = None) -> Reading:
+def read_folder(
+    folder: Path,
+    *,
+    name: str = "files",
+    limits: Limits | None = None,
+    blueprints: frozenset[str] = frozenset(),
+) -> Reading:
     """What the manifests below a folder declare. Places are relative to it; `name` stands where a commit's id does.
+
+    Facts are rendered by these blueprints, as the reconciler of the set does it; with none they are only checked.
 
     Raises:
         BadInput: there is no such folder.
@@ -26,8 +34,8 @@ def read_folder(folder: Path, *, name: str = "files", limits: Limits | None = No
     """
     if not folder.is_dir():
         raise BadInput(Problem(f"there is no folder {folder}", str(folder), "give the folder with the manifests"))
-    found = walk(_Disk(folder), ".", (), limits or Limits())
-    return Manifests().read(name, found.files, lambda file: _content(folder / file.path), found.problems)
+    found = walk(_Disk(folder), ".", ((),), limits or Limits())
+    return Manifests(blueprints).read(name, found.files, lambda file: _content(folder / file.path), found.problems)
 
 
 class _Disk:

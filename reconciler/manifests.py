@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from blueprints import facts
 from muslin import resources, yaml
 from muslin.errors import BadInput, Place, Problem
+from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from reconciler.compare import stripped
+from reconciler.rendering import is_facts, rendered
 from reconciler.tree import File
 
 __all__ = ["GROUP", "REFUSED", "Declared", "Manifests", "Reading", "declarable"]
@@ -23,7 +24,6 @@ __all__ = ["GROUP", "REFUSED", "Declared", "Manifests", "Reading", "declarable"]
 GROUP: Final = "reconciler.muslin/"
 """API group of the reconciler's own kinds."""
 
-_FACTS: Final = "blueprints.muslin/"
 _IPAM = "addresses in use are state that allocators write, not configuration"
 REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -78,10 +78,15 @@ def declarable() -> tuple[str, ...]:
 class Manifests:
     """Reads the manifests of commits, each file once.
 
-    `parses` counts how many files were really parsed.
+    `parses` counts how many files were really parsed. What follows from facts is kept with their file, so a blueprint
+    is asked again only when the file changes.
+
+    Args:
+        blueprints: installed blueprints by which facts are rendered; with none they are only checked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, blueprints: frozenset[str] = frozenset()) -> None:
+        self._blueprints = blueprints
         self._known: dict[File, _Parsed] = {}
         self._former: dict[File, _Parsed] = {}
         self.parses = 0
@@ -104,7 +109,7 @@ class Manifests:
             parsed = self._known.get(file) or self._former.get(file)
             if parsed is None:
                 self.parses += 1
-                parsed = _parse(file.path, content(file))
+                parsed = _parse(file.path, content(file), self._blueprints)
             used[file] = parsed
             wrong.extend(parsed.problems)
             for each in parsed.declared:
@@ -122,7 +127,7 @@ class Manifests:
         return Reading(commit, MappingProxyType(found), tuple(wrong))
 
 
-def _parse(path: str, text: bytes) -> _Parsed:
+def _parse(path: str, text: bytes, blueprints: frozenset[str]) -> _Parsed:
     try:
         documents = yaml.load(text, path)
     except BadInput as error:
@@ -133,8 +138,11 @@ def _parse(path: str, text: bytes) -> _Parsed:
         if document.value is None:
             continue
         try:
-            if _is_facts(document.value):
-                facts.load(document.value, document.places, path)  # checked, but resources are what is applied
+            if is_facts(document.value):
+                declared.extend(
+                    _checked(each.resource, document.places, path, each.place)
+                    for each in rendered(document.value, document.places, path, blueprints)
+                )
             else:
                 declared.append(_declare(document, path))
         except BadInput as error:
@@ -145,13 +153,8 @@ def _parse(path: str, text: bytes) -> _Parsed:
     return _Parsed(tuple(declared), tuple(problems))
 
 
-def _is_facts(value: Any) -> bool:
-    """Whether a document describes a cluster for a blueprint: it may stand beside the resources that follow from it."""
-    return isinstance(value, Mapping) and str(value.get("apiVersion")).startswith(_FACTS)
-
-
 def _declare(document: yaml.Document, path: str) -> Declared:
-    value, place = document.value, document.places.at(())
+    value = document.value
     if isinstance(value, Mapping):
         kind, version = value.get("kind"), value.get("apiVersion")
         reason = REFUSED.get(kind) if isinstance(kind, str) else None
@@ -162,4 +165,8 @@ def _declare(document: yaml.Document, path: str) -> Declared:
                 Problem(f"a repository must not set {kind}: {reason}", str(document.places.at(("kind",))), "remove it")
             )
     resource = resources.load(value, document.places, path)
-    return Declared(resource.key, stripped(resources.as_stored(resource, document.places, path)), place)
+    return _checked(resource, document.places, path, document.places.at(()))
+
+
+def _checked(resource: Resource, places: yaml.Places, path: str, place: Place) -> Declared:
+    return Declared(resource.key, stripped(resources.as_stored(resource, places, path)), place)

@@ -11,23 +11,35 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from muslin.errors import Problem, Unavailable
 from reconciler.commands import TRACKED
+from reconciler.commit_text import CommitText, commit_text
 from reconciler.fetch_state import FetchState, read_state
 from reconciler.manifests import Manifests, Reading
-from reconciler.tree import Entry, Limits, folder, walk
+from reconciler.references import reference
+from reconciler.selection import Selection
+from reconciler.tree import Entry, Limits, walk
 
 __all__ = ["GitSource", "Head", "Source"]
+
+_AUTHORS: Final = 20
+"""So many commits' authors are remembered, for the history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where the branch is: the commit that the mirror holds (None before the first fetch), and how the fetch stands."""
+    """Where the branch is: the commit that the mirror holds (None before the first fetch), and how the fetch stands.
+
+    Of several sources `commit` is one text for all of them. `held` is what some of them have that is newer and cannot
+    be read, with the `problems` of it: `commit` then is what the others have with the last good one of these.
+    """
 
     commit: str | None
     fetch: FetchState | None = None
+    held: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 class Source(Protocol):
@@ -51,17 +63,18 @@ class GitSource:
 
     Args:
         mirror: the fetcher's folder. It need not exist yet.
-        path: the folder inside the repository that is read, `.` for all.
+        select: what of the repository is read; a text is one folder, `.` for all.
         limits: what a commit may cost.
     """
 
-    def __init__(self, mirror: Path, path: str = ".", limits: Limits | None = None) -> None:
+    def __init__(self, mirror: Path, select: Selection | str = ".", limits: Limits | None = None) -> None:
         self._mirror = mirror.absolute()
-        self._path = folder(path)
+        self._select = Selection.of((select,)) if isinstance(select, str) else select
         self._limits = limits or Limits()
-        self._manifests = Manifests()
+        self._manifests = Manifests(self._select.blueprints)
         self._objects: _GitObjects | None = None
         self._readings: dict[str, Reading] = {}
+        self._authors: dict[str, str | None] = {}
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -83,6 +96,10 @@ class GitSource:
         self._readings = {**dict(list(self._readings.items())[-1:]), commit: reading}
         return reading
 
+    def author(self, commit: str) -> str | None:
+        """Who says that they wrote a commit that was read lately; None of others."""
+        return self._authors.get(commit)
+
     async def close(self) -> None:
         """See `Source.close`."""
         if self._objects is not None:
@@ -90,13 +107,8 @@ class GitSource:
             self._objects = None
 
     def _head(self) -> Head:
-        """The reference is one small file, or a line of `packed-refs`; both are read without git."""
         state = read_state(self._mirror)
-        for _ in range(2):  # git writes packed-refs before it removes the small file: the second look finds it
-            found = _loose(self._mirror / TRACKED) or _packed(self._mirror / "packed-refs")
-            if found is not None:
-                break
-        return Head(found, state)
+        return Head(reference(self._mirror, TRACKED), state)
 
     def _read(self, commit: str) -> Reading:
         if self._objects is None:
@@ -104,10 +116,14 @@ class GitSource:
         objects = self._objects
         try:
             try:
-                root = objects.root(commit)
+                said = objects.commit(commit)
             except ValueError as error:
                 return Reading(commit, {}, (Problem(str(error), commit, "point the branch to a commit"),))
-            found = walk(objects, root, self._path, self._limits)
+            self._authors = {**dict(list(self._authors.items())[-_AUTHORS:]), commit: said.author}
+            found = walk(objects, said.tree, self._select.folders, self._limits, self._select)
+            if self._select.include and not found.files and not found.problems:
+                what = f"no manifest matches {', '.join(self._select.include)}"
+                found.problems.append(Problem(what, commit, "correct the patterns, or the names of the files"))
             return self._manifests.read(commit, found.files, lambda file: objects.blob(file.id), found.problems)
         except Unavailable:
             # a git that was killed answers no more: the next look starts another
@@ -138,13 +154,9 @@ class _GitObjects:
             GIT_TERMINAL_PROMPT="0",
         )
 
-    def root(self, commit: str) -> str:
-        """The id of a commit's tree. Raises ValueError with a sentence where this is no commit."""
-        data = self._data(commit, b"commit", 1 << 20)
-        first, _, _ = data.partition(b"\n")
-        if not first.startswith(b"tree ") or len(first) != 45:
-            raise ValueError("this commit has no tree")
-        return first[5:].decode("ascii", "replace")
+    def commit(self, commit: str) -> CommitText:
+        """What a commit says of itself. Raises ValueError with a sentence where this is none."""
+        return commit_text(self._data(commit, b"commit", 1 << 20))
 
     def tree(self, tree_id: str, limit: int) -> Sequence[Entry]:
         """See `Objects.tree`."""
@@ -193,26 +205,3 @@ class _GitObjects:
 
 def _away(what: str, mirror: Path) -> Unavailable:
     return Unavailable(Problem(what, str(mirror), "see whether `muslin fetch` runs and keeps this folder"))
-
-
-def _loose(path: Path) -> str | None:
-    try:
-        return _object_id(path.read_text("ascii").strip())
-    except (OSError, ValueError):
-        return None
-
-
-def _packed(path: Path) -> str | None:
-    try:
-        lines = path.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        object_id, _, name = line.partition(" ")
-        if name == TRACKED:
-            return _object_id(object_id)
-    return None
-
-
-def _object_id(text: str) -> str | None:
-    return text if len(text) == 40 and not set(text) - set("0123456789abcdef") else None

@@ -7,14 +7,14 @@ read; a name from the repository is compared and printed, and never becomes an a
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple, Protocol
 
 from muslin.errors import BadInput, Problem
 
-__all__ = ["MANIFEST_ENDINGS", "Entry", "File", "Limits", "Objects", "Walk", "folder", "walk"]
+__all__ = ["MANIFEST_ENDINGS", "Entry", "File", "Filter", "Limits", "Objects", "Walk", "folder", "walk"]
 
 MANIFEST_ENDINGS: Final = (".yaml", ".yml", ".json")
 _RULE: Final = "only plain files below the declared path are read"
@@ -82,16 +82,31 @@ def folder(text: str) -> tuple[str, ...]:
     return parts
 
 
-def walk(objects: Objects, root: str, path: tuple[str, ...], limits: Limits) -> Walk:
-    """All manifests below `path` in the tree `root`.
+class Filter(Protocol):
+    """Which paths count."""
+
+    def excludes(self, path: str) -> bool:
+        """Whether a file or folder is as if it were not there."""
+        ...
+
+    def includes(self, path: str) -> bool:
+        """Whether a file is read."""
+        ...
+
+
+def walk(
+    objects: Objects, root: str, paths: Iterable[tuple[str, ...]], limits: Limits, only: Filter | None = None
+) -> Walk:
+    """All manifests below these paths in the tree `root`.
 
     Names that begin with a dot are not looked at (`.github` and the like). A symlink or submodule is a problem and
     not skipped: a folder that became one would look like all its objects were gone.
     """
-    walker = _Walker(objects, limits)
-    found = walker.descend(root, path)
-    if found is not None:
-        walker.below(found, PurePosixPath(*path))
+    walker = _Walker(objects, limits, only)
+    for path in paths:
+        found = walker.descend(root, path)
+        if found is not None:
+            walker.below(found, PurePosixPath(*path))
     return walker.result
 
 
@@ -102,12 +117,18 @@ class _TooMuch(Exception):
 class _Walker:
     """One walk: what is left of the limits, and what was found."""
 
-    def __init__(self, objects: Objects, limits: Limits) -> None:
+    def __init__(self, objects: Objects, limits: Limits, only: Filter | None) -> None:
         self._objects = objects
         self._limits = limits
+        self._only = only
         self._entries_left = limits.entries
         self._bytes_left = limits.all_bytes
         self.result = Walk()
+
+    @property
+    def _readable(self) -> bool:
+        """Whether nothing has been said about a folder that cannot be read."""
+        return not any(problem.what.startswith("this folder") for problem in self.result.problems)
 
     def descend(self, root: str, path: tuple[str, ...]) -> str | None:
         """The tree at `path`, None with a problem where there is none."""
@@ -116,7 +137,7 @@ class _Walker:
             entries = self._entries(current, "/".join(path[:depth]) or ".")
             below = [entry for entry in entries if entry.name == part and entry.mode == _TREE]
             if len(below) != 1:
-                if not self.result.problems:
+                if self._readable:
                     wanted = "/".join(path[: depth + 1])
                     self._problem(f"the commit has no folder {wanted}", wanted, "add it, or change the declared path")
                 return None
@@ -145,12 +166,14 @@ class _Walker:
             if entry.name.startswith(".") and entry.name not in (".", ".."):
                 continue
             path = here / entry.name
+            if self._only is not None and "/" not in entry.name and self._only.excludes(str(path)):
+                continue
             reason = _refusal(entry, path, folded, self._limits)
             if reason is not None:
                 self._problem(reason[0], _shown(path), reason[1], _RULE)
             elif entry.mode == _TREE:
                 folders.append((entry.id, path))
-            elif entry.name.endswith(MANIFEST_ENDINGS):
+            elif entry.name.endswith(MANIFEST_ENDINGS) and (self._only is None or self._only.includes(str(path))):
                 self._file(entry, path)
         return folders
 

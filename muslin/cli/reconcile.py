@@ -15,7 +15,7 @@ _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def fetch(arguments: tuple[str, ...]) -> None:
     """Keep a bare mirror of a git repository up to date."""
-    from reconciler.fetcher import main  # noqa: PLC0415 - only this verb pays for it
+    from reconciler.fetch_process import main  # noqa: PLC0415 - only this verb pays for it
 
     sys.exit(main(arguments))
 

@@ -20,7 +20,7 @@ _STARTS = frozenset(
 )  # fmt: skip
 """Names by which Python starts a program or another process."""
 _MODULES = frozenset({"subprocess", "multiprocessing", "pty"})
-_FETCHER, _SOURCE = "reconciler/fetcher.py", "reconciler/source.py"
+_CHILDREN, _SOURCE = "reconciler/children.py", "reconciler/source.py"
 
 
 def _starts(path: Path) -> Iterator[str]:
@@ -44,7 +44,7 @@ def test_only_the_fetcher_starts_programs() -> None:
     shipped = _modules("runtime", "reconciler", "blueprints", "muslin/datastore", "muslin/ipam", "muslin/semantics")
     found = {str(path.relative_to(_ROOT)): sorted(_starts(path)) for path in shipped}
 
-    assert {name: ways for name, ways in found.items() if ways} == {_FETCHER: ["create_subprocess_exec"]}
+    assert {name: ways for name, ways in found.items() if ways} == {_CHILDREN: ["create_subprocess_exec"]}
 
 
 def test_only_the_source_uses_gitpython() -> None:
@@ -64,8 +64,8 @@ def test_only_the_source_uses_gitpython() -> None:
     ("process", "strangers"),
     [
         ("runtime.bgp.main", ("runtime.dataplane", "runtime.cni", "muslin.datastore", "reconciler")),
-        ("reconciler.process", ("runtime", "reconciler.fetcher", "git")),
-        ("reconciler.fetcher", ("runtime", "muslin.datastore.embedded", "sqlite3", "git")),
+        ("reconciler.process", ("runtime", "reconciler.fetcher", "reconciler.children", "git")),
+        ("reconciler.fetch_process", ("runtime", "muslin.datastore.embedded", "blueprints", "sqlite3", "git")),
     ],
 )
 def test_a_process_does_not_load_what_it_may_not_use(process: str, strangers: tuple[str, ...]) -> None:

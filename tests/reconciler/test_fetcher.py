@@ -17,10 +17,11 @@ from random import Random
 import pytest
 
 from muslin.errors import BadInput, Unavailable
-from reconciler.commands import TRACKED, Git, Remote, redacted
+from reconciler.commands import TRACKED, Git
 from reconciler.fetch_state import FetchState, Standing, read_state
 from reconciler.fetcher import WAKE_FIFO, Fetcher
 from reconciler.hook import install
+from reconciler.remotes import Remote, redacted
 from tests.reconciler.cases import policy
 from tests.reconciler.repositories import bare, commit, git, push, raw_tree
 
@@ -187,6 +188,7 @@ def test_code_in_the_mirror_or_repository_is_not_run(tmp_path: Path, monkeypatch
         "https://example.org/a b", "https:///a", "https://example.org", "git@example.org:a", "relative/path",
         "https://example.org/a?x=y", "https://exa%00mple.org/a", "HTTPS::https://example.org/a", "ssh://-a@h/a", "",
         "https://[::1/a", "https://example.org:port/a", "transport::https://example.org/a", "/etc/repository",
+        "https://u:p@example.org/a", "https://token@example.org/a", "ssh://git:p@example.org/a",
     ],
 )  # fmt: skip
 def test_addresses_outside_the_closed_list_are_refused(url: str) -> None:
@@ -208,7 +210,7 @@ def test_branches_that_are_no_names_are_refused(branch: str) -> None:
 
 def test_good_addresses_and_their_printed_form() -> None:
     """Plain addresses are taken as they are; what is printed has no password or token."""
-    for url in ("https://example.org/a.git", "ssh://git@example.org:2222/a/b", "https://u:p@example.org/a"):
+    for url in ("https://example.org/a.git", "ssh://git@example.org:2222/a/b", "https://example.org:8443/a"):
         assert Remote.parse(url, "release/1.0").reference == "refs/heads/release/1.0"
 
     assert redacted("https://token@example.org/a") == "https://***@example.org/a"

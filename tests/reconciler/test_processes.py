@@ -35,7 +35,7 @@ class _Site:
 
     async def fetcher(self, *more: str) -> asyncio.subprocess.Process:
         return await self._start(
-            "reconciler.fetcher", "--repository", str(self.remote), "--allow-local", "--mirror", str(self.mirror),
+            "reconciler.fetch_process", "--repository", str(self.remote), "--allow-local", "--mirror", str(self.mirror),
             "--poke", str(self.folder / "wake"), *more,
         )  # fmt: skip
 

@@ -1,0 +1,72 @@
+"""Facts in a repository to resources: by a blueprint that is installed and allowed for this set, and by nothing else.
+
+The facts are data: they are checked, and then a function of ours is called with them. What follows has the facts'
+place, and the names of the decisions that caused it, so that whoever asks where an object comes from is led there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blueprints import catalogue, facts
+from blueprints.decision import Blueprint
+from muslin.errors import BadInput, Place, Problem
+from muslin.resources.base import Resource
+from muslin.yaml import Places
+
+__all__ = ["Rendered", "is_facts", "rendered"]
+
+_FACTS = "blueprints.muslin/"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One resource that follows from facts, and where from. `place.path` names blueprint and decisions."""
+
+    resource: Resource
+    place: Place
+
+
+def is_facts(value: Any) -> bool:
+    """Whether a document describes a cluster for a blueprint."""
+    return isinstance(value, Mapping) and str(value.get("apiVersion")).startswith(_FACTS)
+
+
+def rendered(value: Any, places: Places, path: str, allowed: frozenset[str]) -> tuple[Rendered, ...]:
+    """What follows from facts. With nothing allowed they are checked, and nothing follows.
+
+    Args:
+        value: the document.
+        places: where its values stand.
+        path: the file's path in the repository.
+        allowed: names of installed blueprints.
+
+    Raises:
+        BadInput: the facts are wrong, name a blueprint that is not allowed, are refused by it, or ask for a change that
+            must be made in stages.
+    """
+    given = facts.load(value, places, path)
+    if not allowed:
+        return ()
+    if given.blueprint is not None and given.blueprint in catalogue.BLUEPRINTS and given.blueprint not in allowed:
+        what = f"blueprint {given.blueprint} is not allowed for this set"
+        fix = f"use one of {', '.join(sorted(allowed))}, or allow it where the reconciler is started"
+        raise BadInput(Problem(what, str(places.at(("blueprint",))), fix))
+    decided = catalogue.decide(given, places, path)
+    if decided.procedures:
+        names = ", ".join(each.name for each in decided.procedures)
+        what = f"what follows must be made in stages ({names}), and not by one commit"
+        fix = "see `muslin explain`; commit the stages one by one as resources, then take `running` out of the facts"
+        raise BadInput(Problem(what, str(places.at(("running",))), fix))
+    top = places.at(())
+    return tuple(
+        Rendered(each, Place(top.file, top.line, top.column, _because(decided, each))) for each in decided.resources
+    )
+
+
+def _because(decided: Blueprint, resource: Resource) -> str:
+    """Which decisions determine fields of a resource, in words for a place."""
+    names = [each.name for each in decided.decisions if any(key == resource.key for key, _ in each.fields)]
+    return f"(blueprint {decided.name}{': ' if names else ''}{', '.join(names)})"

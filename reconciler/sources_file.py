@@ -1,0 +1,341 @@
+"""The file that names repositories and sets: what the fetcher, the webhook and the reconcilers of a machine share.
+
+A *source* is one reference of one repository, with its own mirror. A *set* is what one reconciler keeps in line, with
+its own ledger: folders of one source or of several. Several sets may read one source, so a repository may serve several
+clusters, and a cluster several repositories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from muslin import yaml
+from muslin.errors import BadInput, Problem
+from muslin.resources.base import SUBDOMAIN_NAME
+from muslin.resources.fields import Bool, DurationField, Int, Text, UniqueTuple
+from muslin.resources.part import Part
+from muslin.resources.places import Places, place_of
+from muslin.resources.problems import problems_of
+from muslin.resources.validation import ValidationRule
+from reconciler.credentials import Credentials
+from reconciler.remotes import Remote
+from reconciler.selection import Selection
+from reconciler.signatures import PathRule, Policy
+from reconciler.webhook import Provider, Secret
+
+__all__ = ["KIND", "Listen", "Origin", "Reads", "SetOf", "Sources", "load"]
+
+KIND: Final = "Sources"
+_API_VERSION: Final = "reconciler.muslin/v1alpha1"
+_LARGEST: Final = 1 << 20
+
+
+class _CredentialFields(Part):
+    RULES: ClassVar[tuple[ValidationRule, ...]] = ()
+    ssh_key: Text | None = Field(default=None, description="Private key for ssh.")
+    known_hosts: Text | None = Field(default=None, description="The only host keys that are believed.")
+    user: Text = Field(default="git", description="Name that goes with the token.")
+    token_file: Text | None = Field(default=None, description="File with a token, read for every fetch.")
+    certificate: Text | None = Field(default=None, description="Client certificate, PEM.")
+    key: Text | None = Field(default=None, description="Its private key, PEM.")
+    authority: Text | None = Field(default=None, description="The only authorities that are believed, PEM.")
+    pinned_key: Text | None = Field(default=None, description="The only public key that is believed: sha256//...")
+
+
+class _SignerFields(Part):
+    path: Text = Field(description="A folder or file.")
+    signers: UniqueTuple[Text] = Field(description="Principals of ssh, or OpenPGP fingerprints.")
+
+
+class _SignatureFields(Part):
+    allowed_signers: Text | None = Field(default=None, description="Principals and their ssh keys, as ssh-keygen has.")
+    revoked: Text | None = Field(default=None, description="ssh keys that count no more.")
+    keyring: Text | None = Field(default=None, description="OpenPGP public keys, as gpg --export writes them.")
+    paths: tuple[_SignerFields, ...] = Field(default=(), description="Who may change what; the longest path decides.")
+    anchor: Text | None = Field(default=None, description="A commit that a person has looked at.")
+    rewrites: Bool = Field(default=False, description="Whether a rewritten branch is followed if it is signed.")
+
+
+class _HookFields(Part):
+    provider: Provider = Field(description="How the sender proves itself.")
+    secret_file: Text = Field(description="File with the shared secret.")
+
+
+class _SourceFields(Part):
+    name: Text = Field(description="Name of the source; also of its mirror's folder.")
+    url: Text = Field(description="https://host/path, ssh://user@host/path, or a path with allowLocal.")
+    branch: Text | None = Field(default=None, description="The branch to follow; main where nothing is given.")
+    tag: Text | None = Field(default=None, description="The tag to follow.")
+    commit: Text | None = Field(default=None, description="The commit to stay at, all 40 digits.")
+    allow_local: Bool = Field(default=False, description="Whether url may be a path on this machine.")
+    credentials: _CredentialFields = Field(default=_CredentialFields(), description="Who we are, and who it must be.")
+    signatures: _SignatureFields | None = Field(default=None, description="Commits must be signed by these.")
+    interval: DurationField | None = Field(default=None, description="Between looks without a push; 30s.")
+    timeout: DurationField | None = Field(default=None, description="How long one git command may take; 60s.")
+    webhook: _HookFields | None = Field(default=None, description="Who may wake the fetcher over HTTP.")
+
+
+class _FromFields(Part):
+    source: Text = Field(description="Name of a source.")
+    paths: UniqueTuple[Text] = Field(default=(".",), description="Folders that are read.")
+    include: UniqueTuple[Text] = Field(default=(), description="Patterns: with any, only files that match.")
+    exclude: UniqueTuple[Text] = Field(default=(), description="Patterns: what matches is as if it were not there.")
+    blueprints: UniqueTuple[Text] = Field(default=(), description="Installed blueprints that may render facts in it.")
+
+
+class _SetFields(Part):
+    name: Text = Field(description="Name of the set's ledger and status.")
+    from_: tuple[_FromFields, ...] = Field(description="What it is made of.")
+    wake: Text | None = Field(default=None, description="Socket on which its reconciler is woken.")
+
+
+class _ListenFields(Part):
+    listen: Text = Field(default="127.0.0.1:8443", description="Address and port.")
+    certificate: Text | None = Field(default=None, description="Server certificate, PEM.")
+    key: Text | None = Field(default=None, description="Its private key, PEM.")
+
+
+class _FileFields(Part):
+    api_version: Literal["reconciler.muslin/v1alpha1"] = Field(description="Version of this description.")
+    kind: Literal["Sources"] = Field(description="What is described.")
+    mirrors: Text = Field(description="Folder in which every source has its mirror.")
+    sources: tuple[_SourceFields, ...] = Field(description="What is fetched.")
+    sets: tuple[_SetFields, ...] = Field(description="What is kept in line with it.")
+    webhook: _ListenFields | None = Field(default=None, description="Where pushes are told.")
+    max_bytes: Int = Field(default=256 << 20, ge=1 << 16, description="Largest file that a fetch may write.")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One source, ready to be fetched."""
+
+    name: str
+    remote: Remote
+    mirror: Path
+    credentials: Credentials
+    policy: Policy | None
+    interval_s: float
+    timeout_s: float
+    pokes: tuple[Path, ...]
+    secret: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """One part of a set: a source's mirror, and what of it is read."""
+
+    source: str
+    mirror: Path
+    select: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class SetOf:
+    """One set."""
+
+    name: str
+    reads: tuple[Reads, ...]
+    wake: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the webhook listens. Without a certificate only on this machine's own address."""
+
+    host: str
+    port: int
+    certificate: Path | None
+    key: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The whole file, checked."""
+
+    origins: tuple[Origin, ...]
+    sets: tuple[SetOf, ...]
+    listen: Listen | None
+    max_bytes: int
+
+    def set_named(self, name: str) -> SetOf:
+        """The set of this name. Raises BadInput."""
+        for each in self.sets:
+            if each.name == name:
+                return each
+        known = ", ".join(each.name for each in self.sets)
+        raise BadInput(Problem(f"there is no set {name!r}", "--set", f"use one of {known}"))
+
+
+def load(path: Path) -> Sources:
+    """Read the file. Paths in it are relative to its folder. Raises BadInput with everything that is wrong."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST)
+    except OSError as error:
+        raise BadInput(Problem(f"the file can't be read: {error.strerror}", str(path), "give its path")) from error
+    documents = yaml.load(text, str(path))
+    if len(documents) != 1:
+        raise BadInput(Problem(f"there are {len(documents)} documents where one is meant", str(path), "write one"))
+    value, places = documents[0].value, documents[0].places
+    try:
+        given = _FileFields.model_validate(
+            dict(value) if isinstance(value, dict) else value, by_alias=True, by_name=False
+        )
+    except ValidationError as error:
+        raise BadInput(problems_of(error, _FileFields, places, str(path))) from None
+    return _Checked(given, path, places).result()
+
+
+class _Checked:
+    """One file being checked: every problem is noted with its place."""
+
+    def __init__(self, given: _FileFields, file: Path, places: Places) -> None:
+        self._given = given
+        self._file = file
+        self._places = places
+        self._problems: list[Problem] = []
+
+    def result(self) -> Sources:
+        mirrors = self._path(self._given.mirrors)
+        self._names("sources", [each.name for each in self._given.sources])
+        self._names("sets", [each.name for each in self._given.sets])
+        reads = {each.name: each for each in self._given.sources}
+        sets = tuple(self._set(index, each, mirrors, reads) for index, each in enumerate(self._given.sets))
+        origins = tuple(self._origin(index, each, mirrors, sets) for index, each in enumerate(self._given.sources))
+        listen = None if self._given.webhook is None else self._listen(self._given.webhook)
+        if self._problems:
+            raise BadInput(self._problems)
+        found = tuple(each for each in origins if each is not None)
+        return Sources(found, sets, listen, self._given.max_bytes)
+
+    def _set(self, index: int, given: _SetFields, mirrors: Path, sources: dict[str, _SourceFields]) -> SetOf:
+        reads: list[Reads] = []
+        if not given.from_:
+            self._problem("the set is made of nothing", ("sets", index, "from"), "name a source")
+        for at, part in enumerate(given.from_):
+            where = ("sets", index, "from", at)
+            if part.source not in sources:
+                fix = f"use one of {', '.join(sources)}"
+                self._problem(f"there is no source {part.source!r}", (*where, "source"), fix)
+            if any(part.source == other.source for other in reads):
+                self._problem(f"{part.source} is named twice", (*where, "source"), "join the two, with several paths")
+            self._blueprints(part.blueprints, (*where, "blueprints"))
+            try:
+                select = Selection.of(part.paths, part.include, part.exclude, part.blueprints)
+            except BadInput as error:
+                self._all(error.problems, where)
+                continue
+            reads.append(Reads(part.source, mirrors / part.source, select))
+        return SetOf(given.name, tuple(reads), None if given.wake is None else self._path(given.wake))
+
+    def _origin(self, index: int, given: _SourceFields, mirrors: Path, sets: tuple[SetOf, ...]) -> Origin | None:
+        where = ("sources", index)
+        branch = "main" if given.branch is None and given.tag is None and given.commit is None else given.branch
+        try:
+            remote = Remote.parse(given.url, branch, tag=given.tag, commit=given.commit, allow_local=given.allow_local)
+        except BadInput as error:
+            self._all(error.problems, where)
+            return None
+        fields = given.credentials
+        credentials = Credentials(
+            self._optional(fields.ssh_key),
+            self._optional(fields.known_hosts),
+            fields.user,
+            self._optional(fields.token_file),
+            self._optional(fields.certificate),
+            self._optional(fields.key),
+            self._optional(fields.authority),
+            fields.pinned_key,
+        )
+        if remote.transport == "ssh" and (credentials.ssh_key is None or credentials.known_hosts is None):
+            self._problem("ssh needs sshKey and knownHosts", (*where, "credentials"), "name both files")
+        self._all(credentials.problems(remote.transport), (*where, "credentials"))
+        return Origin(
+            given.name,
+            remote,
+            mirrors / given.name,
+            credentials,
+            None if given.signatures is None else self._policy(given.signatures, (*where, "signatures")),
+            30.0 if given.interval is None else given.interval.seconds,
+            60.0 if given.timeout is None else given.timeout.seconds,
+            tuple(each.wake for each in sets if each.wake and any(part.source == given.name for part in each.reads)),
+            self._secret(given, (*where, "webhook")),
+        )
+
+    def _policy(self, given: _SignatureFields, where: tuple[str | int, ...]) -> Policy:
+        policy = Policy(
+            self._optional(given.allowed_signers),
+            self._optional(given.revoked),
+            self._optional(given.keyring),
+            tuple(PathRule(each.path, frozenset(each.signers)) for each in given.paths),
+            given.anchor,
+            given.rewrites,
+        )
+        self._all(policy.problems(), where)
+        return policy
+
+    def _secret(self, given: _SourceFields, where: tuple[str | int, ...]) -> Secret | None:
+        if given.webhook is None:
+            return None
+        if self._given.webhook is None:
+            self._problem("no webhook listens", where, "say at the file's top where it does: webhook.listen")
+        try:
+            return Secret.read(given.webhook.provider, self._path(given.webhook.secret_file))
+        except BadInput as error:
+            self._all(error.problems, where)
+            return None
+
+    def _listen(self, given: _ListenFields) -> Listen:
+        host, _, port = given.listen.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isdecimal() or not 0 <= int(port) < 1 << 16:
+            self._problem(
+                f"{given.listen!r} is no address and port", ("webhook", "listen"), "for example 127.0.0.1:8443"
+            )
+            port = "0"
+        if (given.certificate is None) is not (given.key is None):
+            self._problem("certificate and key belong together", ("webhook",), "give both, or none")
+        if given.certificate is None and host not in ("127.0.0.1", "::1", "localhost"):
+            what = "without a certificate secrets could be read on the way"
+            self._problem(what, ("webhook", "listen"), "give certificate and key, or listen on 127.0.0.1")
+        return Listen(host, int(port), self._optional(given.certificate), self._optional(given.key))
+
+    def _blueprints(self, names: tuple[str, ...], where: tuple[str | int, ...]) -> None:
+        from blueprints import catalogue  # noqa: PLC0415 - the fetcher, which reads this file too, renders nothing
+
+        for name in names:
+            if name not in catalogue.BLUEPRINTS:
+                fix = f"use one of {', '.join(catalogue.BLUEPRINTS)}"
+                self._problem(f"there is no blueprint {name!r}", where, fix)
+
+    def _names(self, of: str, names: list[str]) -> None:
+        if not names:
+            self._problem(f"no {of} are named", (of,), "name at least one")
+        for index, name in enumerate(names):
+            if not SUBDOMAIN_NAME.allows(name):
+                fix = "use lower case letters, digits, '-' and '.'"
+                self._problem(f"{name!r} can't be a name", (of, index, "name"), fix)
+            if name in names[:index]:
+                self._problem(f"{name!r} is named twice", (of, index, "name"), "give another name")
+
+    def _path(self, text: str) -> Path:
+        return (self._file.parent / text).absolute()
+
+    def _optional(self, text: str | None) -> Path | None:
+        return None if text is None else self._path(text)
+
+    def _problem(self, what: str, path: tuple[str | int, ...], fix: str) -> None:
+        self._problems.append(Problem(what, str(place_of(path, self._places, str(self._file))), fix))
+
+    def _all(self, problems: tuple[Problem, ...], path: tuple[str | int, ...]) -> None:
+        """Problems of a part, at the nearest place in the file that they name."""
+        for problem in problems:
+            named = problem.where if problem.where.replace(",", "").replace(" ", "").isalpha() else ""
+            at = (*path, named) if named and "," not in named else path
+            extra = f" ({problem.where})" if "/" in problem.where else ""
+            place = str(place_of(at, self._places, str(self._file)))
+            self._problems.append(Problem(f"{problem.what}{extra}", place, problem.fix, problem.source))
