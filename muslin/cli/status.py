@@ -15,6 +15,7 @@ from muslin.cli.options import Reach, reaching
 from muslin.cli.printing import field_lines, printable, short_commit
 from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
 from muslin.cli.tables import plain_table
+from muslin.cli.why import causes
 from muslin.datastore.protocol import Datastore, Json
 
 __all__ = ["status"]
@@ -28,9 +29,10 @@ _FETCH_WORKS = frozenset({"", "Current"})
 @click.option("--set", "set_name", metavar="NAME", help="Only the reconciler of this set. Default: all.")
 @click.option("--drift", "drift_shown", type=click.IntRange(0), default=10, show_default=True, metavar="COUNT",
               help="How many of the latest repairs to show.")  # fmt: skip
+@click.option("--why", "why_shown", is_flag=True, help="Follow what holds a set up to its cause, and say what to do.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @reaching
-def status(set_name: str | None, drift_shown: int, output: str, reach: Reach) -> int:
+def status(set_name: str | None, drift_shown: int, why_shown: bool, output: str, reach: Reach) -> int:
     r"""Show what the reconciler has applied, what is held up and why, and which agents have applied which revision.
 
     Held: the branch's commit is not in force, and the one before it stays. Failed, waiting, blocked: single objects.
@@ -38,6 +40,7 @@ def status(set_name: str | None, drift_shown: int, output: str, reach: Reach) ->
 
     \b
     muslin status --datastore lab.db
+    muslin status --why
     muslin status -o json | jq '.agents[] | {node, appliedRevision}'
 
     Exit status 1 if a commit is held, an object failed or waits, the repository can't be fetched, the reconciler is
@@ -51,7 +54,10 @@ def status(set_name: str | None, drift_shown: int, output: str, reach: Reach) ->
         wanted = f" of set {set_name}" if set_name else ""
         click.echo(f"No reconciler{printable(wanted)} has reported to this datastore.")
     for name, value in look.sets.items():
-        click.echo("\n".join(_lines(printable(name), value, drift_shown)))
+        if why_shown:
+            click.echo("\n".join(_why(printable(name), value)))
+        else:
+            click.echo("\n".join(_lines(printable(name), value, drift_shown)))
         click.echo()
     click.echo(_agents_table(look.agents) if look.agents else "No node has registered.")
     return 0 if look.fine else 1
@@ -99,7 +105,7 @@ class _Look:
 
 
 def _in_trouble(value: Mapping[str, Any]) -> bool:
-    troubles = ("held", "problems", "failed", "waiting", "paused")
+    troubles = ("held", "problems", "failed", "waiting", "gated", "paused", "suspended")
     return any(value.get(name) for name in troubles) or text_at(value, "fetch", "standing") not in _FETCH_WORKS
 
 
@@ -155,6 +161,13 @@ def _when(reported: str, now: datetime) -> str:
     return reported
 
 
+def _why(name: str, value: Mapping[str, Any]) -> Iterator[str]:
+    found = [f"  {line}" for line in causes(value)]
+    accepted = short_commit(text_at(value, "accepted"))
+    yield f"Set {name}: {'not as the branch says' if found else f'as the branch says, at {accepted}'}"
+    yield from found
+
+
 def _lines(name: str, value: Mapping[str, Any], drift_shown: int) -> Iterator[str]:
     yield f"Set {name}: applied {short_commit(text_at(value, 'applied'))}, as of {text_at(value, 'at') or 'never'}"
     accepted, applied = text_at(value, "accepted"), text_at(value, "applied")
@@ -171,7 +184,12 @@ def _lines(name: str, value: Mapping[str, Any], drift_shown: int) -> Iterator[st
         yield f"  last plan: {printable(', '.join(f'{count} {word}' for word, count in counts.items()))}"
     if value_at(value, "paused"):
         yield "  PAUSED: datastoreReady is false in ClusterInformation default; nothing is written"
+    suspended = mapping_at(value, "suspended")
+    if suspended:
+        by, at, reason = (printable(text_at(suspended, field)) for field in ("by", "at", "reason"))
+        yield f"  SUSPENDED by {by} at {at}: {reason}"
     yield from _held(value)
+    yield from _gates(value)
     for heading, field in (("FAILED", "failed"), ("blocked", "blocked")):
         for each in mappings_at(value, field):
             why = f" ({text_at(each, 'why')})" if text_at(each, "why") else ""
@@ -192,6 +210,16 @@ def _held(value: Mapping[str, Any]) -> Iterator[str]:
     more = int(text_at(value, "problemCount", default="0")) if text_at(value, "problemCount").isdecimal() else 0
     if more > len(problems):
         yield f"    ... and {more - len(problems)} more"
+
+
+def _gates(value: Mapping[str, Any]) -> Iterator[str]:
+    gated = value_at(value, "gated")
+    behind = f", {len(gated)} objects wait" if isinstance(gated, list) and gated else ""
+    for gate in mappings_at(value, "gates"):
+        standing = text_at(gate, "standing")
+        yield f"  gate {printable(text_at(gate, 'gate'))}: {printable(standing)}{behind}"
+        reasons = gate.get("why")
+        yield from (f"    {printable(str(each))}" for each in (reasons if isinstance(reasons, list) else ()))
 
 
 def _problem(each: Mapping[str, Any]) -> Iterator[str]:
