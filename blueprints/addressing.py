@@ -30,13 +30,13 @@ def pool_key(facts: Facts, version: int) -> Key:
 
     A pool's range can't be changed: another range is another pool, beside the one that goes.
     """
-    wished = facts.pod_range if version == 4 else facts.pod_range_v6
+    wished = facts.pod_range_of(version)
     usual = POOLS[version]
     running = facts.running
     if running is None or wished is None:
         return usual
     taken = {each.name: each.cidr for each in running.pools}
-    if not taken and version == 4 and running.pod_range is not None:
+    if not taken and running.pod_range is not None and running.pod_range.version == version:
         taken = {usual.name: running.pod_range}
     for name, cidr in taken.items():
         if cidr == wished:
@@ -48,16 +48,17 @@ def pool_key(facts: Facts, version: int) -> Key:
 
 def addressing(asked: Asked) -> None:
     """Ranges, blocks and outgoing NAT."""
-    if asked.add(pod_range(asked)) is not None:
-        asked.add(block_size(asked))
+    given = asked.facts.pod_range
+    if given is not None and asked.add(pod_range(asked, given)) is not None:
+        asked.add(block_size(asked, given))
     if asked.facts.pod_range_v6 is not None:
         asked.add(_range_v6(asked, asked.facts.pod_range_v6))
     asked.add(nat_outgoing(asked))
 
 
-def pod_range(asked: Asked) -> Outcome:
+def pod_range(asked: Asked, given: Prefix) -> Outcome:
     """The range as given, if it is IPv4 and nobody else's."""
-    facts, given = asked.facts, asked.facts.pod_range
+    facts = asked.facts
     problem = _unusable(given, facts)
     if problem is not None:
         what, fix = problem
@@ -76,7 +77,8 @@ def pod_range(asked: Asked) -> Outcome:
 
 def _unusable(given: Prefix, facts: Facts) -> tuple[str, str] | None:
     if given.version != 4:
-        return f"the pod range {given} is not IPv4", "give an IPv4 range such as 10.48.0.0/16"
+        fix = "give an IPv4 range such as 10.48.0.0/16; an IPv6 range is podRangeV6, alone or beside it"
+        return f"the pod range {given} is not IPv4", fix
     if given.overlaps(_LINK_LOCAL) or given.is_multicast or given.is_loopback:
         return f"addresses of {given} can't be routed", "give a private range such as 10.48.0.0/16"
     if given.overlaps(_DOCKER):
@@ -96,6 +98,7 @@ def _unusable(given: Prefix, facts: Facts) -> tuple[str, str] | None:
 
 
 def _range_v6(asked: Asked, given: Prefix) -> Outcome:
+    alone = asked.facts.families == (6,)
     blocks = _blocks(given, BLOCK_LENGTHS[6])
     if blocks < asked.facts.size:
         return refuse(
@@ -109,8 +112,8 @@ def _range_v6(asked: Asked, given: Prefix) -> Outcome:
         str(given),
         "one pool for the IPv6 addresses of all pods, in blocks of 64",
         {"podRangeV6": str(given)},
-        (Alternative("IPv4 alone", "leave podRangeV6 out"),),
-        "every pod gets an address of both families",
+        (Alternative("both families" if alone else "IPv4 alone", "add podRange" if alone else "leave podRangeV6 out"),),
+        f"every pod gets an address of {'IPv6 alone' if alone else 'both families'}; the range holds {blocks} blocks",
         section("Routable Pod Network"),
         ((pool_key(asked.facts, 6), ("spec", "cidr")),),
     )
@@ -124,9 +127,9 @@ def _needed(blocks: int, length: int) -> int:
     return length - (blocks - 1).bit_length()
 
 
-def block_size(asked: Asked) -> Outcome:
+def block_size(asked: Asked, given: Prefix) -> Outcome:
     """/26, if the range has a block for every node that is planned and an address for every pod."""
-    facts, given, length = asked.facts, asked.facts.pod_range, BLOCK_LENGTHS[4]
+    facts, length = asked.facts, BLOCK_LENGTHS[4]
     wanted = asked.override("block size")
     if wanted is not None:
         index, override = wanted

@@ -21,7 +21,10 @@ from muslin.resources.problems import nearest
 
 __all__ = ["OVERRIDABLE", "Asked", "Option", "overridden"]
 
-OVERRIDABLE: Final = ("block size", "fan-out replicas", "encapsulation", "encapsulation IPv6", "MTU", "backend")
+OVERRIDABLE: Final = (
+    "datastore", "fan-out", "fan-out replicas", "block size", "encapsulation", "encapsulation IPv6", "MTU",
+    "route distribution", "backend",
+)  # fmt: skip
 """Questions to which somebody may give another answer than the rule's; the others are facts."""
 
 

@@ -39,7 +39,7 @@ def fitting(facts: Facts) -> str:
         candidates.append((top_of_rack.NAME, top_of_rack.top_of_rack))
     if facts.size >= MESH_LIMIT:
         candidates.append((route_reflectors.NAME, route_reflectors.route_reflectors))
-    if len(facts.subnets_of(4)) > 1:
+    if max(len(facts.subnets_of(version)) for version in facts.families) > 1:
         candidates.append((multi_subnet.NAME, multi_subnet.multi_subnet))
     else:
         candidates.append((single_subnet.NAME, single_subnet.single_subnet))

@@ -26,7 +26,8 @@ from muslin.resources.frozen import FrozenDict
 from muslin.resources.part import Part
 
 __all__ = [
-    "LARGEST_MTU", "SMALLEST_MTU", "DatastoreWish", "Distribution", "InterfaceFacts", "KubernetesFacts", "NetworkFacts",
+    "LARGEST_MTU", "SMALLEST_MTU", "DatastoreWish", "Distribution", "ExternalReflectorFacts", "InterfaceFacts",
+    "KubeProxyMode", "KubernetesFacts", "NetworkFacts",
     "NodeFacts", "NodeRole", "OverrideFacts", "Provider", "RoutableFacts", "RunningFacts", "RunningPoolFacts",
     "SubnetFacts", "SubnetField",
     "TopOfRackFacts",
@@ -85,8 +86,8 @@ class NodeFacts(Part):
     """A machine: its name, its addresses, where it stands, what it is for."""
 
     name: Text = Field(description="What Kubernetes calls it.")
-    address: AddressField = Field(description="Its address in the subnet, IPv4.")
-    address_v6: V6Address | None = Field(default=None, description="Its IPv6 address, where pods get such.")
+    address: AddressField = Field(description="Its address in the subnet: IPv4, or IPv6 where it has no other.")
+    address_v6: V6Address | None = Field(default=None, description="Its IPv6 address beside IPv4, where pods get such.")
     subnet: Net | None = Field(default=None, description="Which of the subnets it stands in, to have that checked.")
     rack: Text | None = Field(default=None, description="Rack, zone or whatever else fails as a whole.")
     labels: StringMap = Field(default=FrozenDict(), description="Its labels in Kubernetes.")
@@ -141,6 +142,15 @@ class NetworkFacts(Part):
     )
 
 
+class KubeProxyMode(enum.Enum):
+    """How Kubernetes turns a service's address into a pod's."""
+
+    IPTABLES = "iptables"
+    IPVS = "ipvs"
+    NFTABLES = "nftables"
+    NONE = "none"
+
+
 class KubernetesFacts(Part):
     """What Kubernetes was told of the network, to compare with."""
 
@@ -148,6 +158,9 @@ class KubernetesFacts(Part):
     service_subnets: tuple[Net, ...] = Field(default=(), description="kubeadm's serviceSubnet, one a family.")
     api_server: AddressField | None = Field(default=None, description="Address that its API is reached by.")
     dns: tuple[AddressField, ...] = Field(default=(), description="Addresses of the cluster's DNS service.")
+    kube_proxy_mode: KubeProxyMode | None = Field(
+        default=None, description="kube-proxy's mode; none where something else takes its place."
+    )
 
 
 class TopOfRackFacts(Part):
@@ -167,6 +180,22 @@ class TopOfRackFacts(Part):
     password_secret: ObjectName | None = Field(
         default=None, description="Secret with the sessions' password, under the key `password`."
     )
+
+
+class ExternalReflectorFacts(Part):
+    """A route reflector outside of the cluster: an agent on another machine, or a BIRD of the network's people."""
+
+    name: Text = Field(description="What people call it.")
+    address: AddressField = Field(description="Address that it speaks BGP from.")
+    address_v6: V6Address | None = Field(default=None, description="Its IPv6 address, for the routes of that family.")
+    as_number: AsNumberField | None = Field(default=None, description="Its AS number, which is the nodes' too.")
+    password_secret: ObjectName | None = Field(
+        default=None, description="Secret with the sessions' password, under the key `password`."
+    )
+
+    def address_of(self, version: int) -> Address | None:
+        """Its address of a family."""
+        return self.address if self.address.version == version else self.address_v6 if version == 6 else None
 
 
 class RoutableFacts(Part):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from muslin.net import Prefix
+from muslin.net import Address, Prefix
 from muslin.resources.base import LABEL_NAME, SUBDOMAIN_NAME
 from muslin.resources.places import FieldPath, spell_path
 from muslin.resources.validation import Breach, ValidationRule, go
@@ -70,8 +70,8 @@ def _stand(facts: Facts) -> Iterator[Breach]:
         path = ("nodes", index, "subnet")
         if node.subnet not in prefixes:
             yield Breach(f"{node.subnet} of node {node.name} is not among the subnets", path)
-        elif node.address.version == node.subnet.version and node.address not in node.subnet:
-            yield Breach(f"node {node.name} has the address {node.address}, which is not in {node.subnet}", path)
+        elif (own := node.address_of(node.subnet.version)) is not None and own not in node.subnet:
+            yield Breach(f"node {node.name} has the address {own}, which is not in {node.subnet}", path)
     for index, subnet in enumerate(facts.subnets):
         if subnet.router is not None and subnet.router not in subnet.cidr:
             path = ("subnets", index, "router")
@@ -139,7 +139,8 @@ def _kubernetes(facts: Facts) -> Iterator[Breach]:
 
 
 def _pods_and_services(facts: Facts) -> Iterator[tuple[FieldPath, Prefix, str]]:
-    yield ("podRange",), facts.pod_range, "the pod range"
+    if facts.pod_range is not None:
+        yield ("podRange",), facts.pod_range, "the pod range"
     yield from (each for each in _ranges(facts) if each[0][0] != "subnets")
 
 
@@ -167,6 +168,9 @@ def _switches(facts: Facts) -> Iterator[Breach]:
 
 
 def _families(facts: Facts) -> Iterator[Breach]:
+    if not facts.families:
+        what = "the cluster has no range for pods"
+        yield Breach(what, ("podRange",), "give podRange (IPv4) such as 10.48.0.0/16, or podRangeV6, or both")
     if facts.pod_range_v6 is None:
         return
     if facts.pod_range_v6.version != 6:
@@ -174,9 +178,43 @@ def _families(facts: Facts) -> Iterator[Breach]:
         yield Breach(what, ("podRangeV6",), "give an IPv6 range such as 2001:db8:48::/48")
         return
     for index, node in enumerate(facts.nodes):
-        if node.address_v6 is None:
+        if node.address_of(6) is None:
             what = f"node {node.name} has no IPv6 address, and its pods are to have such"
             yield Breach(what, ("nodes", index), "set addressV6, or leave podRangeV6 out")
+
+
+def _machines(facts: Facts) -> Iterator[tuple[FieldPath, Address, str]]:
+    """Every address of a machine beside the nodes: where it stands, and whose it is."""
+    for index, subnet in enumerate(facts.subnets):
+        if subnet.router is not None:
+            yield ("subnets", index, "router"), subnet.router, "the router"
+    for index, tor in enumerate(facts.top_of_rack):
+        yield ("topOfRack", index, "address"), tor.address, f"the switch {tor.name}"
+    for index, reflector in enumerate(facts.external_reflectors):
+        yield ("externalReflectors", index, "address"), reflector.address, f"the reflector {reflector.name}"
+        if reflector.address_v6 is not None:
+            yield ("externalReflectors", index, "addressV6"), reflector.address_v6, f"the reflector {reflector.name}"
+
+
+def _apart(facts: Facts) -> Iterator[Breach]:
+    """No machine has an address of pods or services; nodes are the blueprint's business, by their subnets."""
+    for where, address, whose in _machines(facts):
+        for _, prefix, what in _pods_and_services(facts):
+            if address in prefix:
+                yield Breach(f"{whose} has the address {address}, which lies in {what}", where)
+
+
+def _reflectors(facts: Facts) -> Iterator[Breach]:
+    given = facts.external_reflectors
+    for index in _twice([each.name for each in given]):
+        yield Breach(f"two reflectors are named {given[index].name!r}", ("externalReflectors", index, "name"))
+    for index in _twice([each.address for each in given]):
+        what = f"two reflectors have the address {given[index].address}"
+        yield Breach(what, ("externalReflectors", index, "address"))
+    for index, each in enumerate(given):
+        if not SUBDOMAIN_NAME.allows(each.name):
+            what = f"{each.name!r} can't be part of an object's name"
+            yield Breach(what, ("externalReflectors", index, "name"), "rename it")
 
 
 def _overridden(facts: Facts) -> Iterator[Breach]:
@@ -196,6 +234,8 @@ FACT_RULES: tuple[ValidationRule, ...] = (
     go("mtu-known", "the MTU of every subnet is known", _mtu, fix="set networkMTU, or mtu of each subnet"),
     go("ranges-differ", "each range has one use", _overlaps, fix="give each its own range"),
     go("switches", "switches differ and serve racks that there are", _switches, fix="give each its own"),
+    go("apart", "no machine has an address of pods or services", _apart, fix="correct the address or the range"),
+    go("reflectors", "reflectors outside differ", _reflectors, fix="give each its own"),
     go("families", "pods' families are the nodes' too", _families, fix="give both, or neither"),
     go("kubernetes", "ranges agree with what Kubernetes was told", _kubernetes, fix="use one and the same"),
     go("overrides", "a decision is overridden once, with a reason", _overridden, fix="say once, and why"),

@@ -14,6 +14,7 @@ from blueprints.fact_parts import (
     LARGEST_MTU,
     SMALLEST_MTU,
     DatastoreWish,
+    ExternalReflectorFacts,
     KubernetesFacts,
     NetworkFacts,
     NodeFacts,
@@ -27,7 +28,7 @@ from blueprints.fact_parts import (
 )
 from blueprints.fact_rules import FACT_RULES
 from muslin.errors import BadInput
-from muslin.net import Address
+from muslin.net import Prefix
 from muslin.resources.fields import AsNumberField, Bool, ClusterIdField, Int, Net, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.places import Places
@@ -56,8 +57,10 @@ class Facts(Part):
     )
     provider: Provider = Field(default=Provider.OTHER, description="Whose network it is.")
     network: NetworkFacts = Field(default=NetworkFacts(), description="What it lets through between nodes.")
-    pod_range: Net = Field(description="IPv4 prefix for pods, not used by anybody else.")
-    pod_range_v6: Net | None = Field(default=None, description="IPv6 prefix for pods, where they get such addresses.")
+    pod_range: Net | None = Field(default=None, description="IPv4 prefix for pods, not used by anybody else.")
+    pod_range_v6: Net | None = Field(
+        default=None, description="IPv6 prefix for pods, where they get such addresses; alone in a cluster of IPv6."
+    )
     service_ranges: tuple[Net, ...] = Field(default=(), description="Prefixes of Kubernetes' services, one a family.")
     nat_outgoing: Bool = Field(default=True, description="Whether pods leave their range with their node's address.")
     planned_nodes: Int | None = Field(
@@ -79,6 +82,9 @@ class Facts(Part):
     )
     kubernetes: KubernetesFacts = Field(default=KubernetesFacts(), description="What Kubernetes was told.")
     top_of_rack: tuple[TopOfRackFacts, ...] = Field(default=(), description="Switches that speak BGP with nodes.")
+    external_reflectors: tuple[ExternalReflectorFacts, ...] = Field(
+        default=(), description="Route reflectors outside of the cluster, instead of nodes that reflect."
+    )
     routable: RoutableFacts = Field(default=RoutableFacts(), description="What the outside reaches by its own address.")
     starting_policies: UniqueTuple[Text] = Field(
         default=(), description="Namespaces that get a policy to start from: within itself, and DNS."
@@ -94,16 +100,27 @@ class Facts(Part):
     @property
     def families(self) -> tuple[int, ...]:
         """IP versions of pods' addresses."""
-        return (4,) if self.pod_range_v6 is None else (4, 6)
+        given = ((4, self.pod_range), (6, self.pod_range_v6))
+        return tuple(version for version, prefix in given if prefix is not None)
+
+    @property
+    def first_family(self) -> int:
+        """The version whose addresses name nodes and subnets where one is enough: IPv4, if there is any."""
+        return 6 if self.families == (6,) else 4
+
+    def pod_range_of(self, version: int) -> Prefix | None:
+        """The pods' range of a family."""
+        return self.pod_range if version == 4 else self.pod_range_v6
 
     def subnets_of(self, version: int) -> tuple[SubnetFacts, ...]:
         """The subnets of one family."""
         return tuple(each for each in self.subnets if each.cidr.version == version)
 
-    def subnet_of(self, node: NodeFacts, version: int = 4) -> SubnetFacts | None:
-        """Where a node stands; the narrowest where subnets lie in each other."""
-        address: Address | None = node.address if version == node.address.version else node.address_v6
-        holding = [each for each in self.subnets_of(version) if address is not None and address in each.cidr]
+    def subnet_of(self, node: NodeFacts, version: int | None = None) -> SubnetFacts | None:
+        """Where a node stands, in the first family if none is given; the narrowest where subnets lie in each other."""
+        chosen = version or self.first_family
+        address = node.address_of(chosen)
+        holding = [each for each in self.subnets_of(chosen) if address is not None and address in each.cidr]
         return max(holding, key=lambda each: each.cidr.prefixlen, default=None)
 
     def mtus(self) -> Iterator[tuple[str, int]]:

@@ -49,6 +49,8 @@ def facts_of_kubeadm(documents: Iterable[Any]) -> dict[str, Any]:
                     kubernetes["dns"] = [str(parse_address(each)) for each in dns]
                 if most := document.get("maxPods"):
                     found["podsPerNode"] = most
+            case "KubeProxyConfiguration":
+                kubernetes["kubeProxyMode"] = document.get("mode") or "iptables"
             case "InitConfiguration":
                 address = _mapping(document.get("localAPIEndpoint")).get("advertiseAddress")
                 if address and "apiServer" not in kubernetes:
@@ -86,6 +88,8 @@ def facts_of_nodes(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         metadata, spec = _mapping(obj.get("metadata")), _mapping(obj.get("spec"))
         labels, annotations = _mapping(metadata.get("labels")), _mapping(metadata.get("annotations"))
         own = dict(_addresses(_mapping(obj.get("status")).get("addresses")))
+        if "address" not in own and "addressV6" in own:
+            own = {"address": own["addressV6"]}
         node: dict[str, Any] = {"name": metadata.get("name"), **own}
         if labels.get(_ZONE):
             node["rack"] = labels[_ZONE]

@@ -24,10 +24,12 @@ class Must(enum.Enum):
     A_WAY_BETWEEN_NODES = "the network lets through what the encapsulation needs"
     ROOM_IN_A_PACKET = "what is wrapped fits into the network's packets"
     MESH_IS_SMALL = "from 50 nodes on routes are reflected"
+    FAN_OUT_AT_SCALE = "from 50 nodes on agents do not all watch the datastore themselves"
     ROUTES_OVER_BGP = "reflectors distribute routes over BGP"
     TWO_REFLECTORS = "at least two reflectors, so that one may fail"
     REFLECTOR_IN_EACH_SUBNET = "at least one reflector in each subnet"
     REFLECTORS_APART = "reflectors do not fail together"
+    ONE_KIND_OF_REFLECTOR = "nodes reflect, or machines outside do: routes have one way"
     ONE_AS_INSIDE = "a mesh and reflectors are within one AS"
     SWITCH_IN_EACH_RACK = "every node peers with a switch of its rack"
     SOMEBODY_LISTENS = "what is announced to the outside needs a peer there"
@@ -46,10 +48,12 @@ _SOURCE: Final = {
     Must.A_WAY_BETWEEN_NODES: section("Routing Methods"),
     Must.ROOM_IN_A_PACKET: section("MTU Configuration"),
     Must.MESH_IS_SMALL: section("Route Distribution"),
+    Must.FAN_OUT_AT_SCALE: section("Typha"),
     Must.ROUTES_OVER_BGP: section("VXLAN Configuration"),
     Must.TWO_REFLECTORS: section("Global Route Reflection"),
     Must.REFLECTOR_IN_EACH_SUBNET: section("Global Route Reflection"),
     Must.REFLECTORS_APART: section("Global Route Reflection"),
+    Must.ONE_KIND_OF_REFLECTOR: "Configuring Route Reflectors in Calico",
     Must.ONE_AS_INSIDE: section("Node-Specific Route Reflection"),
     Must.SWITCH_IN_EACH_RACK: section("Node-Specific Route Reflection"),
     Must.SOMEBODY_LISTENS: section("Routable Pod and Service Networks"),

@@ -23,10 +23,14 @@ from blueprints.switches import switch_peering, switch_peers
 from muslin.errors import Problem
 from muslin.resources.base import Resource
 from muslin.resources.bgp_configuration import BGPConfiguration
+from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.ip_pool import IPPool
 from muslin.semantics.routes import Encapsulation
 
 __all__ = ["DistributionRule", "bgp_resource", "decide_network", "network_files", "policy_group"]
+
+_RANGE = {4: "block size", 6: "pod range IPv6"}
+"""Mapping[IP version, the decision without which there is no pool]."""
 
 DistributionRule = Callable[[Asked, tuple[Mode, ...]], Outcome]
 """How routes get about: what the blueprints differ in."""
@@ -77,6 +81,7 @@ def network_files(
     *,
     mesh: bool,
     reflecting: Sequence[NodeFacts] = (),
+    peers: tuple[BGPPeer, ...] = (),
     switches_alone: bool = False,
 ) -> dict[str, tuple[Resource, ...]]:
     """Mapping[path, resources]: pools, BGP, what is declared of nodes, and what agents must not guess."""
@@ -85,7 +90,7 @@ def network_files(
         "network/ip-pools.yaml": tuple(_pools(asked, modes)),
         "network/bgp.yaml": (bgp_resource(asked, mesh=mesh),),
     }
-    peers = switch_peers(asked.facts, alone=switches_alone)
+    peers = (*peers, *switch_peers(asked.facts, alone=switches_alone))
     if reflecting:
         peers = (*peer_resources(), *peers)
     if peers:
@@ -104,7 +109,7 @@ def network_files(
 def _pools(asked: Asked, modes: Mapping[int, Mode]) -> list[IPPool]:
     """Of families of which everything is decided; then that for routable pods."""
     by_name = {decision.name: decision for decision in asked.decisions}
-    pools = [_pool(asked, by_name, version, mode) for version, mode in modes.items() if "block size" in by_name]
+    pools = [_pool(asked, by_name, version, mode) for version, mode in modes.items() if _RANGE[version] in by_name]
     if asked.facts.routable.pods is not None and pools and "routable pods" in by_name:
         spec = routable_pool(asked.facts, pools[0].spec.to_json())
         pools.append(IPPool.model_validate({"metadata": {"name": ROUTABLE_POOL.name}, "spec": spec}))
@@ -116,7 +121,7 @@ def _pool(asked: Asked, by_name: Mapping[str, Decision], version: int, mode: Mod
     wrapped = mode.encapsulation
     length = int(by_name["block size"].chosen.removeprefix("/")) if version == 4 else BLOCK_LENGTHS[version]
     spec = {
-        "cidr": str(facts.pod_range if version == 4 else facts.pod_range_v6),
+        "cidr": str(facts.pod_range_of(version)),
         "blockSize": length,
         "ipipMode": mode.when.value if wrapped is Encapsulation.IPIP else "Never",
         "vxlanMode": mode.when.value if wrapped is Encapsulation.VXLAN else "Never",

@@ -71,7 +71,11 @@ def _objections(asked: Asked, named: Sequence[NodeFacts]) -> Iterable[Problem]:
     if len(named) < _AT_LEAST:
         what = f"{named[0].name} alone would reflect all routes: when it fails, nobody learns any"
         yield from refuse(Must.TWO_REFLECTORS, what, asked.place("nodes"), "give at least two nodes the role reflector")
-    without = [each for each in facts.subnets_of(4) if not any(facts.subnet_of(node) is each for node in named)]
+    without = [
+        each
+        for each in facts.subnets_of(facts.first_family)
+        if not any(facts.subnet_of(node) is each for node in named)
+    ]
     for subnet in without:
         if any(facts.subnet_of(node) is subnet for node in facts.nodes):
             what = f"no reflector stands in {subnet}: cut off from the others, its nodes would learn no routes"
@@ -100,7 +104,7 @@ def _choice(asked: Asked) -> tuple[NodeFacts, ...]:
         )
         return ()
     taken: list[NodeFacts] = []
-    for subnet in facts.subnets_of(4):
+    for subnet in facts.subnets_of(facts.first_family):
         here = [node for node in candidates if facts.subnet_of(node) is subnet]
         if here:
             taken.append(_apart(here, taken))
@@ -126,7 +130,7 @@ def placement(asked: Asked, chosen: Sequence[NodeFacts]) -> Outcome:
     size, count = facts.size, len(chosen)
     inputs = {
         "plannedNodes": str(size),
-        "subnets": ", ".join(str(each) for each in facts.subnets_of(4)),
+        "subnets": ", ".join(str(each) for each in facts.subnets_of(facts.first_family)),
         "racks": ", ".join(racks) or "unknown",
         "roles": "reflectors are named" if named else "no node is named for it",
     }

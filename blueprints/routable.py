@@ -8,6 +8,7 @@ from blueprints.addressing import BLOCK_LENGTHS
 from blueprints.asking import Asked
 from blueprints.decision import Alternative, Decision, Outcome, section
 from blueprints.distribution import BGP
+from blueprints.fact_parts import KubeProxyMode
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from muslin.net import Prefix
@@ -23,6 +24,14 @@ OTHERS: Final = f"{LABEL} != 'routable'"
 ROUTABLE_POOL: Final = Key("IPPool", "routable-ipv4-ippool")
 
 _LONGEST: Final = 32
+_PROXY: Final = {
+    None: "kube-proxy still spreads the connections, at random with iptables",
+    KubeProxyMode.IPTABLES: "kube-proxy still spreads the connections, at random, and takes longer with each service",
+    KubeProxyMode.IPVS: "kube-proxy still spreads the connections, in the same time for any number of services",
+    KubeProxyMode.NFTABLES: "kube-proxy still spreads the connections, at random, in the same time for any number",
+    KubeProxyMode.NONE: "what takes kube-proxy's place must answer for the services' addresses on every node",
+}
+"""Mapping[mode, what spreads the connections once a packet is on a node]."""
 
 
 def routable(asked: Asked) -> None:
@@ -47,6 +56,9 @@ def _pods(asked: Asked, given: Prefix) -> Outcome:
     facts, where = asked.facts, asked.place("routable", "pods")
     nodes = _nodes(facts)
     fix = "give an IPv4 range that nothing else uses, outside of podRange"
+    if facts.pod_range is None:
+        what = f"pods have no IPv4 addresses, so none of {given}; IPv6 needs no second pool: set natOutgoing: false"
+        return refuse(Must.RANGE_OF_ITS_OWN, what, where, "leave it out", section("Routable Pod Network"))
     if given.version != 4 or given.overlaps(facts.pod_range):
         reason = "is not IPv4" if given.version != 4 else f"overlaps the pod range {facts.pod_range}: pools may not"
         source = section("Routable Pod Network")
@@ -112,10 +124,11 @@ def _services(asked: Asked) -> Outcome:
             "routable.clusterIPs": "true" if wish.cluster_ips else "false",
             "routable.externalIPs": ", ".join(map(str, wish.external_ips)) or "none",
             "routable.loadBalancerIPs": ", ".join(map(str, wish.load_balancer_ips)) or "none",
+            "kubernetes.kubeProxyMode": proxy.value if (proxy := facts.kubernetes.kube_proxy_mode) else "unset",
         },
         (Alternative("an outside load balancer and an ingress controller", "not wished; more usual for Kubernetes"),),
-        "switches need ECMP, else one node carries everything; kube-proxy still spreads the connections; a service with"
-        " externalTrafficPolicy Local is announced by its own nodes alone, and keeps the client's address",
+        f"switches need ECMP, else one node carries everything; {_PROXY[facts.kubernetes.kube_proxy_mode]}; a service"
+        " with externalTrafficPolicy Local is announced by its own nodes alone, and keeps the client's address",
         section("Routable Service Network"),
         tuple((BGP, ("spec", name)) for name in fields),
     )

@@ -10,9 +10,11 @@ from blueprints.distribution import reflected
 from blueprints.facts import Facts
 from blueprints.live_changes import procedures_for
 from blueprints.network import decide_network, network_files, policy_group
+from blueprints.outside_reflectors import outside_peers, outside_placement
 from blueprints.reflectors import cluster_id, placement, reflectors
 from blueprints.standing import some_subnets
 from muslin.resources.places import Places
+from muslin.semantics.routes import Encapsulation
 
 __all__ = ["NAME", "route_reflectors"]
 
@@ -32,11 +34,15 @@ def route_reflectors(facts: Facts, places: Places | None = None, file: str | Non
     """
     asked = Asked(facts, places, file)
     modes = decide_network(asked, some_subnets, reflected)
-    chosen = reflectors(asked)
+    outside = facts.external_reflectors
+    families = tuple(version for version, mode in modes.items() if mode.encapsulation is not Encapsulation.VXLAN)
+    chosen = () if outside else reflectors(asked)
+    if outside:
+        asked.add(outside_placement(asked, families))
     if chosen:
         asked.add(placement(asked, chosen))
         asked.add(cluster_id(asked, chosen))
     asked.refuse_if_any()
-    files = network_files(asked, modes, mesh=False, reflecting=chosen)
+    files = network_files(asked, modes, mesh=False, reflecting=chosen, peers=outside_peers(facts, families))
     network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
     return asked.finish(NAME, (network, policy_group(asked)), procedures_for(asked, files))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from blueprints import reflectors, switches
 from blueprints.addressing import BLOCK_LENGTHS, POOLS, pool_key
+from blueprints.distribution import DEFAULT_AS
 from blueprints.encapsulation import Mode
 from blueprints.fact_parts import Distribution, RunningFacts
 from blueprints.facts import Facts
@@ -19,7 +20,6 @@ from muslin.semantics.routes import Encapsulation
 
 __all__ = ["mode_named", "running_distribution", "running_pools", "running_resources"]
 
-_DEFAULT_AS: Final = 64512
 _OURS: Final = ("IPPool", "BGPConfiguration", "BGPPeer", "Node", "FelixConfiguration")
 """Kinds of which the facts speak. Agents' settings are left out: who runs with which MTU, `running.mtu` says."""
 
@@ -44,10 +44,11 @@ def running_pools(facts: Facts, running: RunningFacts, wished: Iterable[IPPool])
             like = after.get(told.name) or after.get(pool_key(facts, told.cidr.version).name)
             yield _pool(told.name, told.cidr, told.block_size, told.encapsulation, like)
         return
-    ours = after.pop(pool_key(facts, 4).name, None)
+    family = running.pod_range.version if running.pod_range is not None else facts.first_family
+    ours = after.pop(pool_key(facts, family).name, None)
     if ours is not None:
         cidr = running.pod_range or ours.spec.cidr
-        yield _pool(POOLS[4].name, cidr, running.block_size, running.encapsulation, ours)
+        yield _pool(POOLS[family].name, cidr, running.block_size, running.encapsulation, ours)
     yield from after.values()
 
 
@@ -91,7 +92,7 @@ def running_resources(
 def _bgp(running: RunningFacts, wished: Iterable[Resource], how: Distribution) -> Iterator[BGPConfiguration]:
     for each in wished:
         if isinstance(each, BGPConfiguration) and each.metadata.name == "default":
-            number = running.as_number or each.spec.as_number or _DEFAULT_AS
+            number = running.as_number or each.spec.as_number or DEFAULT_AS
             spec = {**each.spec.to_json(), "nodeToNodeMeshEnabled": how is Distribution.MESH, "asNumber": int(number)}
             yield BGPConfiguration.model_validate({"metadata": {"name": "default"}, "spec": spec})
 
@@ -101,11 +102,18 @@ def _outside(facts: Facts, how: Distribution, decided: Distribution) -> bool:
     return bool(facts.top_of_rack) and how in (Distribution.TOP_OF_RACK, decided)
 
 
+def _nodes_reflect(facts: Facts) -> bool:
+    """Whether nodes do, where reflectors run: the facts name some that do, or none outside."""
+    return bool(facts.running is not None and facts.running.reflectors) or not facts.external_reflectors
+
+
 def _peers(facts: Facts, wished: Iterable[Resource], how: Distribution, decided: Distribution) -> Iterator[BGPPeer]:
-    if how is Distribution.REFLECTORS:
+    if how is Distribution.REFLECTORS and _nodes_reflect(facts):
         yield from reflectors.peer_resources()
+    elif how is Distribution.REFLECTORS:
+        yield from (each for each in wished if isinstance(each, BGPPeer) and not each.spec.node_selector)
     if _outside(facts, how, decided):
-        ours = [each for each in wished if isinstance(each, BGPPeer) and each.spec.peer_ip is not None]
+        ours = [each for each in wished if isinstance(each, BGPPeer) and each.spec.peer_ip and each.spec.node_selector]
         yield from ours or switches.switch_peers(facts, alone=how is Distribution.TOP_OF_RACK)
 
 
@@ -117,7 +125,7 @@ def _nodes(
     reflecting = set[str](running.reflectors)
     if how is Distribution.REFLECTORS and not reflecting:
         reflecting = {name for name, each in after.items() if reflectors.LABEL in each.metadata.labels}
-    if how is not Distribution.REFLECTORS:
+    if how is not Distribution.REFLECTORS or not _nodes_reflect(facts):
         reflecting = set()
     outside = _outside(facts, how, decided)
     ours = facts.cluster_id or reflectors.CLUSTER_ID

@@ -71,7 +71,7 @@ class Peering:
         """What it is called."""
         found = ["mesh"] if self.mesh else []
         found += ["reflectors"] if self.reflectors else []
-        found += ["switches"] if any(each.spec.peer_ip is not None for each in self.peers.values()) else []
+        found += ["peers outside"] if any(each.spec.peer_ip is not None for each in self.peers.values()) else []
         return " and ".join(found) or "no BGP"
 
 

@@ -6,21 +6,25 @@ from collections.abc import Iterator
 
 from blueprints.asking import Asked
 from blueprints.decision import section
+from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from muslin.errors import Problem
 
 __all__ = ["one_subnet", "several_subnets", "some_subnets"]
 
 
+def _most(facts: Facts) -> int:
+    """Subnets of the family that has most of them."""
+    return max(len(facts.subnets_of(version)) for version in facts.families)
+
+
 def one_subnet(asked: Asked) -> tuple[Problem, ...]:
     """What speaks against calling this a cluster in one subnet of each of its families."""
-    facts, where = asked.facts, asked.place("subnets")
-    ours = facts.subnets_of(4)
-    if len(ours) > 1 or len(facts.subnets_of(6)) > 1:
-        count = max(len(ours), len(facts.subnets_of(6)))
+    where, most = asked.place("subnets"), _most(asked.facts)
+    if most > 1:
         return refuse(
             Must.ONE_SUBNET,
-            f"the nodes stand in {count} subnets; the routers between them do not know pods",
+            f"the nodes stand in {most} subnets; the routers between them do not know pods",
             where,
             "use the blueprint multi_subnet",
             section("Multi-Subnet Configuration"),
@@ -34,7 +38,7 @@ def one_subnet(asked: Asked) -> tuple[Problem, ...]:
 
 def several_subnets(asked: Asked) -> tuple[Problem, ...]:
     """What speaks against calling this a cluster in several subnets."""
-    if max(len(asked.facts.subnets_of(4)), len(asked.facts.subnets_of(6))) < 2:
+    if _most(asked.facts) < 2:
         return refuse(
             Must.SEVERAL_SUBNETS,
             "all nodes stand in one subnet",
@@ -51,9 +55,9 @@ def some_subnets(asked: Asked) -> tuple[Problem, ...]:
 
 def _families(asked: Asked) -> tuple[Problem, ...]:
     facts = asked.facts
-    if not facts.subnets_of(4):
+    if 4 in facts.families and not facts.subnets_of(4):
         what = f"{facts.subnets[0]} is an IPv6 subnet"
-        fix = "give the nodes' IPv4 subnet"
+        fix = "give the nodes' IPv4 subnet, or podRangeV6 instead of podRange"
         return refuse(Must.ONE_SUBNET, what, asked.place("subnets"), fix, section("Routing Methods"))
     if 6 in facts.families and not facts.subnets_of(6):
         what = "pods are to have IPv6 addresses, and no IPv6 subnet of the nodes is given"
@@ -70,7 +74,7 @@ def _strangers(asked: Asked, fix: str) -> Iterator[Problem]:
         told = str(subnets[0]) if len(subnets) == 1 else f"any of {', '.join(map(str, subnets))}"
         for node in facts.nodes:
             if facts.subnet_of(node, version) is None:
-                address = node.address if version == 4 else node.address_v6
+                address = node.address_of(version)
                 what = f"node {node.name} has the address {address}, which is not in {told}"
                 must = Must.ONE_SUBNET if len(subnets) == 1 else Must.SEVERAL_SUBNETS
                 yield from refuse(must, what, asked.place("subnets"), fix)

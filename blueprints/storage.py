@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blueprints.asking import Asked, overridden
+from blueprints.asking import Asked, Option, overridden
 from blueprints.decision import Alternative, Decision, Outcome, section
 from blueprints.fact_parts import DatastoreWish
 from blueprints.musts import Must, refuse
@@ -10,7 +10,7 @@ from blueprints.musts import Must, refuse
 __all__ = ["FAN_OUT_LIMIT", "datastore", "fan_out", "fan_out_replicas", "replicas_for", "storage"]
 
 FAN_OUT_LIMIT = 50
-"""Nodes above which a watch for each of them loads the datastore's server too much."""
+"""Nodes from which on a watch for each of them loads the datastore's server too much."""
 
 _EMBEDDED_LIMIT = 10
 """Nodes of a lab on one machine; the embedded datastore is a file that all agents must be able to open."""
@@ -31,9 +31,24 @@ def storage(asked: Asked) -> None:
 
 def datastore(asked: Asked) -> Outcome:
     """Kubernetes unless something else is wished for; never the etcd that is Kubernetes' own."""
-    facts, where = asked.facts, asked.place("datastore")
-    wish = facts.datastore or DatastoreWish.KUBERNETES
-    inputs = {"datastore": "unset" if facts.datastore is None else wish.value}
+    wanted = asked.override("datastore")
+    if wanted is None:
+        return _datastore(asked, asked.facts.datastore, asked.place("datastore"))
+    index, override = wanted
+    where = asked.place("overrides", index, "chosen")
+    known = {each.value: each for each in DatastoreWish}
+    wish = known.get(override.chosen.casefold())
+    if wish is None:
+        return refuse(Must.OVERRIDE_KNOWN, f"{override.chosen!r} is no datastore", where, f"one of {', '.join(known)}")
+    decided = _datastore(asked, wish, where)
+    by_rule = asked.facts.datastore or DatastoreWish.KUBERNETES
+    return overridden(decided, by_rule.value, override) if isinstance(decided, Decision) else decided
+
+
+def _datastore(asked: Asked, stated: DatastoreWish | None, where: str) -> Outcome:
+    facts = asked.facts
+    wish = stated or DatastoreWish.KUBERNETES
+    inputs = {"datastore": "unset" if stated is None else wish.value}
     kubernetes = Alternative(DatastoreWish.KUBERNETES.value, "not wished; needs a Kubernetes API server")
     etcd = Alternative(DatastoreWish.ETCD.value, "a second etcd to run, with users and rights of its own")
     embedded = Alternative(DatastoreWish.EMBEDDED.value, "a file: for labs and tests on one machine")
@@ -90,25 +105,27 @@ def fan_out(asked: Asked, chosen: DatastoreWish) -> Outcome:
     """One watch for many agents with Kubernetes, or beyond 50 nodes; none for a file."""
     facts = asked.facts
     inputs = {"datastore": chosen.value, "plannedNodes": str(facts.size)}
-    if chosen is DatastoreWish.KUBERNETES or (chosen is DatastoreWish.ETCD and facts.size > FAN_OUT_LIMIT):
-        return Decision(
-            "fan-out",
-            "on",
-            "one process watches the datastore for many agents, so that its load does not grow with the nodes",
-            inputs,
-            (Alternative("off", "every agent would hold watches of its own on the API server"),),
-            "it runs on the hosts' network, with a PodDisruptionBudget of one that may be missing",
-            section("Typha"),
-        )
-    return Decision(
-        "fan-out",
+    many = facts.size >= FAN_OUT_LIMIT and chosen is not DatastoreWish.EMBEDDED
+    too_many = (f"{facts.size} agents would each hold watches of their own on the datastore",) if many else ()
+    nobody = ("the embedded datastore is a file: nobody can watch it for others",)
+    on = Option(
+        "on",
+        "one process watches the datastore for many agents, so that its load does not grow with the nodes",
+        f"one more process to run; needed with Kubernetes, or from {FAN_OUT_LIMIT} nodes on",
+        "it runs on the hosts' network, with a PodDisruptionBudget of one that may be missing",
+        section("Typha"),
+        nobody if chosen is DatastoreWish.EMBEDDED else (),
+    )
+    off = Option(
         "off",
         "few agents may watch the datastore themselves",
-        inputs,
-        (Alternative("on", f"one more process to run; needed with Kubernetes, or above {FAN_OUT_LIMIT} nodes"),),
+        "every agent would hold watches of its own on the API server",
         "",
         section("Typha"),
+        too_many,
     )
+    options = [on, off] if chosen is DatastoreWish.KUBERNETES or many else [off, on]
+    return asked.choose("fan-out", options, inputs, must=Must.FAN_OUT_AT_SCALE)
 
 
 def replicas_for(nodes: int) -> int:

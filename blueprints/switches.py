@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from blueprints.asking import Asked
 from blueprints.decision import Alternative, Decision, Outcome, section
-from blueprints.distribution import BGP
+from blueprints.distribution import BGP, DEFAULT_AS, only
 from blueprints.encapsulation import Mode
 from blueprints.fact_parts import Distribution, TopOfRackFacts
 from blueprints.facts import Facts
@@ -24,13 +24,12 @@ LABEL: Final = "rack"
 """Which rack a node stands in, for the selectors of BGPPeers."""
 
 _SOURCE: Final = section("Node-Specific Route Reflection")
-_NODES_AS: Final = 64512
 
 
 def switch_distribution(asked: Asked, modes: Iterable[Mode]) -> Outcome:
     """The switches tell each other, and their nodes, where pods are."""
     facts, modes = asked.facts, tuple(modes)
-    problems = (*_unserved(asked, modes), *_unheard(asked))
+    problems = (*only(asked, Distribution.TOP_OF_RACK), *_unserved(asked, modes), *_unheard(asked))
     if problems:
         return problems
     sessions = sum(each.rack in tor.racks for each in facts.nodes for tor in facts.top_of_rack)
@@ -98,7 +97,7 @@ def _unheard(asked: Asked) -> Iterator[Problem]:
 
 
 def _as_of_nodes(facts: Facts, each: TopOfRackFacts) -> int:
-    return int(each.node_as_number or facts.as_number or _NODES_AS)
+    return int(each.node_as_number or facts.as_number or DEFAULT_AS)
 
 
 def _reused(facts: Facts) -> bool:

@@ -102,8 +102,8 @@ def _nodes(facts: Facts, declared: Mapping[str, Node]) -> Iterator[Node]:
             own = resources.dump(declared[told.name])
             bgp |= own["spec"].get("bgp", {})
             labels |= own["metadata"].get("labels", {})
-        for version, name, address in ((4, "ipv4Address", told.address), (6, "ipv6Address", told.address_v6)):
-            subnet = facts.subnet_of(told, version)
+        for version, name in ((4, "ipv4Address"), (6, "ipv6Address")):
+            subnet, address = facts.subnet_of(told, version), told.address_of(version)
             if subnet is not None:
                 bgp[name] = f"{address}/{subnet.cidr.prefixlen}"
         yield Node.model_validate({"metadata": {"name": told.name, "labels": labels}, "spec": {"bgp": bgp}})
