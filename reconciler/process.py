@@ -5,27 +5,42 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import math
 import os
 import signal
 import socket
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from muslin.datastore.configuration import Asked, settings_of
 from muslin.datastore.opening import open_store
 from muslin.errors import BadInput, MuslinError, Problem
 from reconciler.controller import Controller, Settings
+from reconciler.operating.election import Timings
+from reconciler.operating.logs import writer
+from reconciler.operating.notices import over_http, target_at
+from reconciler.operating.operation import Candidate, Operation, Telling
+from reconciler.operating.pages import Health, address, serving
 from reconciler.plan import Budget
 from reconciler.source import GitSource
 from reconciler.status import Event
 
 __all__ = ["main", "wake_socket"]
+
+_JITTER: Final = Random()  # noqa: S311  not a secret
+_PATIENCE_S: Final = 120.0
+"""A look may take this long beyond three intervals before `/healthz` says that something hangs."""
+_SECRET_BYTES: Final = 16
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _number(text: str) -> float:
@@ -77,6 +92,11 @@ failed or waits), 2 wrong usage""",
     parser.add_argument("--max-deletes", type=_part, default=0.5, help="part of ours that one commit may remove (0.5)")
     parser.add_argument("--allow-empty", action="store_true", help="let a commit that declares nothing remove all")
     parser.add_argument("--json", action="store_true", help="log one JSON object a line")
+    parser.add_argument("--leader-elect", action="store_true", help="several run for this set, and one of them acts")
+    parser.add_argument("--lease", type=_seconds, default=15.0, help="seconds until another takes over who acted (15)")
+    parser.add_argument("--listen", metavar="IP:PORT", help="serve /healthz, /readyz and /metrics there")
+    parser.add_argument("--notify", metavar="URL", help="tell this address what a person should know, by POST")
+    parser.add_argument("--notify-secret", type=Path, metavar="FILE", help="sign what it is told with this file's text")
     parser.add_argument("--once", action="store_true", help="look once; exit status 1 if anything is held or failed")
     return parser.parse_args(argv)
 
@@ -118,31 +138,84 @@ def wake_socket(path: Path | None, woken: Callable[[], None]) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-async def _serve(arguments: argparse.Namespace, tell: Callable[[Event], None]) -> int:
+def _telling(arguments: argparse.Namespace) -> Telling | None:
+    if not arguments.notify:
+        if arguments.notify_secret:
+            raise BadInput(Problem("there is nothing to sign", "--notify-secret", "give --notify URL as well"))
+        return None
+    secret = None
+    if arguments.notify_secret is not None:
+        try:
+            secret = arguments.notify_secret.read_bytes().strip()
+        except OSError as error:
+            fix = "give a file with a secret of at least 16 bytes"
+            raise BadInput(Problem(f"cannot be read: {error}", str(arguments.notify_secret), fix)) from error
+        if len(secret) < _SECRET_BYTES:
+            fix = "write 32 random bytes, for example with `openssl rand -hex 32`"
+            raise BadInput(Problem("the secret is shorter than 16 bytes", str(arguments.notify_secret), fix))
+    target = target_at(arguments.notify, secret)
+    return Telling(target, over_http(target.url))
+
+
+def _candidate(arguments: argparse.Namespace, run_id: str) -> Candidate | None:
+    if not arguments.leader_elect:
+        return None
+    timings = Timings(arguments.lease, renew_s=arguments.lease / 4, retry_s=arguments.lease / 15)
+    return Candidate(f"{socket.gethostname()}-{run_id}", timings)
+
+
+async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], run_id: str) -> int:
     settings = Settings(
         set_name=arguments.set_name,
         poll_s=arguments.interval,
         budget=Budget(part=arguments.max_deletes, allow_empty=arguments.allow_empty),
     )
+    telling = _telling(arguments)
+    listen = address(arguments.listen) if arguments.listen else None
     asked = Asked(arguments.datastore, arguments.config, arguments.context)
     datastore = await open_store(settings_of(asked, os.environ), make=True)
     source = GitSource(arguments.mirror, arguments.path)
-    try:
-        controller = Controller(
-            datastore,
-            source,
-            settings,
-            random=Random(),  # noqa: S311  jitter, not a secret
-            now=lambda: datetime.now(UTC),
-            tell=tell,
+    health, metrics = Health(time.monotonic, 3 * arguments.interval + _PATIENCE_S), None
+    if listen is not None:
+        from reconciler.operating.metrics import Metrics  # noqa: PLC0415 - a tenth of a second for who serves no pages
+
+        metrics = Metrics(now=time.time)
+    operation = Operation(
+        datastore,
+        settings.set_name,
+        run_id=run_id,
+        now=_now,
+        random=_JITTER,
+        log=log,
+        metrics=metrics,
+        health=health,
+        who=source.author,
+        telling=telling,
+        candidate=_candidate(arguments, run_id),
+    )
+    latest: list[Controller] = []
+
+    def controller() -> Controller:
+        made = Controller(
+            datastore, source, settings, random=_JITTER, now=_now, tell=operation.tell, looked=operation.looked
         )
+        latest[:] = [made]
+        return made
+
+    def wake() -> None:
+        for each in latest:
+            each.wake()
+
+    try:
         if arguments.once:
-            status = await controller.once()
+            async with operation.told():
+                status = await controller().once()
             return 1 if status.seen is None or status.held or status.failed or status.waiting or status.paused else 0
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, controller.stop)
-        with wake_socket(arguments.wake, controller.wake):
-            await controller.run()
+            asyncio.get_running_loop().add_signal_handler(number, operation.stop)
+        with wake_socket(arguments.wake, wake):
+            async with serving(listen, health, metrics.text if metrics is not None else bytes):
+                await operation.run(controller)
         return 0
     finally:
         await source.close()
@@ -156,12 +229,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # whoever started us may be a git hook; its repository is not ours
         del os.environ[name]
 
-    def tell(event: Event) -> None:
-        line = json.dumps(event.to_json(), default=str) if arguments.json else f"muslin reconcile: {event}"
+    def write(line: str) -> None:
         print(line, file=sys.stderr, flush=True)  # noqa: T201  the process's log
 
+    run_id = os.urandom(4).hex()
+    log = writer(write, set_name=arguments.set_name, run_id=run_id, now=_now, as_json=arguments.json)
     try:
-        return asyncio.run(_serve(arguments, tell))
+        return asyncio.run(_serve(arguments, log, run_id))
     except MuslinError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, BadInput) else 1

@@ -11,9 +11,7 @@ from prometheus_client.exposition import generate_latest
 from reconciler.operating.election import Change
 from reconciler.status import Event, EventKind, Status
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+__all__ = ["Metrics"]
 
 _LOOK_S: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _TROUBLES: Final = ("held", "blocked", "failed", "waiting", "paused")

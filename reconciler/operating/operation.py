@@ -12,16 +12,18 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from muslin.datastore.protocol import Datastore
 from muslin.errors import MuslinError
 from reconciler.operating.election import Change, Election, Timings
 from reconciler.operating.history import History
-from reconciler.operating.metrics import Metrics
 from reconciler.operating.notices import Notices, Post, Target
 from reconciler.operating.pages import Health
 from reconciler.status import Event, EventKind, Status
+
+if TYPE_CHECKING:
+    from reconciler.operating.metrics import Metrics
 
 __all__ = ["Candidate", "Operation", "Runs", "Telling"]
 
@@ -66,9 +68,9 @@ class Operation:
         now: wall clock.
         random: jitter.
         log: is told every event first.
-        metrics: takes figures.
         health: is told of looks.
         who: a commit's author, None where it is not known.
+        metrics: takes figures, if anybody reads them.
         telling: the web address that is told, if any.
         candidate: given where several processes take turns; without it this one acts at once.
     """
@@ -82,9 +84,9 @@ class Operation:
         now: Callable[[], datetime],
         random: Random,
         log: Callable[[Event], None],
-        metrics: Metrics,
         health: Health,
         who: Callable[[str], str | None],
+        metrics: Metrics | None = None,
         telling: Telling | None = None,
         candidate: Candidate | None = None,
     ) -> None:
@@ -107,7 +109,8 @@ class Operation:
     def tell(self, event: Event) -> None:
         """Give an event to everybody. The controller is made with it."""
         self._log(event)
-        self._metrics.event(self._set, event)
+        if self._metrics is not None:
+            self._metrics.event(self._set, event)
         self._history.offer(event)
         if self._notices is not None:
             self._notices.offer(event)
@@ -115,7 +118,8 @@ class Operation:
     def looked(self, status: Status, seconds: float) -> None:
         """A look ended. The controller is made with it."""
         self._health.looked(self._set)
-        self._metrics.look(self._set, status, seconds)
+        if self._metrics is not None:
+            self._metrics.look(self._set, status, seconds)
 
     async def run(self, controller: Callable[[], Runs]) -> None:
         """Act, or wait for our turn, until `stop`. `controller` makes one anew for each time that we lead."""
@@ -132,7 +136,8 @@ class Operation:
 
         async with self.told():
             if self._election is None:
-                self._metrics.election(self._set, Change.LEADING)
+                if self._metrics is not None:
+                    self._metrics.election(self._set, Change.LEADING)
                 await lead()
             else:
                 await self._election.run(lead)
@@ -164,7 +169,8 @@ class Operation:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _elected(self, change: Change, by: str) -> None:
-        self._metrics.election(self._set, change)
+        if self._metrics is not None:
+            self._metrics.election(self._set, change)
         words = {
             Change.LEADING: f"this process acts now ({by})",
             Change.LOST: "the lease could not be kept: nothing is written until it is won again",

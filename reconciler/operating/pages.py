@@ -7,11 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Final
 
 from muslin.errors import BadInput, Problem
-from reconciler.operating.metrics import CONTENT_TYPE
 
-__all__ = ["Address", "Health", "address", "serving"]
+__all__ = ["CONTENT_TYPE", "Address", "Health", "address", "serving"]
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Of the text that Prometheus reads."""
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from muslin.errors import BadInput
 from reconciler.operating.election import Change
-from reconciler.operating.metrics import CONTENT_TYPE, Metrics
-from reconciler.operating.pages import Address, Health, address, serving
+from reconciler.operating.metrics import Metrics
+from reconciler.operating.pages import CONTENT_TYPE, Address, Health, address, serving
 from reconciler.status import Event, EventKind, Status
 
 
