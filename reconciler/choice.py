@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from muslin.errors import Problem, Unavailable
+from reconciler.control import HeldCommit
+from reconciler.digest import deeds
 from reconciler.ledger import Ledger
 from reconciler.manifests import Reading
 from reconciler.plan import Budget, Hold, Plan, hold
 from reconciler.source import Head, Source
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "Terms", "choose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +30,48 @@ class Choice:
     missing: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a new commit must meet.
+
+    `held` was taken back and waits for another commit; with `approval` the plan's digest must be `approved`.
+    """
+
+    budget: Budget
+    held: HeldCommit | None = None
+    approval: bool = False
+    approved: str | None = None
+
+
 async def choose(
-    source: Source, head: Head, ledger: Ledger, budget: Budget, planned: Callable[[Reading], Awaitable[Plan]]
+    source: Source, head: Head, ledger: Ledger, terms: Terms, planned: Callable[[Reading], Awaitable[Plan]]
 ) -> Choice:
-    """The branch's commit if it is fit, else the one in force."""
+    """The branch's commit if it is fit, else the one in force, or the one that a rollback goes back to."""
+    held = terms.held
+    in_force = held.back_to if held is not None and ledger.accepted == held.commit else ledger.accepted
     reason: Hold | None = None
     problems: tuple[Problem, ...] = ()
-    if head.commit is not None:
+    if head.commit is not None and held is not None and head.commit == held.commit:
+        what = f"the commit was taken back ({held.because}): {held.reason}"
+        reason, problems = Hold.ROLLED_BACK, (Problem(what, held.commit, "push another commit, or release this one"),)
+    elif head.commit is not None:
         reading = await source.read(head.commit)
         if reading.problems:
             reason, problems = Hold.PROBLEMS, reading.problems
         else:
             proposed = await planned(reading)
-            if head.commit == ledger.accepted:
+            if head.commit == in_force:
                 return Choice(reading, proposed)
-            found = hold(proposed, len(reading.resources), len(ledger.owned), budget)
+            found = hold(proposed, len(reading.resources), len(ledger.owned), terms.budget) or _approval(
+                proposed, terms
+            )
             if found is None:
                 return Choice(reading, proposed)
             reason, problems = found[0], (found[1],)
-    if ledger.accepted is None or ledger.accepted == head.commit:
+    if in_force is None or in_force == head.commit:
         return Choice(None, None, reason, problems)
     try:
-        before = await source.read(ledger.accepted)
+        before = await source.read(in_force)
     except Unavailable as error:
         # a new mirror that has not got it yet: nothing is repaired until it has, and the rest is still said
         return Choice(None, None, reason, problems, str(error).splitlines()[0])
@@ -57,3 +79,16 @@ async def choose(
         # rules got stricter with an update of ours: what is applied stays, and is not repaired
         return Choice(None, None, reason or Hold.PROBLEMS, problems or before.problems)
     return Choice(before, await planned(before), reason, problems)
+
+
+def _approval(proposed: Plan, terms: Terms) -> tuple[Hold, Problem] | None:
+    """Whether somebody must read the plan first. One that does nothing needs nobody."""
+    if not terms.approval or not (proposed.steps or proposed.forget):
+        return None
+    found = f"sha256:{deeds(proposed)}"
+    if terms.approved == found:
+        return None
+    what = f"the plan {found} is not approved"
+    if terms.approved is not None:
+        what += f", and what is approved ({terms.approved}) is not what would happen now"
+    return Hold.NOT_APPROVED, Problem(what, proposed.commit, f"read the plan, then: muslin approve {found}")

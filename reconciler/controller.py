@@ -19,12 +19,18 @@ from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
 from reconciler.addresses_in_use import blocks_of
 from reconciler.apply import Outcome, apply
-from reconciler.choice import choose
+from reconciler.choice import Choice, Terms, choose
+from reconciler.control import KIND as CONTROL
+from reconciler.control import Because, Control
+from reconciler.digest import deeds
+from reconciler.gates import GateSettings, Standing, Verdict
+from reconciler.guard import AskRevert, Guard, RevertRequest, unapproved
 from reconciler.ledger import Ledger
 from reconciler.live import Live, listed
 from reconciler.loop import Backoff, Loop
 from reconciler.manifests import Reading, declarable
-from reconciler.plan import Budget, Plan, plan
+from reconciler.passage import Passage, Standings
+from reconciler.plan import Budget, Hold, Plan, plan
 from reconciler.source import Head, Source
 from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
 from reconciler.telling import Teller, fetch_words
@@ -32,16 +38,29 @@ from reconciler.telling import Teller, fetch_words
 __all__ = ["Controller", "Settings"]
 
 _CLUSTER: Final = Key("ClusterInformation", "default")
+_WATCHED: Final = (*declarable(), _CLUSTER.kind, CONTROL)
+_AT_ONCE: Final = 5
+"""So many looks of `once` follow each other where the next one need not wait for anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one set is reconciled. `poll_s`: look again after this time without any wake-up."""
+    """How one set is reconciled.
+
+    Attributes:
+        poll_s: look again after this time without any wake-up.
+        gates: how long gates wait; None: nothing is waited for, and no commit is watched.
+        approval: a commit comes into force when somebody has approved its plan.
+        staged_first: staged policies are written before enforced ones.
+    """
 
     set_name: str = "default"
     poll_s: float = 60.0
     budget: Budget = field(default_factory=Budget)
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=0.05, limit_s=10.0))
+    gates: GateSettings | None = field(default_factory=GateSettings)
+    approval: bool = False
+    staged_first: bool = False
 
 
 class Controller:
@@ -56,6 +75,7 @@ class Controller:
         tell: is given every event.
         looked: is given what each look found, and how many seconds it took; also of a look that failed, which found
             what the one before it did.
+        ask_revert: is given every commit that was taken back, for a commit that reverts it.
     """
 
     def __init__(
@@ -68,6 +88,7 @@ class Controller:
         now: Callable[[], datetime],
         tell: Callable[[Event], None],
         looked: Callable[[Status, float], None] | None = None,
+        ask_revert: AskRevert | None = None,
     ) -> None:
         self._datastore = datastore
         self._source = source
@@ -85,9 +106,21 @@ class Controller:
             backoff=settings.backoff,
             on_failure=self._failed,
         )
-        self._live = Live(datastore, (*declarable(), _CLUSTER.kind), random=random, changed=self._loop.wake)
+        self._live = Live(datastore, _WATCHED, random=random, changed=self._loop.wake)
+        self._guard = Guard(datastore, settings.set_name, self._live, self._time)
+        self._passage = Passage(
+            datastore, settings.set_name, settings.gates or GateSettings(), random=random, wake=self._loop.wake
+        )
+        self._ask_revert = ask_revert
+        self._again: asyncio.TimerHandle | None = None
+        self._again_s: float | None = None
         self._stopped = asyncio.Event()
         self.last: Status | None = None
+
+    @property
+    def looks(self) -> int:
+        """How many looks have begun so far."""
+        return self._teller.look
 
     def wake(self) -> None:
         """Look again: a push, or whatever else may have changed."""
@@ -101,12 +134,14 @@ class Controller:
     async def run(self) -> None:
         """Look whenever woken or due, until stopped or cancelled."""
         following = asyncio.ensure_future(self._live.run())
+        self._passage.follows = True
         try:
             await _either(following, self._may_begin())
             await _either(following, self._loop.run())
         finally:
+            self._look_again_in(None)
             following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            await asyncio.gather(following, self._passage.quiet(), return_exceptions=True)
 
     async def once(self, attempts: int = 5) -> Status:
         """One look that went through, after at most so many attempts; gives what it found.
@@ -115,19 +150,22 @@ class Controller:
             Unavailable: datastore or mirror did not answer.
             Conflict: others write all the time.
         """
-        entries, _ = await listed(self._datastore, (*declarable(), _CLUSTER.kind))
+        entries, _ = await listed(self._datastore, _WATCHED)
         for key, entry in entries.items():
             self._live.wrote(key, entry)
         for attempt in range(1, attempts + 1):
             try:
-                await self._look()
+                for _ in range(_AT_ONCE):
+                    await self._look()
+                    if self._again_s != 0.0:
+                        break
                 break
             except (Unavailable, Conflict) as error:
                 self._failed(error, None)
                 if attempt == attempts:
                     raise
                 await asyncio.sleep(self._settings.backoff.first_s * attempt)
-                entries, _ = await listed(self._datastore, (*declarable(), _CLUSTER.kind))
+                entries, _ = await listed(self._datastore, _WATCHED)
                 for key in set(self._live.entries) - set(entries):
                     self._live.wrote(key, None)
                 for key, entry in entries.items():
@@ -171,16 +209,16 @@ class Controller:
             raise
 
     async def _reconcile(self, head: Head, ledger: Ledger) -> None:
+        control = self._guard.seen
         status = Status(
-            fetch=fetch_words(head), seen=head.commit, accepted=ledger.accepted, applied=self._board.applied
-        )
-        if self._paused():
-            self._teller.say(EventKind.PAUSED, "the datastore is not ready (ClusterInformation), nothing is written")
-            await self._show(replace(status, paused=True), ())
+            fetch=fetch_words(head), seen=head.commit, accepted=ledger.accepted, applied=self._board.applied,
+            suspended=control.suspended,
+        )  # fmt: skip
+        self._look_again_in(None)
+        if self._paused() or control.suspended is not None:
+            await self._leave_alone(replace(status, paused=self._paused()))
             return
-        choice = await choose(
-            self._source, head, ledger, self._settings.budget, lambda reading: self._plan(reading, ledger)
-        )
+        choice = await choose(self._source, head, ledger, self._terms(control), lambda read: self._plan(read, ledger))
         if choice.missing is not None:
             self._teller.say(EventKind.FETCH, choice.missing, ledger.accepted)
         if choice.problems:
@@ -190,26 +228,57 @@ class Controller:
         if choice.reading is None or choice.plan is None:
             await self._show(replace(status, plan=self._board.last_plan), ())
             return
+        if choice.plan or choice.reading.commit != ledger.accepted:
+            known, control = control, await self._guard.now()
+            if (control.suspended, control.held) != (known.suspended, known.held):
+                self._look_again_in(0.0)  # somebody said so after the watch last told us
+                return
+        await self._bring_into_force(choice, ledger, control, status)
+
+    async def _bring_into_force(self, choice: Choice, ledger: Ledger, control: Control, status: Status) -> None:
+        assert choice.reading is not None
+        assert choice.plan is not None
         commit, proposed = choice.reading.commit, choice.plan
         if commit != ledger.accepted:
-            await ledger.change({}, accepted=commit)
-            self._teller.forget()
-            self._teller.event(EventKind.COMMIT_ACCEPTED, f"{len(choice.reading.resources)} resources", commit)
+            control = await self._accept(choice.reading, proposed, ledger)
+        elif self._settings.approval and (moved := unapproved(proposed, control)):
+            problem = _moved(proposed, len(moved))
+            self._teller.say(EventKind.COMMIT_HELD, f"{problem.what}; {problem.fix}", commit)
+            await self._show(replace(status, held=commit, reason=Hold.NOT_APPROVED, problems=(problem,)), ())
+            return
+        standings = await self._standings(proposed, ledger, control)
+        if standings.failed is not None and await self._take_back(Because.GATE_FAILED, standings.failed, ledger):
+            return
         outcome = Outcome()
         if proposed:
             self._live.about_to_write()
-            outcome = await apply(self._datastore, proposed, ledger, wrote=self._live.wrote)
+            outcome = await apply(
+                self._datastore, proposed, ledger, wrote=self._live.wrote, closed=standings.closed,
+                staged_first=self._settings.staged_first,
+            )  # fmt: skip
         repairs = self._teller.outcome(proposed, outcome, self._time())
+        watched = await self._watch_over(commit, control) if outcome.complete else None
+        if watched is not None and watched.standing is Standing.FAILED:
+            if await self._take_back(Because.HEALTH_FAILED, watched, ledger):
+                return
+            await self._guard.is_believed()
+        believed = watched is None or watched.standing not in (Standing.WAITING, Standing.SETTLING)
+        verdicts = standings.verdicts if watched is None else (*standings.verdicts, watched)
         status = replace(
             status,
             accepted=commit,
-            applied=commit if outcome.complete else status.applied,
+            applied=commit if outcome.complete and believed else status.applied,
             plan=proposed.counts if proposed.steps else self._board.last_plan or proposed.counts,
             blocked=tuple((each.key, each.why.value, each.problem) for each in proposed.blocked),
             failed=tuple((step.key, problem) for step, problems in outcome.failed for problem in problems[:1]),
             waiting=tuple((step.key, other) for step, other in outcome.waiting),
+            gates=tuple(each for each in verdicts if each.standing is not Standing.OPEN),
+            gated=tuple(step.key for step in outcome.gated),
         )
         await self._show(status, repairs)
+        if believed and outcome.complete:
+            await self._passage.rest()
+        self._look_again_in(min((each.again_s for each in verdicts if each.again_s is not None), default=None))
         if outcome.stale:
             raise Unavailable(
                 Problem(
@@ -218,6 +287,79 @@ class Controller:
                     "nothing: they are planned again",
                 )
             )
+
+    async def _accept(self, reading: Reading, proposed: Plan, ledger: Ledger) -> Control:
+        """The commit comes into force, whatever becomes of it: from now on a crash goes on with it."""
+        excused = None
+        if self._settings.gates is not None and ledger.accepted is not None:
+            excused = await self._passage.baseline(proposed, self._live.entries)
+        held = self._guard.seen.held
+        control = await self._guard.comes_into_force(proposed, excused, approval=self._settings.approval)
+        back = held is not None and held.back_to == reading.commit
+        good = ledger.accepted if self._board.applied == ledger.accepted else ledger.before or ledger.accepted
+        await ledger.change({}, accepted=reading.commit, before=None if back else good)
+        self._teller.forget()
+        self._teller.event(EventKind.COMMIT_ACCEPTED, f"{len(reading.resources)} resources", reading.commit)
+        return control
+
+    async def _standings(self, proposed: Plan, ledger: Ledger, control: Control) -> Standings:
+        if self._settings.gates is None or not proposed.steps:
+            return Standings()
+        back = control.held is not None and control.held.back_to == proposed.commit
+        now = asyncio.get_running_loop().time()
+        found = await self._passage.before(proposed, self._live.entries, ledger, now, forced=back)
+        for each in found.verdicts:
+            if each.standing is not Standing.OPEN and each.again_s != 0.0:
+                self._teller.say(EventKind.GATE, f"{each.gate}: {each.standing}: {'; '.join(each.why[:5])}")
+        return found
+
+    async def _watch_over(self, commit: str, control: Control) -> Verdict | None:
+        """How a new commit that is applied does; None where nothing is asked."""
+        watching = control.watching
+        if watching is None or watching.commit != commit or self._settings.gates is None:
+            return None
+        now = asyncio.get_running_loop().time()
+        verdict = await self._passage.health(commit, self._live.entries, watching.excused, now)
+        self._teller.say(EventKind.GATE, f"{verdict.gate}: {verdict.standing}: {'; '.join(verdict.why[:5])}", commit)
+        if verdict.standing in (Standing.OPEN, Standing.NOT_AVAILABLE):
+            await self._guard.is_believed()
+            self._teller.event(EventKind.BELIEVED, str(verdict.standing), commit)
+        return verdict
+
+    async def _take_back(self, because: Because, verdict: Verdict, ledger: Ledger) -> bool:
+        """Go back to the commit before; False where there is none."""
+        bad, back_to = ledger.accepted, ledger.before
+        reason = f"{verdict.gate}: {'; '.join(verdict.why[:5])}"
+        if bad is None or back_to is None or bad == back_to:
+            self._teller.say(EventKind.GATE, f"{reason}; there is no commit to go back to", bad)
+            return False
+        await self._guard.takes_back(bad, back_to, because, reason)
+        self._teller.event(EventKind.ROLLED_BACK, f"back to {back_to}: {reason}", bad)
+        if self._ask_revert is not None:
+            self._ask_revert(RevertRequest(bad, back_to, reason))
+        self._look_again_in(0.0)
+        return True
+
+    async def _leave_alone(self, status: Status) -> None:
+        if status.suspended is not None:
+            said = f"by {status.suspended.by}: {status.suspended.reason}; nothing is written until it is resumed"
+            self._teller.say(EventKind.SUSPENDED, said)
+        if status.paused:
+            self._teller.say(EventKind.PAUSED, "the datastore is not ready (ClusterInformation), nothing is written")
+        await self._show(status, ())
+
+    def _terms(self, control: Control) -> Terms:
+        approved = control.approved.digest if control.approved is not None else None
+        return Terms(self._settings.budget, control.held, self._settings.approval, approved)
+
+    def _look_again_in(self, seconds: float | None) -> None:
+        """Look again after this time, None for only when woken."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        self._again_s = seconds
+        if seconds is not None:
+            self._again = asyncio.get_running_loop().call_later(seconds, self._loop.wake)
 
     async def _plan(self, reading: Reading, ledger: Ledger) -> Plan:
         blocks = await blocks_of(self._datastore, reading, ledger, self._live.entries)
@@ -252,6 +394,12 @@ class Controller:
 
     def _time(self) -> str:
         return self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moved(proposed: Plan, count: int) -> Problem:
+    found = f"sha256:{deeds(proposed)}"
+    what = f"{count} changes are not those that were approved: somebody wrote meanwhile"
+    return Problem(what, proposed.commit, f"read the plan again, then: muslin approve {found}")
 
 
 async def _either(following: asyncio.Future[None], deed: Coroutine[Any, Any, None]) -> None:

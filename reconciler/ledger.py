@@ -57,6 +57,7 @@ class Ledger:
 
     Attributes:
         accepted: the commit in force, None before the first.
+        before: the last commit that was in force before it and did no harm: where a rollback goes.
         others: objects that other sets claim, with the name of the set.
     """
 
@@ -67,6 +68,7 @@ class Ledger:
         self._set = set_name
         self._parts = [_Part() for _ in range(PARTS)]
         self.accepted: str | None = None
+        self.before: str | None = None
         self.others: dict[Key, str] = {}
 
     @property
@@ -92,11 +94,13 @@ class Ledger:
             if after is None:
                 return ledger
 
-    async def change(self, items: Mapping[Key, Owned | None], *, accepted: str | None = None) -> None:
+    async def change(
+        self, items: Mapping[Key, Owned | None], *, accepted: str | None = None, before: str | None = None
+    ) -> None:
         """Write these items (None: not ours any more), and the commit in force; nothing where nothing differs.
 
-        Each part is one write, and one item is only ever in one part. Raises `Conflict` when another process wrote
-        the same set's ledger.
+        Each part is one write, and one item is only ever in one part. With `accepted`, `before` is where a rollback
+        of it would go. Raises `Conflict` when another process wrote the same set's ledger.
         """
         wanted: dict[int, dict[Key, Owned | None]] = {}
         for key, item in items.items():
@@ -110,17 +114,20 @@ class Ledger:
             for key, item in wanted[number].items():
                 if item is None:
                     fresh.pop(key, None)
-            now_accepted = accepted if accepted is not None else self.accepted
-            part.entry = await self._write(number, part.entry, fresh, now_accepted)
+            commits = (self.accepted, self.before) if accepted is None else (accepted, before)
+            part.entry = await self._write(number, part.entry, fresh, commits)
             part.items = fresh
             if number == 0:
-                self.accepted = now_accepted
+                self.accepted, self.before = commits
 
-    async def _write(self, number: int, entry: Entry | None, items: Mapping[Key, Owned], accepted: str | None) -> Entry:
+    async def _write(
+        self, number: int, entry: Entry | None, items: Mapping[Key, Owned], commits: tuple[str | None, str | None]
+    ) -> Entry:
         key = Key(KIND, f"{self._set}.{number}")
         spec: dict[str, Any] = {"set": self._set, "part": number}
-        if number == 0 and accepted is not None:
-            spec["accepted"] = accepted
+        if number == 0:
+            named = zip(("accepted", "before"), commits, strict=True)
+            spec |= {name: commit for name, commit in named if commit is not None}
         spec["items"] = {_text(each): _item_json(item) for each, item in sorted(items.items(), key=_by_text)}
         value = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": key.name}, "spec": spec}
         try:
@@ -141,7 +148,7 @@ class Ledger:
             part.items = {_key(text): _item(item) for text, item in spec["items"].items()}
             part.entry = entry
             if number == 0:
-                self.accepted = spec.get("accepted")
+                self.accepted, self.before = spec.get("accepted"), spec.get("before")
         except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
             raise Failed(
                 Problem(

@@ -178,6 +178,8 @@ class Hold(StrEnum):
     PROBLEMS = "Problems"
     EMPTY = "Empty"
     TOO_MANY_DELETES = "TooManyDeletes"
+    ROLLED_BACK = "RolledBack"
+    NOT_APPROVED = "NotApproved"
 
 
 def hold(proposed: Plan, declared: int, owned: int, budget: Budget) -> tuple[Hold, Problem] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry,
 from muslin.errors import Problem
 from muslin.resources.keys import Key
 from reconciler.compare import FieldChange
+from reconciler.control import Suspension
+from reconciler.gates import Verdict
 from reconciler.ledger import API_VERSION
 
 __all__ = ["KIND", "MAX_DRIFT", "Event", "EventKind", "Repair", "Status", "StatusBoard"]
@@ -22,6 +24,7 @@ __all__ = ["KIND", "MAX_DRIFT", "Event", "EventKind", "Repair", "Status", "Statu
 KIND: Final = "ReconcilerStatus"
 MAX_DRIFT: Final = 50
 _MAX_PROBLEMS: Final = 100
+_MAX_WHY: Final = 10
 
 
 class EventKind(StrEnum):
@@ -40,6 +43,10 @@ class EventKind(StrEnum):
     OBJECT_WAITS = "ObjectWaits"
     OBJECT_BLOCKED = "ObjectBlocked"
     PAUSED = "Paused"
+    SUSPENDED = "Suspended"
+    GATE = "Gate"
+    ROLLED_BACK = "RolledBack"
+    BELIEVED = "Believed"
     RETRY = "Retry"
     FAILED = "Failed"
 
@@ -88,7 +95,8 @@ class Status:
     """What one look found.
 
     `seen` is the branch's commit, `accepted` the one in force, `applied` the last that was applied completely,
-    `held` the branch's commit where it is not in force, with `reason` and `problems`.
+    `held` the branch's commit where it is not in force, with `reason` and `problems`. `gates` are those that are not
+    simply open, `gated` the objects behind closed ones.
     """
 
     fetch: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +110,9 @@ class Status:
     blocked: tuple[tuple[Key, str, Problem], ...] = ()
     failed: tuple[tuple[Key, Problem], ...] = ()
     waiting: tuple[tuple[Key, Key], ...] = ()
+    gates: tuple[Verdict, ...] = ()
+    gated: tuple[Key, ...] = ()
+    suspended: Suspension | None = None
     paused: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -118,6 +129,12 @@ class Status:
             "blocked": [{"object": str(key), "why": why} | _problem(what) for key, why, what in self.blocked],
             "failed": [{"object": str(key)} | _problem(what) for key, what in self.failed],
             "waiting": [{"object": str(key), "for": str(other)} for key, other in self.waiting],
+            "gates": [
+                {"gate": str(each.gate), "standing": each.standing.value, "why": list(each.why[:_MAX_WHY])}
+                for each in self.gates
+            ],
+            "gated": [str(key) for key in self.gated],
+            "suspended": None if self.suspended is None else asdict(self.suspended),
             "paused": self.paused,
         }
 

@@ -14,6 +14,7 @@ from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Datastore
 from muslin.resources.keys import Key
 from reconciler.controller import Controller, Settings
+from reconciler.guard import AskRevert
 from reconciler.manifests import declarable
 from reconciler.status import Event, Status
 from tests.support.memory_git import MemorySource
@@ -73,7 +74,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     settings: Settings = field(default_factory=Settings)
 
-    def controller(self, datastore: Datastore | None = None) -> Controller:
+    def controller(self, datastore: Datastore | None = None, ask_revert: AskRevert | None = None) -> Controller:
         """A reconciler that has just been started."""
         return Controller(
             datastore or self.store.client(),
@@ -82,6 +83,7 @@ class World:
             random=Random(1),
             now=lambda: NOW,
             tell=self.events.append,
+            ask_revert=ask_revert,
         )
 
     async def look(self) -> Status:

@@ -1,0 +1,99 @@
+"""What a look does to the control object: a commit comes into force, is believed, or is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from muslin.datastore.protocol import Datastore
+from reconciler.control import Because, Control, HeldCommit, Watch, change, control_key, read
+from reconciler.digest import deeds
+from reconciler.live import Live
+from reconciler.plan import Cause, Plan, Step
+
+__all__ = ["AskRevert", "Guard", "RevertRequest", "unapproved"]
+
+_MUSLIN = "muslin"
+
+
+@dataclass(frozen=True, slots=True)
+class RevertRequest:
+    """A commit that hurt, for whoever may push: its content goes back to another one's."""
+
+    commit: str
+    back_to: str
+    reason: str
+
+
+AskRevert: TypeAlias = Callable[[RevertRequest], None]
+"""Whoever may push a commit that reverts another; must not wait. The reconciler itself never executes git."""
+
+
+class Guard:
+    """The control object of one set, as the reconciler sees and changes it.
+
+    Args:
+        datastore: where it stands.
+        set_name: whose.
+        live: the watched copy, which is told what is written.
+        time: the time now, RFC 3339.
+    """
+
+    def __init__(self, datastore: Datastore, set_name: str, live: Live, time: Callable[[], str]) -> None:
+        self._datastore, self._set, self._live, self._time = datastore, set_name, live, time
+
+    @property
+    def seen(self) -> Control:
+        """As the watch has told it: costs nothing."""
+        return Control.of(self._live.entries.get(control_key(self._set)))
+
+    async def now(self) -> Control:
+        """As it is at this moment: before anything is written. Raises `Unavailable`."""
+        control, entry = await read(self._datastore, self._set)
+        known = self._live.entries.get(control_key(self._set))
+        if (entry and entry.revision) != (known and known.revision):
+            self._live.wrote(control_key(self._set), entry)
+        return control
+
+    async def comes_into_force(self, plan: Plan, excused: tuple[str, ...] | None, *, approval: bool) -> Control:
+        """Before a commit is accepted: what it is watched for, what of it is approved; another one is not held now."""
+        steps = tuple(sorted(_digest(plan, step) for step in plan.steps)) if approval else ()
+
+        def changed(control: Control) -> Control:
+            back = control.held is not None and control.held.back_to == plan.commit
+            watching = None if excused is None or back else Watch(plan.commit, self._time(), excused)
+            approved = control.approved and replace(control.approved, commit=plan.commit, steps=steps)
+            held = control.held if back else None
+            return replace(control, watching=watching, held=held, approved=approved if approval else control.approved)
+
+        return await self._change(changed)
+
+    async def is_believed(self) -> Control:
+        """The commit in force did no harm."""
+        return await self._change(lambda control: replace(control, watching=None))
+
+    async def takes_back(self, commit: str, back_to: str, because: Because, reason: str) -> Control:
+        """The commit in force hurts: from now on `back_to` is in force."""
+        held = HeldCommit(commit, back_to, because, reason, _MUSLIN, self._time())
+        return await self._change(lambda control: replace(control, held=held, watching=None))
+
+    async def _change(self, changed: Callable[[Control], Control]) -> Control:
+        control, entry = await change(self._datastore, self._set, changed)
+        known = self._live.entries.get(control_key(self._set))
+        if (entry and entry.revision) != (known and known.revision):
+            self._live.wrote(control_key(self._set), entry)
+        return control
+
+
+def unapproved(plan: Plan, control: Control) -> tuple[Step, ...]:
+    """Changes that nobody has approved: the world moved since somebody read the plan. Repairs of drift need nobody."""
+    approved = control.approved
+    if approved is not None and approved.digest == f"sha256:{deeds(plan)}":
+        return ()
+    known = frozenset(approved.steps) if approved is not None and approved.commit == plan.commit else frozenset()
+    return tuple(step for step in plan.steps if step.cause is Cause.CHANGE and _digest(plan, step) not in known)
+
+
+def _digest(plan: Plan, step: Step) -> str:
+    return deeds(Plan(plan.commit, (step,)))[:16]
