@@ -17,6 +17,7 @@ from muslin.resources.fields import (
     InterfaceName,
     Net,
     ObjectName,
+    ProtocolField,
     StringMap,
     Text,
     UniqueTuple,
@@ -26,10 +27,9 @@ from muslin.resources.frozen import FrozenDict
 from muslin.resources.part import Part
 
 __all__ = [
-    "LARGEST_MTU", "SMALLEST_MTU", "DatastoreWish", "Distribution", "ExternalReflectorFacts", "InterfaceFacts",
-    "KubeProxyMode", "KubernetesFacts", "NetworkFacts",
-    "NodeFacts", "NodeRole", "OverrideFacts", "Provider", "RoutableFacts", "RunningFacts", "RunningPoolFacts",
-    "SubnetFacts", "SubnetField",
+    "LARGEST_MTU", "SMALLEST_MTU", "DatastoreWish", "Distribution", "ExternalReflectorFacts", "HostEndpointFacts",
+    "HostPortFacts", "InterfaceFacts", "KubeProxyMode", "KubernetesFacts", "NetworkFacts", "NodeFacts", "NodeRole",
+    "OverrideFacts", "Provider", "RoutableFacts", "RunningFacts", "RunningPoolFacts", "SubnetFacts", "SubnetField",
     "TopOfRackFacts",
 ]  # fmt: skip
 
@@ -210,6 +210,24 @@ class RoutableFacts(Part):
     def services(self) -> bool:
         """Whether any address of a service is announced."""
         return bool(self.cluster_ips or self.external_ips or self.load_balancer_ips)
+
+
+class HostPortFacts(Part):
+    """A port of the machines themselves that is open."""
+
+    protocol: ProtocolField = Field(description="TCP, UDP or SCTP.")
+    port: Int = Field(ge=1, le=65535, description="The port.")
+    sources: tuple[Net, ...] = Field(default=(), description="Who may come; everybody where unset.")
+
+
+class HostEndpointFacts(Part):
+    """Machines behind policy: who still gets in."""
+
+    operators: tuple[Net, ...] = Field(default=(), description="Ranges that operators reach the machines from.")
+    interface: InterfaceName | None = Field(default=None, description="One of each node; all of them where unset.")
+    ssh_port: Int = Field(default=22, ge=1, le=65535, description="Where the machines' SSH listens.")
+    api_port: Int = Field(default=6443, ge=1, le=65535, description="Where Kubernetes' API server listens.")
+    open: tuple[HostPortFacts, ...] = Field(default=(), description="What else is open, such as an ingress controller.")
 
 
 class RunningPoolFacts(Part):

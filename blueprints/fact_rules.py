@@ -204,6 +204,13 @@ def _apart(facts: Facts) -> Iterator[Breach]:
                 yield Breach(f"{whose} has the address {address}, which lies in {what}", where)
 
 
+def _ports(facts: Facts) -> Iterator[Breach]:
+    for index, each in enumerate(facts.host_endpoints.open if facts.host_endpoints is not None else ()):
+        if not each.protocol.has_ports:
+            path = ("hostEndpoints", "open", index, "protocol")
+            yield Breach(f"protocol {each.protocol} has no ports", path)
+
+
 def _reflectors(facts: Facts) -> Iterator[Breach]:
     given = facts.external_reflectors
     for index in _twice([each.name for each in given]):
@@ -235,6 +242,7 @@ FACT_RULES: tuple[ValidationRule, ...] = (
     go("ranges-differ", "each range has one use", _overlaps, fix="give each its own range"),
     go("switches", "switches differ and serve racks that there are", _switches, fix="give each its own"),
     go("apart", "no machine has an address of pods or services", _apart, fix="correct the address or the range"),
+    go("ports", "what is open has ports", _ports, fix="use TCP, UDP or SCTP"),
     go("reflectors", "reflectors outside differ", _reflectors, fix="give each its own"),
     go("families", "pods' families are the nodes' too", _families, fix="give both, or neither"),
     go("kubernetes", "ranges agree with what Kubernetes was told", _kubernetes, fix="use one and the same"),

@@ -15,6 +15,7 @@ from blueprints.fact_parts import (
     SMALLEST_MTU,
     DatastoreWish,
     ExternalReflectorFacts,
+    HostEndpointFacts,
     KubernetesFacts,
     NetworkFacts,
     NodeFacts,
@@ -88,6 +89,9 @@ class Facts(Part):
     routable: RoutableFacts = Field(default=RoutableFacts(), description="What the outside reaches by its own address.")
     starting_policies: UniqueTuple[Text] = Field(
         default=(), description="Namespaces that get a policy to start from: within itself, and DNS."
+    )
+    host_endpoints: HostEndpointFacts | None = Field(
+        default=None, description="Set to put the machines themselves behind policy."
     )
     running: RunningFacts | None = Field(default=None, description="What runs already, where something does.")
     overrides: tuple[OverrideFacts, ...] = Field(default=(), description="Other answers than the rules', with reasons.")

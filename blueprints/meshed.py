@@ -10,7 +10,7 @@ from blueprints.decision import Blueprint, FileGroup
 from blueprints.distribution import route_distribution
 from blueprints.fact_parts import Distribution
 from blueprints.live_changes import procedures_for
-from blueprints.network import decide_network, network_files, policy_group
+from blueprints.network import decide_network, network_files, policy_groups
 from muslin.errors import Problem
 
 __all__ = ["meshed"]
@@ -32,4 +32,4 @@ def meshed(name: str, asked: Asked, standing: Callable[[Asked], tuple[Problem, .
     chosen = next(each.chosen for each in asked.decisions if each.name == "route distribution")
     files = network_files(asked, modes, mesh=chosen == Distribution.MESH.value)
     network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    return asked.finish(name, (network, policy_group(asked)), procedures_for(asked, files))
+    return asked.finish(name, (network, *policy_groups(asked)), procedures_for(asked, files))

@@ -34,6 +34,7 @@ class Must(enum.Enum):
     SWITCH_IN_EACH_RACK = "every node peers with a switch of its rack"
     SOMEBODY_LISTENS = "what is announced to the outside needs a peer there"
     AS_NUMBER_MAY_BE_USED = "some AS numbers are nobody's"
+    OPERATOR_STAYS = "whoever runs the machines can always reach them"
     NOT_LIVE = "some things are not changed in a running cluster"
     OVERRIDE_KNOWN = "an override names a decision and one of its answers"
 
@@ -58,6 +59,7 @@ _SOURCE: Final = {
     Must.SWITCH_IN_EACH_RACK: section("Node-Specific Route Reflection"),
     Must.SOMEBODY_LISTENS: section("Routable Pod and Service Networks"),
     Must.AS_NUMBER_MAY_BE_USED: "RFC 6996",
+    Must.OPERATOR_STAYS: "Calico, Protect hosts: failsafe rules",
     Must.NOT_LIVE: section("VXLAN Configuration"),
     Must.OVERRIDE_KNOWN: "Facts overrides",
 }

@@ -13,6 +13,7 @@ from blueprints.declared_nodes import declared_nodes
 from blueprints.distribution import as_number, backend
 from blueprints.encapsulation import Mode, encapsulation
 from blueprints.fact_parts import NodeFacts
+from blueprints.host_endpoints import failsafe_fields, host_endpoints, host_files
 from blueprints.live_changes import live_changes
 from blueprints.mtu import FELIX, felix_mtus, mtu
 from blueprints.reflectors import peer_resources
@@ -27,7 +28,7 @@ from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.ip_pool import IPPool
 from muslin.semantics.routes import Encapsulation
 
-__all__ = ["DistributionRule", "bgp_resource", "decide_network", "network_files", "policy_group"]
+__all__ = ["DistributionRule", "bgp_resource", "decide_network", "network_files", "policy_groups"]
 
 _RANGE = {4: "block size", 6: "pod range IPv6"}
 """Mapping[IP version, the decision without which there is no pool]."""
@@ -71,6 +72,8 @@ def decide_network(
     asked.add(default_policy.decision(asked.facts))
     if asked.facts.starting_policies:
         asked.add(starting_policies_decision(asked.facts))
+    if asked.facts.host_endpoints is not None:
+        asked.add(host_endpoints(asked, asked.facts.host_endpoints))
     asked.add(live_changes(asked, _pools(asked, modes)))
     return modes
 
@@ -97,11 +100,11 @@ def network_files(
         files["network/bgp-peers.yaml"] = peers
     if nodes := declared_nodes(asked.facts, reflecting):
         files["network/nodes.yaml"] = nodes
-    mtus = felix_mtus(int(by_name["MTU"].chosen), modes)
-    if mtus:
+    settings = felix_mtus(int(by_name["MTU"].chosen), modes) | failsafe_fields(asked.facts)
+    if settings:
         from muslin.resources.felix_configuration import FelixConfiguration  # noqa: PLC0415 - a large model
 
-        felix = FelixConfiguration.model_validate({"metadata": {"name": FELIX.name}, "spec": mtus})
+        felix = FelixConfiguration.model_validate({"metadata": {"name": FELIX.name}, "spec": settings})
         files["network/felix.yaml"] = (felix,)
     return files
 
@@ -138,8 +141,16 @@ def bgp_resource(asked: Asked, *, mesh: bool) -> BGPConfiguration:
     return BGPConfiguration.model_validate({"metadata": {"name": "default"}, "spec": spec})
 
 
-def policy_group(asked: Asked) -> FileGroup:
-    """The policy that is pushed last."""
+def policy_groups(asked: Asked) -> tuple[FileGroup, ...]:
+    """What is pushed after the network: the default policy, then machines where these are behind policy too."""
+    wish = asked.facts.host_endpoints
+    if wish is None:
+        return (_default_policy(asked),)
+    purpose = "put the machines behind policy: push it last, with a console of one of them at hand"
+    return (_default_policy(asked), FileGroup("hosts", purpose, MappingProxyType(dict(host_files(asked.facts, wish)))))
+
+
+def _default_policy(asked: Asked) -> FileGroup:
     return FileGroup(
         "default-policy",
         "deny what nobody allowed: push it when namespaces have the policies they need",

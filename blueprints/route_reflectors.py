@@ -9,7 +9,7 @@ from blueprints.decision import Blueprint, FileGroup
 from blueprints.distribution import reflected
 from blueprints.facts import Facts
 from blueprints.live_changes import procedures_for
-from blueprints.network import decide_network, network_files, policy_group
+from blueprints.network import decide_network, network_files, policy_groups
 from blueprints.outside_reflectors import outside_peers, outside_placement
 from blueprints.reflectors import cluster_id, placement, reflectors
 from blueprints.standing import some_subnets
@@ -45,4 +45,4 @@ def route_reflectors(facts: Facts, places: Places | None = None, file: str | Non
     asked.refuse_if_any()
     files = network_files(asked, modes, mesh=False, reflecting=chosen, peers=outside_peers(facts, families))
     network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    return asked.finish(NAME, (network, policy_group(asked)), procedures_for(asked, files))
+    return asked.finish(NAME, (network, *policy_groups(asked)), procedures_for(asked, files))

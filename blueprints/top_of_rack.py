@@ -8,7 +8,7 @@ from blueprints.asking import Asked
 from blueprints.decision import Blueprint, FileGroup
 from blueprints.facts import Facts
 from blueprints.live_changes import procedures_for
-from blueprints.network import decide_network, network_files, policy_group
+from blueprints.network import decide_network, network_files, policy_groups
 from blueprints.standing import some_subnets
 from blueprints.switches import switch_distribution
 from muslin.resources.places import Places
@@ -34,4 +34,4 @@ def top_of_rack(facts: Facts, places: Places | None = None, file: str | None = N
     asked.refuse_if_any()
     files = network_files(asked, modes, mesh=False, switches_alone=True)
     network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    return asked.finish(NAME, (network, policy_group(asked)), procedures_for(asked, files))
+    return asked.finish(NAME, (network, *policy_groups(asked)), procedures_for(asked, files))
