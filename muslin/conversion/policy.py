@@ -27,8 +27,7 @@ from muslin.errors import Problem
 from muslin.resources.ports import Port, parse_port
 
 __all__ = [
-    "KUBERNETES_POLICY", "ORDER", "policy_for_etcd", "policy_from_kubernetes", "policy_metadata",
-    "staged_policy_from_kubernetes",
+    "KUBERNETES_POLICY", "ORDER", "policy_from_kubernetes", "policy_metadata", "staged_policy_from_kubernetes",
 ]  # fmt: skip
 
 KUBERNETES_POLICY: Final = "KubernetesNetworkPolicy"
@@ -61,14 +60,6 @@ def policy_from_kubernetes(policy: Json) -> Converted:
     return Converted(
         {"apiVersion": API_VERSION, "kind": KUBERNETES_POLICY, "metadata": metadata, "spec": spec}, tuple(problems)
     )
-
-
-def policy_for_etcd(policy: Json) -> Converted:
-    """As `policy_from_kubernetes`, to be written into etcd: a NetworkPolicy of Calico, named `knp.default.<name>`."""
-    value, problems = policy_from_kubernetes(policy)
-    name = stored_name_of_kubernetes_policy(as_text(value["metadata"].get("name")))
-    metadata = {"name": name, "namespace": value["metadata"].get("namespace")}
-    return Converted({**value, "kind": "NetworkPolicy", "metadata": metadata}, problems)
 
 
 def staged_policy_from_kubernetes(policy: Json) -> Converted:

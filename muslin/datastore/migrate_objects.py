@@ -16,6 +16,7 @@ from muslin.conversion.kinds import CRD_KINDS, IPAM_KINDS
 from muslin.conversion.node import KUBE_LABELS
 from muslin.conversion.node_names import renamed
 from muslin.conversion.policy import KUBERNETES_POLICY
+from muslin.conversion.policy_names import KUBERNETES_PREFIX, stored_name_of_kubernetes_policy
 from muslin.conversion.profile import DEFAULT_ALLOW, namespace_of_profile, service_account_of_profile
 from muslin.conversion.reading import Json, as_mapping, as_text, metadata_of, parse_json
 from muslin.datastore.initialize import BUILT_IN_TIERS
@@ -51,7 +52,6 @@ _OF_AN_API_SERVER: Final = frozenset({"finalizers", "ownerReferences"})
 """They name controllers and UIDs of one cluster: elsewhere an owner that is not there gets the object removed."""
 _WITHOUT_DEFAULTS: Final = frozenset({"BlockAffinity", "IPAMBlock", "IPAMHandle"})
 """Kinds to which an API server adds nothing but what is nothing."""
-_COPIES_OF_POLICIES: Final = "knp.default."
 _FROM_THE_CORE_NODE: Final = (("spec", "orchRefs"), ("spec", "addresses"), ("status", "podCIDRs"))
 
 
@@ -115,7 +115,7 @@ def moved(key: Key, value: Json, journey: Journey) -> tuple[Key, dict[str, Any]]
     elif key.kind == CLUSTER_POLICY:
         return Why.NOT_KEPT
     elif key.kind == KUBERNETES_POLICY:
-        key = Key("NetworkPolicy", _COPIES_OF_POLICIES + key.name, key.namespace)
+        key = Key("NetworkPolicy", stored_name_of_kubernetes_policy(key.name), key.namespace)
         value = {**value, "kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace}}
     left_out = set(_OF_THE_WRITE) - {"uid", "creationTimestamp"}
     if StoreType.KUBERNETES in (journey.source, journey.target):
@@ -170,7 +170,7 @@ def differences(key: Key, wanted: Json, there: Json, journey: Journey, *, exact:
 def _not_for_kubernetes(key: Key, value: Json, journey: Journey) -> Why | None:
     if key.kind in OF_KUBERNETES:
         return Why.MADE_THERE
-    if key.kind == "NetworkPolicy" and key.name.startswith(_COPIES_OF_POLICIES):
+    if key.kind == "NetworkPolicy" and key.name.startswith(KUBERNETES_PREFIX):
         return Why.MADE_THERE
     if key.kind == "Profile":
         composed = namespace_of_profile(key.name) or service_account_of_profile(key.name)

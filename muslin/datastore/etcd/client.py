@@ -69,6 +69,14 @@ class Client:
         """A new lease of so many seconds; keys that are put with it vanish when it is not kept alive."""
         return int((await self._call(members.GRANT, rpc.LeaseGrantRequest(TTL=ttl_s), again=True)).ID)
 
+    async def keep(self, lease: int) -> int:
+        """Let a lease begin its time anew; gives its seconds, 0 for one that is over: its keys are gone."""
+
+        async def deed(member: Member, metadata: Metadata) -> int:
+            return int((await member.keep_alive(lease, metadata, self.patience.answer_s)).TTL)
+
+        return await self.attempt(deed, again=True)
+
     async def revoke(self, lease: int) -> None:
         """End a lease and remove its keys."""
         await self._call(members.REVOKE, rpc.LeaseRevokeRequest(ID=lease), again=True)

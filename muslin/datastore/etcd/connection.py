@@ -117,6 +117,8 @@ class Connection:
     async def put_for(self, path: bytes, text: bytes, ttl_s: int) -> int:
         """Put a status that is gone after `ttl_s` seconds, as agents report themselves; gives its lease.
 
+        Calico's agents put it anew each time; `client.keep` is cheaper where nothing has changed.
+
         Raises:
             AnswerLost: it may have been done.
         """

@@ -45,6 +45,7 @@ REVOKE: Final = Method("/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeRespons
 AUTHENTICATE: Final = Method("/etcdserverpb.Auth/Authenticate", rpc.AuthenticateResponse)
 STATUS: Final = Method("/etcdserverpb.Maintenance/Status", rpc.StatusResponse)
 _WATCH: Final = "/etcdserverpb.Watch/Watch"
+_KEEP_ALIVE: Final = "/etcdserverpb.Lease/LeaseKeepAlive"
 
 # A member that vanished without a word is noticed after 10 s at most. etcd allows a ping every 5 s.
 _OPTIONS: Final = (
@@ -128,6 +129,25 @@ class Member:
             raise self.refused(error) from None
         except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:  # somebody closed the store meanwhile
             raise Refused(Refusal("CANCELLED", str(error), str(self))) from None
+
+    async def keep_alive(self, lease: int, metadata: Metadata, timeout_s: float) -> Any:
+        """One turn of etcd's stream that keeps leases; gives its one answer. Raises `Refused`."""
+        stream = self._channel.stream_stream(
+            _KEEP_ALIVE,
+            request_serializer=rpc.LeaseKeepAliveRequest.SerializeToString,
+            response_deserializer=rpc.LeaseKeepAliveResponse.FromString,
+        )
+        call = stream(iter((rpc.LeaseKeepAliveRequest(ID=lease),)), timeout=timeout_s, metadata=metadata)
+        try:
+            async for answer in call:
+                return answer
+        except grpc.aio.AioRpcError as error:
+            raise self.refused(error) from None
+        except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+            raise Refused(Refusal("CANCELLED", str(error), str(self))) from None
+        finally:
+            call.cancel()
+        raise Refused(Refusal("UNAVAILABLE", "the stream ended", str(self)))
 
     def watch(self, requests: AsyncIterator[rpc.WatchRequest], metadata: Metadata) -> Any:
         """A stream of watches: iterate over its answers; ends with `AioRpcError`, see `refused`."""

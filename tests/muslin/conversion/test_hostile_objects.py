@@ -13,7 +13,7 @@ from muslin.conversion.cluster_policy import cluster_policy_from_kubernetes
 from muslin.conversion.endpoint import endpoint_from_pod, endpoint_patch
 from muslin.conversion.etcd import from_etcd
 from muslin.conversion.node import blocks_of_pod_cidrs, node_from_core, node_patch
-from muslin.conversion.policy import policy_for_etcd, policy_from_kubernetes, staged_policy_from_kubernetes
+from muslin.conversion.policy import policy_from_kubernetes, staged_policy_from_kubernetes
 from muslin.conversion.profile import profile_from_namespace, profile_from_service_account
 from muslin.conversion.v1 import METADATA, from_v1, key_of_v1
 from tests.muslin.conversion.objects import BORN, UID, cluster_policy, core_node, kubernetes_policy, pod
@@ -77,7 +77,6 @@ CONVERSIONS: dict[str, tuple[Callable[[Any], object], dict[str, Any]]] = {
     "namespace": (profile_from_namespace, _NAMED),
     "service account": (profile_from_service_account, _NAMED),
     "policy": (policy_from_kubernetes, _POLICY),
-    "policy for etcd": (policy_for_etcd, _POLICY),
     "staged policy": (staged_policy_from_kubernetes, _POLICY),
     "cluster policy": (cluster_policy_from_kubernetes, _CLUSTER_POLICY),
     "older CRD": (from_v1, _OLD),

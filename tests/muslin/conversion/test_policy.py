@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muslin import resources
-from muslin.conversion.policy import policy_for_etcd, policy_from_kubernetes, staged_policy_from_kubernetes
+from muslin.conversion.policy import policy_from_kubernetes, staged_policy_from_kubernetes
 from muslin.conversion.rule_ports import merged
 from muslin.resources.ports import NamedPort, PortRange
 from tests.muslin.conversion.objects import BORN, OTHER_UID, kubernetes_policy
@@ -42,14 +42,6 @@ def test_a_policy_keeps_its_name_and_stands_at_order_1000() -> None:
         "spec": {"tier": "default", "order": 1000, "selector": _PODS, "types": ["Ingress"]},
     }
     assert resources.dump(resources.load(value)) == value
-
-
-def test_in_etcd_it_is_a_policy_of_calico_with_a_prefix() -> None:
-    """There it is kept beside Calico's own, under a name that nobody else may take."""
-    value = policy_for_etcd(kubernetes_policy()).value
-
-    assert (value["kind"], value["metadata"]) == ("NetworkPolicy", {"name": "knp.default.web.v1", "namespace": "red"})
-    assert resources.load(value).kind == "NetworkPolicy"
 
 
 @pytest.mark.parametrize(

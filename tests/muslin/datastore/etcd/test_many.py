@@ -181,3 +181,24 @@ def test_a_status_with_a_lease_is_left_alone_and_goes_with_it() -> None:
 
     with EtcdServer() as server:
         asyncio.run(main(server))
+
+
+def test_a_lease_lives_as_long_as_it_is_kept() -> None:
+    """Kept, it has all its time again, and its key is there after more than that; one that is over can't be kept."""
+    path = b"/calico/felix/v2/no-region/host/node-1/status"
+
+    async def main(server: EtcdServer) -> None:
+        async with opened(server.endpoint) as store:
+            client = store._etcd.client
+            lease = await store._etcd.put_for(path, b"{}", 600)
+            left = {"ID": str(lease)}
+            granted = await asyncio.to_thread(server.call, "/v3/lease/timetolive", left)
+            kept = [await client.keep(lease) for _ in range(3)]
+            assert kept == [600, 600, 600]
+            assert granted["grantedTTL"] == "600"
+            await client.revoke(lease)
+            assert await client.keep(lease) == 0
+            assert await store._etcd.get([path]) == []
+
+    with EtcdServer() as server:
+        asyncio.run(main(server))
