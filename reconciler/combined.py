@@ -25,7 +25,7 @@ from reconciler.fetch_state import FetchState, Standing
 from reconciler.manifests import Declared, Reading
 from reconciler.selection import Selection
 from reconciler.source import GitSource, Head
-from reconciler.sources_file import SetOf, load
+from reconciler.sources_file import Role, SetOf, load
 
 __all__ = ["CombinedSource", "Part", "commits_of", "of_flags", "source_of"]
 
@@ -174,7 +174,7 @@ class CombinedSource:
 
 def source_of(file: Path, set_name: str) -> tuple[CombinedSource, SetOf]:
     """The source of one set of a file, and the set. Raises BadInput with everything that is wrong in the file."""
-    wanted = load(file).set_named(set_name)
+    wanted = load(file, Role.RECONCILER).set_named(set_name)
     if not wanted.reads:
         raise BadInput(Problem(f"set {set_name} is made of nothing", str(file), "name a source in it"))
     parts = [Part(each.source, GitSource(each.mirror, each.select), each.select.mark) for each in wanted.reads]

@@ -30,7 +30,9 @@ _WRITE_FILE: Final = 1 << 1
 _CHANGES: Final = sum(1 << bit for bit in range(4, 13))
 """Remove a folder or file; make a character device, folder, file, socket, FIFO, block device, link."""
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
-_TRUNCATE_SINCE, _REFER_SINCE = 3, 2
+_CONNECT: Final = 1 << 1
+"""Of the rights on the network."""
+_REFER_SINCE, _TRUNCATE_SINCE, _CONNECT_SINCE = 2, 3, 4
 _MEMORY: Final = 4 << 30
 
 
@@ -69,12 +71,16 @@ def reading(path: str | None) -> tuple[Path, ...]:
     return (*_found(["git"], path), *_parts_of_git([], path))
 
 
-def confine(*, programs: Iterable[Path], writes: Iterable[Path] | None) -> str | None:
+def confine(
+    *, programs: Iterable[Path], writes: Iterable[Path] | None, fills: Iterable[Path] = (), connects: bool = True
+) -> str | None:
     """From here on only these programs are started and only these folders are written; gives why not, where not.
 
     Args:
         programs: files.
         writes: folders that are there; None leaves writing as it is.
+        fills: folders in which files that are there may be written to, and nothing be made or removed.
+        connects: whether TCP connections may be opened; refusing that needs Landlock 4 (Linux 6.7).
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
@@ -87,6 +93,8 @@ def confine(*, programs: Iterable[Path], writes: Iterable[Path] | None) -> str |
     changes |= (_REFER if version >= _REFER_SINCE else 0) | (_TRUNCATE if version >= _TRUNCATE_SINCE else 0)
     handled = _EXECUTE | (0 if writes is None else changes)
     attributes = struct.pack("=Q", handled)
+    if not connects and version >= _CONNECT_SINCE:
+        attributes += struct.pack("=Q", _CONNECT)
     ruleset = libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
     if ruleset < 0:
         return f"not confined by the kernel: Landlock: {os.strerror(ctypes.get_errno())}"
@@ -94,7 +102,7 @@ def confine(*, programs: Iterable[Path], writes: Iterable[Path] | None) -> str |
         rules = [(path, _EXECUTE) for path in (*programs, *_loaders())]
         if writes is not None:
             rules += [(path, changes) for path in writes]
-            rules += [(Path(os.devnull), _WRITE_FILE)]
+            rules += [(path, _WRITE_FILE) for path in (Path(os.devnull), *fills)]
         for path, access in rules:
             _allow(libc, ruleset, path, access)
         if libc.syscall(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0)) != 0:

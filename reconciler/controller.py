@@ -30,7 +30,8 @@ from reconciler.live import Live, listed
 from reconciler.loop import Backoff, Loop
 from reconciler.manifests import Reading, declarable
 from reconciler.passage import Passage, Standings
-from reconciler.plan import Budget, Hold, Plan, plan
+from reconciler.plan import Budget, Hold, Plan
+from reconciler.planning import Leave, plan
 from reconciler.source import Head, Source
 from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
 from reconciler.telling import Teller, fetch_words
@@ -221,10 +222,11 @@ class Controller:
         choice = await choose(self._source, head, ledger, self._terms(control), lambda read: self._plan(read, ledger))
         if choice.missing is not None:
             self._teller.say(EventKind.FETCH, choice.missing, ledger.accepted)
-        if choice.problems:
-            status = replace(status, held=head.commit, reason=choice.reason, problems=choice.problems)
-            for problem in choice.problems:
-                self._teller.say(EventKind.COMMIT_HELD, f"{problem.where}: {problem.what}; {problem.fix}", head.commit)
+        if problems := (*choice.problems, *head.problems):
+            held = head.commit if choice.problems else head.held
+            status = replace(status, held=held, reason=choice.reason or Hold.PROBLEMS, problems=problems)
+            for problem in problems:
+                self._teller.say(EventKind.COMMIT_HELD, f"{problem.where}: {problem.what}; {problem.fix}", held)
         if choice.reading is None or choice.plan is None:
             await self._show(replace(status, plan=self._board.last_plan), ())
             return

@@ -21,7 +21,7 @@ from reconciler.fetch_state import Standing
 from reconciler.fetcher import Fetcher
 from reconciler.remotes import Remote
 from reconciler.signatures import Policy
-from reconciler.sources_file import Origin
+from reconciler.sources_file import Origin, Role
 
 __all__ = ["main"]
 
@@ -186,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.sources is None:
             origins: tuple[Origin, ...] = (_origin(arguments),)
         else:
-            sources = sources_file.load(arguments.sources)
+            sources = sources_file.load(arguments.sources, Role.FETCHER)
             origins, largest = sources.origins, sources.max_bytes
         for each in origins:
             each.mirror.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
 from reconciler.children import Ran, run
 from reconciler.commands import FETCHED, FORMER, TRACKED, Git
 from reconciler.fetch_state import FetchState, Standing, read_state, write_state
+from reconciler.hook import WAKE_FIFO
 from reconciler.loop import Backoff, Loop
 from reconciler.references import reference
 from reconciler.remotes import Following, is_object_id, redacted
@@ -34,7 +35,6 @@ from reconciler.verification import Verification
 
 __all__ = ["WAKE_FIFO", "Fetcher"]
 
-WAKE_FIFO: Final = "muslin-wake"
 _LOCK_FILE: Final = "muslin-fetch.lock"
 _OF_GIT: Final = ("objects", "refs", "logs", "packed-refs", "HEAD", "config", "info", "branches", "hooks", "shallow")
 """What `git init` and `git fetch` make in the mirror; the rest is ours."""

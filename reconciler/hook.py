@@ -14,7 +14,10 @@ from typing import Final
 
 from muslin.errors import BadInput, Problem
 
-__all__ = ["MARK", "install", "post_receive"]
+__all__ = ["MARK", "WAKE_FIFO", "install", "post_receive"]
+
+WAKE_FIFO: Final = "muslin-wake"
+"""Name of the FIFO in a fetcher's folder: whoever writes to it makes the fetcher look."""
 
 MARK: Final = "# muslin: wake the fetcher"
 

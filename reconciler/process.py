@@ -18,9 +18,11 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from blueprints.catalogue import BLUEPRINTS
 from muslin.datastore.configuration import Asked, settings_of
 from muslin.datastore.opening import open_store
 from muslin.errors import BadInput, MuslinError, Problem
+from reconciler.combined import CombinedSource, of_flags, source_of
 from reconciler.controller import Controller, Settings
 from reconciler.operating.election import Timings
 from reconciler.operating.logs import writer
@@ -28,7 +30,7 @@ from reconciler.operating.notices import over_http, target_at
 from reconciler.operating.operation import Candidate, Operation, Telling
 from reconciler.operating.pages import Health, address, serving
 from reconciler.plan import Budget
-from reconciler.source import GitSource
+from reconciler.selection import Selection
 from reconciler.status import Event
 
 __all__ = ["main", "wake_socket"]
@@ -76,13 +78,19 @@ repository. What it has done is told by `muslin status`.""",
 examples:
   muslin reconcile --mirror mirror.git --datastore lab.db --wake reconcile.wake
   muslin reconcile --mirror mirror.git --path clusters/a --datastore lab.db --once
+  muslin reconcile --sources /etc/muslin/sources.yaml --set a --datastore a.db
 
 exit status: 0 ended as asked, 1 it failed (with --once also: something is held,
 failed or waits), 2 wrong usage""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--mirror", required=True, type=Path, help="the fetcher's folder")
-    parser.add_argument("--path", default=".", help="the folder inside the repository that is read (.)")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--mirror", type=Path, help="the fetcher's folder")
+    where.add_argument("--sources", type=Path, help="file that names sources and sets; --set says which set of it")
+    parser.add_argument("--path", action="append", help="a folder inside the repository that is read (.); repeatable")
+    parser.add_argument("--include", action="append", metavar="PATTERN", help="only files that match; repeatable")
+    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="nothing that matches; repeatable")
+    parser.add_argument("--blueprint", action="append", help="may render facts in the repository; repeatable")
     parser.add_argument("--datastore", help="the embedded datastore's file (MUSLIN_DATASTORE)")
     parser.add_argument("--config", help="a CalicoAPIConfig file, for etcd or Kubernetes (/etc/calico/calicoctl.cfg)")
     parser.add_argument("--context", help="context of the kubeconfig")
@@ -138,6 +146,23 @@ def wake_socket(path: Path | None, woken: Callable[[], None]) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def _source(arguments: argparse.Namespace) -> tuple[CombinedSource, Path | None]:
+    """What is read, and the socket on which the fetcher wakes us. Raises BadInput."""
+    chosen = (arguments.path, arguments.include, arguments.exclude, arguments.blueprint)
+    if arguments.sources is not None:
+        if any(chosen):
+            fix = "write paths, include, exclude and blueprints into the file"
+            raise BadInput(Problem("the file says what is read", "--path, --include, --exclude, --blueprint", fix))
+        source, wanted = source_of(arguments.sources, arguments.set_name)
+        return source, arguments.wake or wanted.wake
+    unknown = [name for name in arguments.blueprint or () if name not in BLUEPRINTS]
+    if unknown:
+        fix = f"use one of {', '.join(BLUEPRINTS)}"
+        raise BadInput(Problem(f"there is no blueprint {unknown[0]!r}", "--blueprint", fix))
+    paths, *rest = [each or () for each in chosen]
+    return of_flags(arguments.mirror, Selection.of(paths or (".",), *rest)), arguments.wake
+
+
 def _telling(arguments: argparse.Namespace) -> Telling | None:
     if not arguments.notify:
         if arguments.notify_secret:
@@ -172,9 +197,9 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
     )
     telling = _telling(arguments)
     listen = address(arguments.listen) if arguments.listen else None
+    source, wake_at = _source(arguments)
     asked = Asked(arguments.datastore, arguments.config, arguments.context)
     datastore = await open_store(settings_of(asked, os.environ), make=True)
-    source = GitSource(arguments.mirror, arguments.path)
     health, metrics = Health(time.monotonic, 3 * arguments.interval + _PATIENCE_S), None
     if listen is not None:
         from reconciler.operating.metrics import Metrics  # noqa: PLC0415 - a tenth of a second for who serves no pages
@@ -213,7 +238,7 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
             return 1 if status.seen is None or status.held or status.failed or status.waiting or status.paused else 0
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, operation.stop)
-        with wake_socket(arguments.wake, wake):
+        with wake_socket(wake_at, wake):
             async with serving(listen, health, metrics.text if metrics is not None else bytes):
                 await operation.run(controller)
         return 0

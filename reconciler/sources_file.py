@@ -8,6 +8,7 @@ clusters, and a cluster several repositories.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
@@ -27,11 +28,21 @@ from reconciler.selection import Selection
 from reconciler.signatures import PathRule, Policy
 from reconciler.webhook import Provider, Secret
 
-__all__ = ["KIND", "Listen", "Origin", "Reads", "SetOf", "Sources", "load"]
+__all__ = ["KIND", "Listen", "Origin", "Reads", "Role", "SetOf", "Sources", "load"]
 
 KIND: Final = "Sources"
 _API_VERSION: Final = "reconciler.muslin/v1alpha1"
 _LARGEST: Final = 1 << 20
+_FIELDS: Final = {"repository": "url", "branch": "branch", "tag": "tag", "commit": "commit", "path": "paths"}
+"""Mapping[where a part says that it is wrong, the field of this file]."""
+
+
+class Role(StrEnum):
+    """Which process reads the file."""
+
+    FETCHER = "fetcher"
+    RECONCILER = "reconciler"
+    WEBHOOK = "webhook"
 
 
 class _CredentialFields(Part):
@@ -170,8 +181,11 @@ class Sources:
         raise BadInput(Problem(f"there is no set {name!r}", "--set", f"use one of {known}"))
 
 
-def load(path: Path) -> Sources:
-    """Read the file. Paths in it are relative to its folder. Raises BadInput with everything that is wrong."""
+def load(path: Path, role: Role) -> Sources:
+    """Read the file. Paths in it are relative to its folder. Raises BadInput with everything that is wrong.
+
+    Files that it names are looked at only for the role that needs them: no process has to read another's secrets.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(_LARGEST)
@@ -187,14 +201,15 @@ def load(path: Path) -> Sources:
         )
     except ValidationError as error:
         raise BadInput(problems_of(error, _FileFields, places, str(path))) from None
-    return _Checked(given, path, places).result()
+    return _Checked(given, path, places, role).result()
 
 
 class _Checked:
     """One file being checked: every problem is noted with its place."""
 
-    def __init__(self, given: _FileFields, file: Path, places: Places) -> None:
+    def __init__(self, given: _FileFields, file: Path, places: Places, role: Role) -> None:
         self._given = given
+        self._role = role
         self._file = file
         self._places = places
         self._problems: list[Problem] = []
@@ -253,7 +268,8 @@ class _Checked:
         )
         if remote.transport == "ssh" and (credentials.ssh_key is None or credentials.known_hosts is None):
             self._problem("ssh needs sshKey and knownHosts", (*where, "credentials"), "name both files")
-        self._all(credentials.problems(remote.transport), (*where, "credentials"))
+        if self._role is Role.FETCHER:
+            self._all(credentials.problems(remote.transport), (*where, "credentials"))
         return Origin(
             given.name,
             remote,
@@ -275,7 +291,8 @@ class _Checked:
             given.anchor,
             given.rewrites,
         )
-        self._all(policy.problems(), where)
+        if self._role is Role.FETCHER:
+            self._all(policy.problems(), where)
         return policy
 
     def _secret(self, given: _SourceFields, where: tuple[str | int, ...]) -> Secret | None:
@@ -283,6 +300,8 @@ class _Checked:
             return None
         if self._given.webhook is None:
             self._problem("no webhook listens", where, "say at the file's top where it does: webhook.listen")
+        if self._role is not Role.WEBHOOK:
+            return None
         try:
             return Secret.read(given.webhook.provider, self._path(given.webhook.secret_file))
         except BadInput as error:
@@ -334,8 +353,7 @@ class _Checked:
     def _all(self, problems: tuple[Problem, ...], path: tuple[str | int, ...]) -> None:
         """Problems of a part, at the nearest place in the file that they name."""
         for problem in problems:
-            named = problem.where if problem.where.replace(",", "").replace(" ", "").isalpha() else ""
-            at = (*path, named) if named and "," not in named else path
+            at = (*path, _FIELDS[problem.where]) if problem.where in _FIELDS else path
             extra = f" ({problem.where})" if "/" in problem.where else ""
             place = str(place_of(at, self._places, str(self._file)))
             self._problems.append(Problem(f"{problem.what}{extra}", place, problem.fix, problem.source))

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-__all__ = ["fetch", "reconcile"]
+__all__ = ["fetch", "reconcile", "webhook"]
 
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
@@ -25,5 +25,14 @@ def fetch(arguments: tuple[str, ...]) -> None:
 def reconcile(arguments: tuple[str, ...]) -> None:
     """Keep a datastore in line with a mirror."""
     from reconciler.process import main  # noqa: PLC0415 - only this verb pays for it
+
+    sys.exit(main(arguments))
+
+
+@click.command(context_settings=_PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def webhook(arguments: tuple[str, ...]) -> None:
+    """Hear from a git server that somebody pushed."""
+    from reconciler.webhook_process import main  # noqa: PLC0415 - only this verb pays for it
 
     sys.exit(main(arguments))

@@ -12,6 +12,7 @@ import pytest
 from muslin.errors import BadInput, Unavailable
 from reconciler.commands import TRACKED
 from reconciler.manifests import Reading, declarable
+from reconciler.selection import Selection
 from reconciler.source import GitSource
 from reconciler.tree import Limits, folder
 from tests.reconciler.cases import policy, policy_key, tier
@@ -20,7 +21,9 @@ from tests.reconciler.repositories import Tree, bare, commit, files_tree, git, m
 _GOOD = ("100644", "good.yaml", policy("good"))
 
 
-def _read(mirror: Path, commit_id: str, path: str = ".", limits: Limits | None = None) -> Reading:
+def read(mirror: Path, commit_id: str, path: Selection | str = ".", limits: Limits | None = None) -> Reading:
+    """What a commit of a mirror declares."""
+
     async def scenario() -> Reading:
         source = GitSource(mirror, path, limits)
         try:
@@ -43,7 +46,7 @@ def test_resources_come_with_their_places(tmp_path: Path) -> None:
         "clusters/b/bad.yaml": "kind: Nothing",
     }
     made = commit(mirror, files_tree(mirror, files), TRACKED)
-    reading = _read(mirror, made, "clusters/a")
+    reading = read(mirror, made, "clusters/a")
 
     assert reading.problems == ()
     assert {str(key): str(each.place) for key, each in reading.resources.items()} == {
@@ -92,7 +95,7 @@ def test_all_problems_of_a_commit_are_told_at_once(tmp_path: Path) -> None:
         "g.yaml": "apiVersion: projectcalico.org/v3\nkind: NetworkPolice\nmetadata: {name: x}\n",
         "h.yaml": "\x00\x01binary",
     }
-    reading = _read(mirror, commit(mirror, files_tree(mirror, files), TRACKED))
+    reading = read(mirror, commit(mirror, files_tree(mirror, files), TRACKED))
     told = "\n".join(map(str, reading.problems))
 
     assert {problem.where.split(":")[0] for problem in reading.problems} == {f"{name}.yaml" for name in "bcdefgh"}
@@ -137,7 +140,7 @@ def test_a_hostile_tree_is_a_problem_and_nothing_else(name: str, tmp_path: Path)
     """Whatever stands in a tree, reading it gives problems; the good file beside it is still read."""
     lines, told = _HOSTILE[name]
     mirror, commit_id = mirror_of(tmp_path / "m", [*lines, _GOOD])
-    reading = _read(mirror, commit_id, limits=Limits(file_bytes=64 << 10))
+    reading = read(mirror, commit_id, limits=Limits(file_bytes=64 << 10))
 
     assert reading.problems
     assert told in "\n".join(map(str, reading.problems))
@@ -163,16 +166,16 @@ def test_a_tree_that_costs_too_much_is_refused_early(tmp_path: Path) -> None:
         (flat, Limits(tree_bytes=100), "100 is the limit"),
         (deep, Limits(), "deeper than 32"),
     ):
-        assert told in str(_read(mirror, commit_id, limits=limits).problems[0])
+        assert told in str(read(mirror, commit_id, limits=limits).problems[0])
 
 
 def test_a_path_that_is_not_there_is_a_problem_and_not_an_empty_cluster(tmp_path: Path) -> None:
     """A missing folder, a file or symlink in its place, or a branch that points to a blob: problems."""
     mirror, commit_id = mirror_of(tmp_path / "m", [_GOOD, ("120000", "link", "."), ("100644", "file", "x")])
     for path in ("missing", "link", "file", "good.yaml/x"):
-        assert "no folder" in str(_read(mirror, commit_id, path).problems[0])
+        assert "no folder" in str(read(mirror, commit_id, path).problems[0])
     content = git(mirror, "hash-object", "-w", "--stdin", stdin=b"x")
-    assert "not a commit" in str(_read(mirror, content).problems[0])
+    assert "not a commit" in str(read(mirror, content).problems[0])
     for outside in ("/etc", "..", "a/../..", "a\nb"):
         with pytest.raises(BadInput):
             folder(outside)
@@ -207,7 +210,7 @@ def test_reading_executes_only_git_cat_file(tmp_path: Path, monkeypatch: pytest.
     front.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/log\nexec {real} "$@"\n')
     front.chmod(0o755)
     monkeypatch.setenv("PATH", f"{front.parent}:{os.environ['PATH']}")
-    assert not _read(mirror, commit_id).problems
+    assert not read(mirror, commit_id).problems
 
     calls = (tmp_path / "log").read_text().splitlines()
     assert set(calls) <= {"version", "cat-file --batch", "cat-file --batch-check"}
