@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from muslin.datastore.protocol import Datastore
 from muslin.errors import MuslinError
+from reconciler.operating.cluster_events import ClusterEvents, writing
 from reconciler.operating.election import Change, Election, Timings
 from reconciler.operating.history import History
 from reconciler.operating.notices import Notices, Post, Target
@@ -95,6 +96,8 @@ class Operation:
         self._metrics = metrics
         self._health = health
         self._history = History(datastore, set_name, run_id=run_id, now=now, who=who)
+        write = writing(datastore)
+        self._events = ClusterEvents(write, set_name, run_id=run_id, now=now) if write is not None else None
         self._notices: Notices | None = None
         if telling is not None:
             self._notices = Notices(telling.target, set_name, run_id=run_id, post=telling.post, now=now, random=random)
@@ -112,6 +115,8 @@ class Operation:
         if self._metrics is not None:
             self._metrics.event(self._set, event)
         self._history.offer(event)
+        if self._events is not None:
+            self._events.offer(event)
         if self._notices is not None:
             self._notices.offer(event)
 
@@ -154,6 +159,8 @@ class Operation:
     async def told(self) -> AsyncIterator[None]:
         """While inside, history and notices are written; what waits at the end is given a moment. `run` does this."""
         tasks = [asyncio.ensure_future(self._history.run())]
+        if self._events is not None:
+            tasks.append(asyncio.ensure_future(self._events.run()))
         if self._notices is not None:
             tasks.append(asyncio.ensure_future(self._notices.run()))
         try:

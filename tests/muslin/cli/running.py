@@ -101,6 +101,10 @@ class Cluster:
         asyncio.run(self._look())
         return commit
 
+    def look(self) -> None:
+        """The reconciler looks once more."""
+        asyncio.run(self._look())
+
     def revision(self) -> str:
         """The datastore's revision: the same as before if nobody wrote."""
         return asyncio.run(self._revision())
