@@ -8,7 +8,8 @@ finds a way that is not yet guarded; connections that the new policy forbids are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
@@ -37,6 +38,10 @@ _RESYNC_S = 90.0
 _BREATH_S = 0.02
 """After a step the loop rests as long as the step took, up to this: changes in quick succession (16 pods at once) share
 the next step, and what brings them about gets half of the CPU. A change after a quiet time never waits."""
+
+
+_GATHER_S = 0.03
+"""While workloads are being attached a step waits so long at most for all of them to be ready for it."""
 
 
 class SpeakerSide(Protocol):
@@ -108,6 +113,8 @@ class Convergence:
         self._on_applied = on_applied
         self._snapshot: Snapshot | None = None
         self._later: asyncio.TimerHandle | None = None
+        self._coming = 0
+        self._held: asyncio.TimerHandle | None = None
         self._computed: tuple[Snapshot, NodeState, Ruleset] | None = None
         self._guard = _Guard()
         self._in_force: NodeState | None = None  # unknown at the start: a predecessor may have died before its cut
@@ -133,16 +140,36 @@ class Convergence:
         """There is a newer snapshot; nothing in it is so urgent that it must be looked at before this time."""
         self._snapshot = snapshot
         if within_s <= 0:
-            self._loop.wake()
+            self.look_again()
         elif self._later is None:
             self._later = asyncio.get_running_loop().call_later(within_s, self._in_time)
 
     def _in_time(self) -> None:
         self._later = None
-        self._loop.wake()
+        self.look_again()
+
+    @contextlib.contextmanager
+    def expecting(self) -> Iterator[None]:
+        """While a workload's endpoint is being made: the next step waits for it for a moment, to serve many by one."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            if self._coming == 0 and self._held is not None:
+                self._go()
 
     def look_again(self) -> None:
         """The kernel or the speaker may be different from what we left."""
+        if self._coming == 0 or self._applied is None:
+            self._go()
+        elif self._held is None:
+            self._held = asyncio.get_running_loop().call_later(_GATHER_S, self._go)
+
+    def _go(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         self._loop.wake()
 
     async def enforced(self, interface: str, addresses: Sequence[Address], mac: Mac | None = None) -> None:

@@ -48,6 +48,9 @@ from runtime.speaker_side import SpeakerSide
 __all__ = ["Settings", "main"]
 
 _REPAIR_AFTER_S = 0.2
+_SWITCH_S = 0.0005
+"""Threads that wire pods need the interpreter for microseconds between two requests to the kernel, and would wait for a
+busy loop 5 ms each time."""
 _LOOK_AFTER_S = 0.005
 """Events of the kernel come in bursts (a new link tells five times); one look serves those of this time."""
 
@@ -147,6 +150,7 @@ async def _run(settings: Settings) -> None:
         ),
         links=links,
         policy_ready=policy_ready,
+        expecting=agent.convergence.expecting,
         mtu=lambda: node_pod_mtu(agent.snapshot, settings.node, network_mtu, local),
     )
     for watched in (ruleset, routes):
@@ -158,6 +162,7 @@ async def _run(settings: Settings) -> None:
     )
     stopped = asyncio.create_task(stop.wait())
     gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
     try:
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():

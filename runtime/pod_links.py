@@ -1,12 +1,11 @@
 """Links of pods for the CNI plugin, over the dataplane's steps.
 
-What the kernel does at length runs in threads with sockets of their own: making a pair (`runtime.veth_maker`), and
-deleting one, which takes it about 20 ms under its lock. The rest is a fraction of a millisecond and runs on the loop.
+What the kernel does runs in threads (`runtime.veth_maker`), for all pods that ask together; questions, a fraction of a
+millisecond each, run on the loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from collections.abc import Callable
@@ -14,14 +13,14 @@ from ipaddress import ip_network
 
 from muslin.errors import KernelRefused, Problem
 from muslin.net import Mac
-from runtime.cni.attach import Link
+from runtime.cni.attach import Link, Pair
 from runtime.cni.server import PodNamespace
 from runtime.dataplane import links
 from runtime.dataplane.links import Veth
 from runtime.dataplane.netlink import routes as codec
 from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
 from runtime.dataplane.ownership import LINK_LOCAL_GATEWAY, MAIN_TABLE, ROUTE_PROTOCOL
-from runtime.veth_maker import VethMaker
+from runtime.veth_maker import Inside, VethMaker
 
 __all__ = ["PodLinks"]
 
@@ -47,8 +46,8 @@ class PodLinks:
         self._veths.close()
         self._host.close()
 
-    async def connect(self, link: Link, namespace: PodNamespace) -> Mac:
-        """Make both sides so; a stale link of this name goes first. The route to it is the node's loop's to write."""
+    async def make(self, link: Link, namespace: PodNamespace) -> Pair:
+        """See `runtime.cni.attach.Links`. The route to it is the node's loop's to write."""
         mac = self._new_mac()
         veth = Veth(link.interface, link.ifname, namespace.netns, link.mtu, mac)
         try:
@@ -58,14 +57,16 @@ class PodLinks:
                 raise
             await self.disconnect(link.interface)
             made = await self._veths.make(veth)
-        links.configure_host_side(self._host, made)
-        links.configure_pod_side(_inside(namespace), made.peer, link.ifname, link.addresses)
-        return mac
+        return Pair(mac, made.peer)
+
+    async def connect(self, link: Link, pair: Pair, namespace: PodNamespace) -> None:
+        """See `runtime.cni.attach.Links`."""
+        await self._veths.set_up(Inside(_inside(namespace), pair.peer, link.ifname, link.addresses))
 
     async def disconnect(self, interface: str) -> None:
         """Remove a host interface, its route and with it the pod's side. Absent is success."""
         if links.find_link(self._host, interface) is not None:
-            await asyncio.get_running_loop().run_in_executor(None, _delete, interface)
+            await self._veths.delete(interface)
 
     async def problems(self, link: Link, namespace: PodNamespace) -> tuple[Problem, ...]:
         """What differs from `link`: interface, addresses, routes in the pod; interface and route on the host."""
@@ -122,17 +123,6 @@ def _pod_problems(pod: NetlinkSocket, link: Link, index: int, version: int) -> l
     if version == 4 and not any(route.prefix == gateway and route.interface == index for route in table):
         found.append(Problem("the route to the gateway is gone", where, _FIX))
     return found
-
-
-def _delete(interface: str) -> None:
-    """In a worker thread: threads of a process share its network namespace unless they leave it."""
-    socket = NetlinkSocket(ROUTE)
-    try:
-        links.delete_link(socket, interface)
-    except OSError as error:
-        raise KernelRefused("link delete", interface, error.errno or 0) from error
-    finally:
-        socket.close()
 
 
 def _random_mac() -> Mac:

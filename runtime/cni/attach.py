@@ -1,19 +1,19 @@
 """ADD, DEL and CHECK: the order of the steps and how each is taken back.
 
-ADD: address, link, endpoint in the datastore, policy in the kernel, answer. Each step's undoing is noted before the
-step begins, so one that fails half-way is undone as well; all of them succeed on what is not there. DEL goes the
-other way round and gives the address back last, when nothing can answer under it any more. The steps themselves
-belong to collaborators that are handed in.
+ADD: link and address at the same time, the address into the link, endpoint in the datastore, policy in the kernel,
+answer. Each step's undoing is noted before the step begins, so one that fails half-way is undone as well; all of them
+succeed on what is not there. DEL goes the other way round and gives the address back last, when nothing can answer
+under it any more. The steps themselves belong to collaborators that are handed in.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from muslin.conversion.endpoint_name import interface_of
 from muslin.datastore.protocol import Datastore, NotFound
@@ -28,7 +28,7 @@ from runtime.cni.request import Command, Request
 from runtime.cni.server import PodNamespace
 from runtime.cni.turns import Turns
 
-__all__ = ["Addresses", "Attacher", "Link", "Links", "PolicyReady"]
+__all__ = ["Addresses", "Attacher", "Link", "Links", "Pair", "PolicyReady"]
 
 _POLICY_TIMEOUT_S = 10
 _FIRST_INTERFACE = "eth0"
@@ -45,6 +45,13 @@ class Link:
     """In the pod."""
     addresses: tuple[Address, ...]
     mtu: int
+
+
+class Pair(NamedTuple):
+    """A link that was made: MAC of the pod's end, and its index in the pod's namespace."""
+
+    mac: Mac
+    peer: int
 
 
 class Addresses(Protocol):
@@ -66,8 +73,15 @@ class Addresses(Protocol):
 class Links(Protocol):
     """Links between pods and the host."""
 
-    async def connect(self, link: Link, namespace: PodNamespace) -> Mac:
-        """Make both sides so; a stale link of this name goes first. Gives the pod's MAC. Routes come later."""
+    async def make(self, link: Link, namespace: PodNamespace) -> Pair:
+        """Make the link, without addresses; a stale one of this name goes first. Routes come later.
+
+        Returns only when it no longer uses the namespace, cancelled or not.
+        """
+        ...
+
+    async def connect(self, link: Link, pair: Pair, namespace: PodNamespace) -> None:
+        """Give the pod's side its addresses and its way out."""
         ...
 
     async def disconnect(self, interface: str) -> None:
@@ -95,12 +109,13 @@ class Attacher:
         links: Links,
         policy_ready: PolicyReady,
         mtu: Callable[[], int],
+        expecting: Callable[[], AbstractContextManager[None]] = nullcontext,
         interface_prefixes: str = "cali",
     ) -> None:
         self._node, self._datastore = node, datastore
         self._endpoints = Endpoints(datastore, node)
         self._addresses, self._links, self._policy_ready = addresses, links, policy_ready
-        self._mtu, self._prefixes = mtu, interface_prefixes
+        self._mtu, self._prefixes, self._expecting = mtu, interface_prefixes, expecting
         self._containers, self._pods = Turns(), Turns()
 
     async def handle(self, request: Request, namespace: PodNamespace | None) -> Answer:
@@ -175,15 +190,20 @@ class Attacher:
         handle = handle_of(request.network.name, request.container_id)
         undo = AsyncExitStack()
         try:
-            undo.push_async_callback(self._addresses.release, handle)
-            addresses = await self._addresses.assign(handle, pod, request.network.pools)
-            link = self._link(request, pod, addresses)
-            undo.push_async_callback(self._links.disconnect, link.interface)
-            mac = await self._links.connect(link, namespace)
-            undo.push_async_callback(self._endpoints.delete, pod, request.ifname, request.container_id)
-            attachment = await self._endpoints.put(
-                pod, request.ifname, request.container_id, interface=link.interface, addresses=addresses, mac=mac
-            )
+            with self._expecting():
+                undo.push_async_callback(self._addresses.release, handle)
+                link = self._link(request, pod, ())
+                undo.push_async_callback(self._links.disconnect, link.interface)
+                making = asyncio.ensure_future(self._links.make(link, namespace))
+                undo.push_async_callback(_ended, making)
+                addresses = await self._addresses.assign(handle, pod, request.network.pools)
+                pair = await making
+                await self._links.connect(replace(link, addresses=addresses), pair, namespace)
+                undo.push_async_callback(self._endpoints.delete, pod, request.ifname, request.container_id)
+                attachment = await self._endpoints.put(
+                    pod, request.ifname, request.container_id,
+                    interface=link.interface, addresses=addresses, mac=pair.mac,
+                )  # fmt: skip
             await self._wait_for_policy(request, attachment)
         except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(_take_back(undo, error)))
@@ -233,6 +253,14 @@ class Attacher:
         problems += await self._links.problems(self._link(request, pod, expected), namespace)
         if problems:
             raise CniError(Code.CHECK_FAILED, problems)
+
+
+async def _ended(task: asyncio.Future[Pair]) -> None:
+    """Wait until a step is over, whatever comes of it."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
 
 
 async def _take_back(undo: AsyncExitStack, cause: BaseException) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
 from typing import Final, NamedTuple, TypeAlias
 
@@ -22,19 +22,30 @@ from runtime.dataplane.netlink.links import Link
 from runtime.dataplane.netlink.routes import KernelRoute, Neighbour
 from runtime.dataplane.netlink.socket import NetlinkSocket
 from runtime.dataplane.netlink.wire import Message
-from runtime.dataplane.ownership import HOST_MAC, LINK_LOCAL_GATEWAY
+from runtime.dataplane.ownership import GOING_GROUP, HOST_MAC, LINK_LOCAL_GATEWAY
 
 _Step: TypeAlias = tuple[str, str, Message]
 """An operation in words, what it is done to, and the request."""
 
 __all__ = [
-    "Veth", "configure_host_side", "configure_pod_side", "create_veth", "create_veths", "delete_link", "find_link",
+    "Veth",
+    "configure_host_side",
+    "configure_host_sides",
+    "configure_pod_side",
+    "create_veth",
+    "create_veths",
+    "delete_link",
+    "delete_links",
+    "find_link",
     "write_sysctl",
 ]  # fmt: skip
 
 _PROC: Final = "/proc/sys/net"
 _LOOPBACK: Final = 1
 """Index of `lo` in every network namespace; the kernel makes sure of it."""
+_IPV6: Final = (
+    ("disable_ipv6", "0"), ("accept_ra", "0"), ("accept_dad", "0"), ("proxy_ndp", "1"), ("forwarding", "1"),
+)  # fmt: skip
 _EVERY_4, _EVERY_6 = ip_network("0.0.0.0/0"), ip_network("::/0")
 _GATEWAY_4: Final = IPv4Address(LINK_LOCAL_GATEWAY)
 _GATEWAY_6: Final = IPv6Address("fe80::ecee:eeff:feee:eeee")
@@ -90,32 +101,64 @@ def find_link(netlink: NetlinkSocket, name: str) -> Link | None:
 
 
 def configure_host_side(host: NetlinkSocket, link: Link, *, proc: str = _PROC) -> None:
-    """Set the host end's sysctls, then bring it up. Undone by deleting the link.
+    """As `configure_host_sides`, for one. Raises KernelRefused."""
+    (refused,) = configure_host_sides(host, (link,), proc=proc)
+    if refused is not None:
+        raise refused
+
+
+def configure_host_sides(host: NetlinkSocket, made: Sequence[Link], *, proc: str = _PROC) -> list[KernelRefused | None]:
+    """Set the host ends' settings, then bring them up; gives for each why the kernel refused. Undone by deleting.
 
     proxy_delay 0: else the first ARP answer waits up to 0.8 s. accept_ra 0: a pod must not become our router
-    (CVE-2020-13597). rp_filter as the host's default: the packet filter checks sources itself.
+    (CVE-2020-13597). rp_filter as the host's default: the packet filter checks sources itself. IPv4's settings go by
+    netlink, all in one send; IPv6 has only files, and a new link has the default's values, so only others are written.
     """
-    name = link.name
+    refused: list[KernelRefused | None] = [None] * len(made)
+    ipv4 = {codec.FORWARDING: 1, codec.PROXY_ARP: 1, codec.ROUTE_LOCALNET: 1, codec.RP_FILTER: _rp_filter(proc)}
+    _each(host, made, refused, "IPv4 settings", lambda link: codec.set_ipv4(link.index, ipv4))
+    _each(host, made, refused, "proxy_delay", lambda link: routes.set_proxy_delay(link.index, 0))
+    ipv6 = _unlike_default(proc)
+    for place, link in enumerate(made):
+        try:
+            for name, value in ipv6 if refused[place] is None else ():
+                write_sysctl(f"{proc}/ipv6/conf/{link.name}/{name}", value)
+        except KernelRefused as error:
+            refused[place] = error
+    _each(host, made, refused, "link up", lambda link: codec.set_link(link.index, up=True))
+    return refused
+
+
+def _each(
+    host: NetlinkSocket,
+    made: Sequence[Link],
+    refused: list[KernelRefused | None],
+    operation: str,
+    message: Callable[[Link], Message],
+) -> None:
+    """One request for each link that nothing was refused to yet, all in one send; notes the refusals."""
+    asked = [(place, link) for place, link in enumerate(made) if refused[place] is None]
+    for refusal in host.batch([message(link) for _, link in asked]):
+        place, link = asked[refusal.place]
+        refused[place] = KernelRefused(operation, link.name, refusal.errno, refusal.extack)
+
+
+def _rp_filter(proc: str) -> int:
     with open(f"{proc}/ipv4/conf/default/rp_filter", encoding="ascii") as default:  # noqa: PTH123 - paths cost as much
-        rp_filter = default.read().strip()
-    settings = [
-        (f"ipv4/conf/{name}/route_localnet", "1"),
-        (f"ipv4/conf/{name}/proxy_arp", "1"),
-        (f"ipv4/neigh/{name}/proxy_delay", "0"),
-        (f"ipv4/conf/{name}/forwarding", "1"),
-        (f"ipv4/conf/{name}/rp_filter", rp_filter),
-    ]
-    if os.path.exists(f"{proc}/ipv6"):  # noqa: PTH110 - as above
-        settings += [
-            (f"ipv6/conf/{name}/disable_ipv6", "0"),
-            (f"ipv6/conf/{name}/accept_ra", "0"),
-            (f"ipv6/conf/{name}/accept_dad", "0"),
-            (f"ipv6/conf/{name}/proxy_ndp", "1"),
-            (f"ipv6/conf/{name}/forwarding", "1"),
-        ]
-    for path, value in settings:
-        write_sysctl(f"{proc}/{path}", value)
-    _do(host, (("link up", name, codec.set_link(link.index, up=True)),))
+        return int(default.read())
+
+
+def _unlike_default(proc: str) -> list[tuple[str, str]]:
+    """Settings of IPv6, in the order of writing, that a new link does not have by itself; none without IPv6."""
+    found = []
+    for name, value in _IPV6:
+        try:
+            with open(f"{proc}/ipv6/conf/default/{name}", encoding="ascii") as default:  # noqa: PTH123 - as above
+                if default.read().strip() != value:
+                    found.append((name, value))
+        except FileNotFoundError:
+            continue
+    return found
 
 
 def write_sysctl(path: str, value: str) -> None:
@@ -166,6 +209,27 @@ def _gateway(index: int, version: int) -> Iterator[_Step]:
 def delete_link(host: NetlinkSocket, name: str) -> None:
     """Delete a link, with it its peer and routes; absent is success. Takes about 20 ms: not for the request path."""
     _do(host, (("link delete", name, codec.delete_link(name)),), absent=errno.ENODEV)
+
+
+def delete_links(host: NetlinkSocket, names: Sequence[str]) -> list[KernelRefused | None]:
+    """Delete links, with them their peers and routes; gives for each why the kernel refused; absent is success.
+
+    Two or more are put into a group of links that are going, and the group is deleted: the kernel waits for every CPU
+    once for all of them, where one after the other each takes about 20 ms under its lock.
+    """
+    refused: list[KernelRefused | None] = [None] * len(names)
+    if len(names) > 1:
+        moves = [codec.move_to_group(name, GOING_GROUP) for name in names]
+        left = {refusal.place for refusal in host.batch(moves)}
+        if len(left) < len(names):
+            host.batch((codec.delete_group(GOING_GROUP),))
+    for place, name in enumerate(names):  # what the group left: refused, or made again meanwhile
+        try:
+            if len(names) == 1 or find_link(host, name) is not None:
+                delete_link(host, name)
+        except KernelRefused as error:
+            refused[place] = error
+    return refused
 
 
 def _do(netlink: NetlinkSocket, steps: Sequence[_Step], *, absent: int = 0) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 __all__ = [
+    "GOING_GROUP",
     "HOST_MAC",
     "INTERFACE_PREFIX",
     "LINK_LOCAL_GATEWAY",
@@ -35,6 +36,8 @@ INTERFACE_PREFIX: Final = "cali"
 """First letters of every workload interface on the host, whether we know the workload yet or not."""
 PASS_MARK: Final = 0x20000
 """Packet mark bit meaning: the tier passed the packet on. Felix's default bit for the same."""
+GOING_GROUP: Final = 0x63616C69
+"""Group of links ("cali" as octets) into which a workload's link is put on its way out, to be deleted with others."""
 HOST_MAC: Final = "ee:ee:ee:ee:ee:ee"
 """MAC of the host's end of every veth: constant, so that a pod's static neighbour stays right."""
 LINK_LOCAL_GATEWAY: Final = "169.254.1.1"
@@ -88,7 +91,7 @@ MARKS: Final[Mapping[str, str]] = {
     "nftables": f"everything in table inet {TABLE}",
     "route": f"protocol {ROUTE_PROTOCOL} in table {MAIN_TABLE}",
     "neighbour": f"permanent, on an interface named {INTERFACE_PREFIX}*",
-    "link": f"veth named {INTERFACE_PREFIX}*",
+    "link": f"veth named {INTERFACE_PREFIX}*; whatever is in group {GOING_GROUP:#x}",
     "packet mark": f"bit {PASS_MARK:#x}, only between our own chains",
     "sysctl": f"net.ipv4.conf, net.ipv4.neigh and net.ipv6.conf of an interface named {INTERFACE_PREFIX}*",
     "conntrack": "nothing is written; entries of local workload addresses are deleted when policy denies them",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from muslin.errors import KernelRefused
@@ -173,6 +173,7 @@ class Routes:
         self._actual: ActualRoutes | None = None
         self._read_at = 0.0
         self._links: dict[int, tuple[str, bool]] = {}
+        self._awaited: Collection[str | None] = ()
         groups = ("link", "ipv4-address", "ipv4-route", "ipv6-route")
         self._listener = NetlinkSocket(ROUTE, [codec.GROUPS[name] for name in groups])
 
@@ -231,9 +232,10 @@ class Routes:
             return False
         if known is not None and (known[0] != name or not up):
             self._actual = None
-        if self._actual is not None:
-            self._actual = replace(self._actual, interfaces={**self._actual.interfaces, name: index})
-        return True
+        if self._actual is None:
+            return True
+        self._actual = replace(self._actual, interfaces={**self._actual.interfaces, name: index})
+        return name in self._awaited  # a refused route, such as on a link that is down, makes us read again anyway
 
     def read(self) -> ActualRoutes:
         """What is ours, and the interfaces."""
@@ -286,7 +288,9 @@ class Routes:
         if actual is None or time.monotonic() - self._read_at > _BELIEVED_S:
             self._read_at = time.monotonic()
             actual = self.read()
-        outcome = self.apply(self.plan(desired, actual))
+        plan = self.plan(desired, actual)
+        self._awaited = {route.interface for route in plan.waiting}
+        outcome = self.apply(plan)
         if not outcome.refused:
             self._actual = _after(outcome.plan, actual)
         return outcome

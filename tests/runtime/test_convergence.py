@@ -292,6 +292,39 @@ def test_a_pod_waits_until_its_policy_is_in_the_kernel() -> None:
     assert node.kernel.verdict(_packet())
 
 
+def test_one_step_serves_all_workloads_that_are_being_attached() -> None:
+    """While endpoints are being made a step waits for the last of them, and not for one that takes long."""
+
+    def with_pods(count: int) -> Snapshot:
+        return _cluster(
+            *(workload(f"p{n}", f"10.48.0.{n + 10}", on=_HERE, interfaceName=f"calip{n}") for n in range(count))
+        )
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster())
+        await asyncio.sleep(1)
+        steps = len(node.applied)
+        with node.loop.expecting():
+            with node.loop.expecting():
+                node.loop.take(with_pods(1))
+                await asyncio.sleep(0.01)
+            node.loop.take(with_pods(2))
+            await asyncio.sleep(0.01)
+            assert len(node.applied) == steps
+        await _settled()
+        assert len(node.applied) == steps + 1
+        assert {"calip0", "calip1"} <= set(node.applied[-1].state.endpoints)
+        with node.loop.expecting():
+            node.loop.take(with_pods(3))
+            await asyncio.sleep(0.2)
+            assert "calip2" in node.applied[-1].state.endpoints
+
+    machine = _machine()
+    for number in range(3):
+        machine.routes.add_link(f"calip{number}")
+    _run(body, machine)
+
+
 def test_a_pods_next_sandbox_waits_for_its_own_policy() -> None:
     """Same name, so the same interface, and by chance the same address: the MAC tells that it is another one."""
     old, new = Mac("02:00:00:00:00:01"), Mac("02:00:00:00:00:02")

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 
 from muslin.errors import Problem
 from muslin.net import Address, Mac
-from runtime.cni.attach import Link
+from runtime.cni.attach import Link, Pair
 from runtime.cni.server import PodNamespace
 from runtime.convergence import Kernel
 from runtime.dataplane.conntrack import Flow
@@ -45,6 +45,7 @@ class Machine:
     """The kernel of one node, and the links of its pods: Mapping[host interface, Link].
 
     Attributes:
+        made: how many links have been made; each has a MAC of its own.
         fatal_call: the process that makes this many further system calls dies in that one; None: nobody.
         written: called after each call that may have changed something.
     """
@@ -52,6 +53,7 @@ class Machine:
     address: Address
     kernel: FakeKernel = field(default_factory=lambda: FakeKernel(routes=_Routes()))
     links: dict[str, Link] = field(default_factory=dict)
+    made: int = 0
     fatal_call: int | None = None
     written: Callable[[], None] = lambda: None
 
@@ -103,8 +105,8 @@ class SystemCalls:
         if any([fake.nftables.drain(), fake.routes.drain()]):
             asyncio.get_running_loop().call_soon(self._looked)
 
-    async def connect(self, link: Link, namespace: PodNamespace) -> Mac:
-        """See `Links.connect`."""
+    async def make(self, link: Link, namespace: PodNamespace) -> Pair:
+        """See `Links.make`."""
         if link.interface in self._machine.links:
             await self.disconnect(link.interface)
         self._call()
@@ -112,7 +114,14 @@ class SystemCalls:
         self._machine.links[link.interface] = link
         self.heard()
         self.done()
-        return Mac(b"\x02\x00" + link.addresses[0].packed)
+        self._machine.made += 1
+        return Pair(Mac(b"\x02\x00" + self._machine.made.to_bytes(4)), 2)
+
+    async def connect(self, link: Link, pair: Pair, namespace: PodNamespace) -> None:
+        """See `Links.connect`."""
+        self._call()
+        self._machine.links[link.interface] = link
+        self.done()
 
     async def disconnect(self, interface: str) -> None:
         """See `Links.disconnect`."""

@@ -5,7 +5,9 @@ Source: linux/if_link.h, linux/veth.h.
 
 from __future__ import annotations
 
+import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,13 +15,19 @@ from muslin.net import Mac
 from runtime.dataplane.netlink import wire
 from runtime.dataplane.netlink.wire import Message
 
-__all__ = ["NEW_LINK", "Link", "create_veth", "delete_link", "get_link", "parse_link", "parse_name", "set_link"]
+__all__ = [
+    "FORWARDING", "NEW_LINK", "PROXY_ARP", "ROUTE_LOCALNET", "RP_FILTER", "Link", "create_veth", "delete_group",
+    "delete_link", "get_link", "move_to_group", "parse_link", "parse_name", "set_ipv4", "set_link",
+]  # fmt: skip
 
 NEW_LINK: Final = 16
 _NEW, _DELETE, _GET, _SET = NEW_LINK, 17, 18, 19
 _INFO = struct.Struct("=BBHiII")
 _UP: Final = 0x1
-_ADDRESS, _NAME, _MTU, _LINK, _LINK_INFO, _GROUP, _NAMESPACE_FD = 1, 3, 4, 5, 18, 27, 28
+_ADDRESS, _NAME, _MTU, _LINK, _LINK_INFO, _FAMILIES, _GROUP, _NAMESPACE_FD = 1, 3, 4, 5, 18, 26, 27, 28
+_INET_CONF = 1
+FORWARDING, PROXY_ARP, RP_FILTER, ROUTE_LOCALNET = 1, 3, 8, 26
+"""Of net.ipv4.conf: numbers of settings (IPV4_DEVCONF_* in linux/ip.h)."""
 _KIND, _DATA, _PEER = 1, 2, 1
 
 
@@ -69,6 +77,23 @@ def set_link(index: int, *, up: bool | None = None, group: int | None = None, mt
 def delete_link(name: str) -> Message:
     """Delete one link by name; both ends of a veth go."""
     return Message(_DELETE, 0, _info() + wire.text(_NAME, name))
+
+
+def move_to_group(name: str, group: int) -> Message:
+    """Put a link into a group, by its name."""
+    return Message(_SET, 0, _info() + wire.text(_NAME, name) + wire.u32(_GROUP, group))
+
+
+def delete_group(group: int) -> Message:
+    """Delete every link of a group. The kernel waits for all CPUs once for all of them, not once for each."""
+    return Message(_DELETE, 0, _info() + wire.u32(_GROUP, group))
+
+
+def set_ipv4(index: int, settings: Mapping[int, int]) -> Message:
+    """Set a link's settings below net.ipv4.conf: Mapping[number, value]. One message does what files do one by one."""
+    values = b"".join(wire.u32(number, value) for number, value in settings.items())
+    of_ipv4 = wire.nested(socket.AF_INET, wire.nested(_INET_CONF, values))
+    return Message(_SET, 0, _info(index) + wire.nested(_FAMILIES, of_ipv4))
 
 
 def get_link(name: str | None = None) -> Message:

@@ -33,9 +33,12 @@ __all__ = [
     "parse_address",
     "parse_neighbour",
     "parse_route",
+    "set_proxy_delay",
 ]
 
 _NEW_ADDRESS, _GET_ADDRESS = 20, 22
+_SET_NEIGHBOUR_TABLE = 67
+_TABLE_NAME, _TABLE_PARAMETERS, _OF_INTERFACE, _PROXY_DELAY = 1, 6, 1, 13
 NEW_ROUTE, DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR, _GET_NEIGHBOUR = 28, 29, 30
 NEW_ADDRESS, DELETE_ADDRESS = 20, 21
@@ -197,6 +200,13 @@ def delete_neighbour(interface: int, address: Address) -> Message:
     """Delete a neighbour entry."""
     head = _NEIGHBOUR.pack(_family(address), 0, 0, interface, 0, 0, 0)
     return Message(_DELETE_NEIGHBOUR, 0, head + wire.attribute(1, address.packed))
+
+
+def set_proxy_delay(interface: int, delay_ms: int) -> Message:
+    """Set net.ipv4.neigh.*.proxy_delay of an interface: the longest wait before an ARP answer for somebody else."""
+    values = wire.u32(_OF_INTERFACE, interface) + wire.attribute(_PROXY_DELAY, struct.pack("=Q", delay_ms))
+    body = bytes(4) + wire.text(_TABLE_NAME, "arp_cache") + wire.nested(_TABLE_PARAMETERS, values)
+    return Message(_SET_NEIGHBOUR_TABLE, 0, body)
 
 
 def dump_neighbours(version: int) -> Message:

@@ -25,6 +25,9 @@ _SOL_NETLINK: Final = 270
 _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 1, 10, 11, 12
 _SEND_BUFFER_FORCE, _RECEIVE_BUFFER_FORCE = 32, 33
 _SEND_BUFFER, _RECEIVE_BUFFER = 256 << 20, 8 << 20
+_BUFFER, _BUFFER_OF_A_POD = 1 << 18, 1 << 14
+"""Octets for one datagram; the kernel makes none that is larger than what we ask for. A large one costs 0.2 ms to make,
+and each pod's socket lives for one request."""
 _CHUNK = 128  # refusals of one chunk fit the smallest receive buffer (each takes about 1 KiB of it)
 _DUMP_TRIES = 10
 
@@ -79,7 +82,7 @@ class NetlinkSocket:
         for group in groups:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         self._sequence = 0
-        self._buffer = memoryview(bytearray(1 << 18))
+        self._buffer = memoryview(bytearray(_BUFFER if adopted is None else _BUFFER_OF_A_POD))
 
     def fileno(self) -> int:
         """File descriptor, for `loop.add_reader`."""

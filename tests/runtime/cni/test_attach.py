@@ -18,7 +18,7 @@ from muslin.errors import Failed, MuslinError, Problem, Unavailable
 from muslin.net import Address, Mac
 from muslin.resources.keys import Key
 from runtime.cni.answer import CniError, Code
-from runtime.cni.attach import Attacher, Link
+from runtime.cni.attach import Attacher, Link, Pair
 from runtime.cni.endpoints import Attachment
 from runtime.cni.names import Handle
 from runtime.cni.pod import Pod
@@ -71,9 +71,13 @@ class _World:
         self._step("release", lambda: None)
         self.held_by.pop(handle, None)
 
-    async def connect(self, link: Link, namespace: PodNamespace) -> Mac:
+    async def make(self, link: Link, namespace: PodNamespace) -> Pair:
+        self._step("make", lambda: self.links.update({link.interface: link}))
+        return Pair(Mac("0a:58:0a:30:00:01"), 2)
+
+    async def connect(self, link: Link, pair: Pair, namespace: PodNamespace) -> None:
+        assert (self.links[link.interface].ifname, pair.peer) == (link.ifname, 2)
         self._step("connect", lambda: self.links.update({link.interface: link}))
-        return Mac("0a:58:0a:30:00:01")
 
     async def disconnect(self, interface: str) -> None:
         self._step("disconnect", lambda: None)
@@ -131,7 +135,7 @@ def test_add_answers_what_it_made() -> None:
             "projectcalico.org/namespace": "demo",
             "projectcalico.org/orchestrator": "k8s",
         }
-        assert world.log == ["assign", "connect", "policy"]
+        assert world.log == ["assign", "make", "connect", "policy"]
 
     asyncio.run(run())
 
@@ -156,7 +160,7 @@ def test_a_pods_own_labels_do_not_make_it_another_namespaces_or_accounts() -> No
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "half-way"])
-@pytest.mark.parametrize("step", ["assign", "connect", "policy"])
+@pytest.mark.parametrize("step", ["assign", "make", "connect", "policy"])
 def test_a_failed_add_leaves_nothing(step: str, after: bool) -> None:
     """Whichever step fails, before or after it did its work, address, link and endpoint are gone."""
 
@@ -236,7 +240,7 @@ def test_add_again_gives_the_same_answer() -> None:
             second = await attacher.handle(decode(payload()), namespace)
 
         assert first == second
-        assert world.log == ["assign", "connect", "policy", "policy"]
+        assert world.log == ["assign", "make", "connect", "policy", "policy"]
 
     asyncio.run(run())
 

@@ -44,7 +44,11 @@ def test_pod_is_wired_as_calico_wires_it() -> None:
         "ipv4/conf/cali1/forwarding": "1",
         "ipv4/conf/cali1/route_localnet": "1",
         "ipv4/neigh/cali1/proxy_delay": "0",
+        "ipv4/conf/cali1/rp_filter": Path("/proc/sys/net/ipv4/conf/default/rp_filter").read_text("ascii").strip(),
+        "ipv6/conf/cali1/disable_ipv6": "0",
         "ipv6/conf/cali1/accept_ra": "0",
+        "ipv6/conf/cali1/accept_dad": "0",
+        "ipv6/conf/cali1/proxy_ndp": "1",
         "ipv6/conf/cali1/forwarding": "1",
     }
     for path, value in sysctls.items():
@@ -70,6 +74,39 @@ def test_every_step_can_be_undone_and_repeated() -> None:
     assert links.find_link(host, "cali9") is None
     with entered(namespace):
         assert links.find_link(NetlinkSocket(ROUTE), "eth0") is None
+
+
+@isolated
+def test_many_links_are_deleted_together_and_no_others() -> None:
+    """Of several names the links that are there go, an absent one is success; a foreign link and another pod's stay."""
+    host = NetlinkSocket(ROUTE)
+    namespace = new_namespace()
+    for number in range(5):
+        links.create_veth(host, links.Veth(f"cali{number}", f"eth{number}", namespace, 1400))
+    ip("link add foreign0 type veth peer name foreign1")
+
+    refused = links.delete_links(host, ("cali0", "cali1", "cali9", "cali3", "cali4"))
+
+    assert refused == [None] * 5
+    there = {link["ifname"] for link in json.loads(ip("-json link"))}
+    assert there >= {"lo", "cali2", "foreign0", "foreign1"}
+    assert [name for name in there if name.startswith("cali")] == ["cali2"]
+
+
+@isolated
+def test_a_link_that_is_refused_leaves_the_others_set_up() -> None:
+    """The host's ends of links that are there come up with their settings; for one that went meanwhile it is said."""
+    host = NetlinkSocket(ROUTE)
+    namespace = new_namespace()
+    made = [links.create_veth(host, links.Veth(f"cali{n}", f"eth{n}", namespace, 1400)) for n in range(3)]
+    links.delete_link(host, "cali1")
+
+    refused = links.configure_host_sides(host, made)
+
+    assert [each is None for each in refused] == [True, False, True]
+    assert (refused[1] is not None and refused[1].object) == "cali1"
+    up = [links.find_link(host, f"cali{n}") for n in (0, 2)]
+    assert all(link is not None and link.up for link in up)
 
 
 @isolated

@@ -10,6 +10,7 @@ import pytest
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
+from pyroute2.netlink.rtnl.ndtmsg import ndtmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from muslin.net import Address, Mac, Prefix
@@ -123,3 +124,16 @@ def test_pyroute2_reads_our_veth_with_its_peer() -> None:
         5,
         pod,
     )
+
+
+def test_pyroute2_reads_a_delay_and_a_group() -> None:
+    """The delay of proxied answers stands in its table and for its interface; a group of links by its number."""
+    _, of_table = _decoded(ndtmsg, routes.set_proxy_delay(7, 80))
+    _, going = _decoded(ifinfmsg, links.delete_group(0x63616C69))
+    _, moved = _decoded(ifinfmsg, links.move_to_group("cali7", 0x63616C69))
+
+    parameters = dict(of_table["NDTA_PARMS"]["attrs"])
+    assert of_table["NDTA_NAME"] == "arp_cache"
+    assert (parameters["NDTPA_IFINDEX"], parameters["NDTPA_PROXY_DELAY"]) == (7, 80)
+    assert going["IFLA_GROUP"] == 0x63616C69
+    assert (moved["IFLA_IFNAME"], moved["IFLA_GROUP"]) == ("cali7", 0x63616C69)

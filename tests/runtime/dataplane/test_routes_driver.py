@@ -268,6 +268,19 @@ def test_route_to_a_missing_interface_waits_for_it() -> None:
     assert {("10.48.0.7", "unicast", "cali7")} == _witness()
 
 
+@isolated
+def test_a_new_link_that_no_route_waits_for_is_known_and_wakes_nobody() -> None:
+    """Links of pods that are being attached are no reason to look again; the route that comes later finds them."""
+    driver = Routes()
+    driver.converge(DesiredRoutes())
+    _link("cali7")
+    route = Route(ip_network("10.48.0.7/32"), RouteClass.WORKLOAD, interface="cali7")
+
+    assert not driver.drain()
+    assert not driver.converge(DesiredRoutes((route,))).plan.waiting
+    assert {("10.48.0.7", "unicast", "cali7")} == _witness()
+
+
 def test_smaller_class_wins_and_order_does_not_matter() -> None:
     """The workload's route beats BGP's, which beats the blackhole, whoever comes first."""
     workload = Route(_BLOCK, RouteClass.WORKLOAD, interface="cali1")
