@@ -24,12 +24,14 @@ class Level(StrEnum):
 _LEVELS: Final[Mapping[EventKind, Level]] = {
     EventKind.COMMIT_HELD: Level.ERROR,
     EventKind.OBJECT_FAILED: Level.ERROR,
+    EventKind.ROLLED_BACK: Level.ERROR,
     EventKind.FAILED: Level.ERROR,
     EventKind.INCOMPLETE: Level.WARNING,
     EventKind.DRIFT_REPAIRED: Level.WARNING,
     EventKind.OBJECT_WAITS: Level.WARNING,
     EventKind.OBJECT_BLOCKED: Level.WARNING,
     EventKind.PAUSED: Level.WARNING,
+    EventKind.SUSPENDED: Level.WARNING,
     EventKind.RETRY: Level.WARNING,
 }
 

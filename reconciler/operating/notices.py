@@ -35,7 +35,7 @@ _QUEUE: Final = 200
 _TRIES: Final = 6
 _MOST_FIELDS: Final = 20
 _ANSWER_S: Final = 10.0
-_NEWS: Final = RECORDED - {EventKind.COMMIT_ACCEPTED, EventKind.ELECTION}
+_NEWS: Final = RECORDED - {EventKind.COMMIT_ACCEPTED, EventKind.ELECTION, EventKind.GATE}
 
 Post = Callable[[bytes, dict[str, str]], Awaitable[int]]
 """Sends a body with headers and gives the HTTP status. Raises OSError or TimeoutError where nobody answers."""
