@@ -52,11 +52,11 @@ class Concern(pulumi.ComponentResource):
         *,
         whole: Whole | None = None,
     ) -> None:
-        found = whole.found if whole is not None else _looked_at(args, self.KINDS, opts)
+        found = whole.found if whole is not None else _looked_at(args, type(self), opts)
         prefix = whole.name if whole is not None else name
         super().__init__(self.TYPE, name, None, opts)
         provider = provider_of(self, name, args.client)
-        objects = self._objects(found, args)
+        objects = self.objects(found, args)
         writing = Writing(self, prefix, args, provider_options(provider))
         self._write(writing, prefix, objects, found, args)
         self.resources: Mapping[Key, pulumi.CustomResource] = dict(writing.made)
@@ -68,11 +68,13 @@ class Concern(pulumi.ComponentResource):
         )
         self.register_outputs(outputs)
 
-    def _objects(self, found: Decided, args: ReferenceNetworkArgs) -> dict[Key, Mapping[str, Any]]:
+    @classmethod
+    def objects(cls, found: Decided, args: ReferenceNetworkArgs) -> dict[Key, Mapping[str, Any]]:
+        """Mapping[Key, object as JSON]: what is written here."""
         from muslin.resources import dump  # noqa: PLC0415 - models are loaded by who decides
 
         del args
-        return {each.key: dump(each) for each in found.blueprint.resources if each.kind in self.KINDS}
+        return {each.key: dump(each) for each in found.blueprint.resources if each.kind in cls.KINDS}
 
     def _write(
         self,
@@ -123,17 +125,19 @@ class Policy(Concern):
     )
     TYPE = "muslin:network:Policy"
 
-    def _objects(self, found: Decided, args: ReferenceNetworkArgs) -> dict[Key, Mapping[str, Any]]:
-        return super()._objects(found, args) if args.default_policy else {}
+    @classmethod
+    def objects(cls, found: Decided, args: ReferenceNetworkArgs) -> dict[Key, Mapping[str, Any]]:
+        """See `Concern.objects`."""
+        return super().objects(found, args) if args.default_policy else {}
 
 
 CONCERNS: tuple[type[Concern], ...] = (Pools, Peering, Policy)
 """In the order in which they are registered; every kind that blueprints emit is of one of them."""
 
 
-def _looked_at(args: ReferenceNetworkArgs, kinds: frozenset[str], opts: pulumi.ResourceOptions | None) -> Decided:
+def _looked_at(args: ReferenceNetworkArgs, concern: type[Concern], opts: pulumi.ResourceOptions | None) -> Decided:
     from muslin.pulumi.looking import look  # noqa: PLC0415 - it loads our client of the Kubernetes API
 
     found = decided(args)
-    look(found, args, kinds, opts)
+    look(concern.objects(found, args), args, opts)
     return found

@@ -24,11 +24,9 @@ from muslin.kubernetes.client import KubernetesClient
 from muslin.kubernetes.finding import find_access
 from muslin.kubernetes.pace import Limits
 from muslin.pulumi.arguments import Client, ReferenceNetworkArgs
-from muslin.pulumi.deciding import Decided
 from muslin.pulumi.looking_rules import GROUP, Objects, Seen, findings
 from muslin.pulumi.naming import FIELD_MANAGER, spoken
 from muslin.pulumi.refusals import Refused
-from muslin.resources import dump
 from muslin.resources.keys import Key
 from reconciler.ledger import KIND as LEDGER
 from reconciler.ledger import Ledger
@@ -41,9 +39,7 @@ _AT_ONCE: Final = 32
 _Result = TypeVar("_Result")
 
 
-def look(
-    found: Decided, args: ReferenceNetworkArgs, kinds: frozenset[str], opts: pulumi.ResourceOptions | None = None
-) -> None:
+def look(objects: Objects, args: ReferenceNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
     """Refuse what cannot be written, before anything is.
 
     Not where the program says no, where it gives a provider of its own without saying which cluster that is, and not
@@ -61,7 +57,6 @@ def look(
             "the cluster is not looked at beforehand: its kubeconfig is not known before the program has run"
         )
         return
-    objects = {each.key: dump(each) for each in found.blueprint.resources if each.kind in kinds}
     try:
         access = access_of(client)
         seen = _apart(see(access, objects, client))

@@ -47,7 +47,8 @@ class ReferenceNetwork(pulumi.ComponentResource):
         from muslin.pulumi.looking import look  # noqa: PLC0415 - it loads our client of the Kubernetes API
 
         found = decided(args)
-        look(found, args, frozenset[str]().union(*(each.KINDS for each in CONCERNS)), opts)
+        objects = {key: each for concern in CONCERNS for key, each in concern.objects(found, args).items()}
+        look(objects, args, opts)
         super().__init__("muslin:network:ReferenceNetwork", name, None, opts)
         provider = provider_of(self, name, args.client)
         below = pulumi.ResourceOptions.merge(provider_options(provider), pulumi.ResourceOptions(parent=self))

@@ -29,7 +29,8 @@ def provider_of(component: pulumi.ComponentResource, name: str, client: Client) 
 
     return kubernetes.Provider(
         f"{name}-kubernetes",
-        kubeconfig=client.kubeconfig,
+        # credentials may stand in it
+        kubeconfig=None if client.kubeconfig is None else pulumi.Output.secret(client.kubeconfig),
         context=client.context,
         upsert_existing_objects=True,
         enable_secret_mutable=True,

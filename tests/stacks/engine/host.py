@@ -1,0 +1,52 @@
+"""The process of a program: what Pulumi's language host starts. Errors of the program are told to the engine.
+
+`python -m tests.stacks.engine.host MONITOR ENGINE PROJECT STACK preview|up PROGRAM`, in the program's folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import runpy
+import sys
+import traceback
+from pathlib import Path
+
+import pulumi
+from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
+
+
+def main() -> int:
+    """0 for a program that ended well, 32 for one whose error has been told."""
+    monitor, engine, project, stack, mode, program = sys.argv[1:]
+    set_all_config(json.loads(os.environ["PULUMI_CONFIG"]), json.loads(os.environ["PULUMI_CONFIG_SECRET_KEYS"]))
+    configure(
+        Settings(
+            project=project, stack=stack, monitor=monitor, engine=engine, parallel=16, dry_run=mode == "preview",
+            organization="organization", root_directory=str(Path.cwd()),
+        )
+    )  # fmt: skip
+    sys.path.insert(0, str(Path.cwd()))
+
+    def run() -> None:
+        runpy.run_path(program, run_name="__main__")
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(run_in_stack(run))
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+    except Exception:
+        pulumi.log.error("Program failed with an unhandled exception:\n" + traceback.format_exc())
+    else:
+        return 0
+    finally:
+        # what was logged is sent by tasks of the same loop
+        loop.run_until_complete(asyncio.sleep(0))
+    return 32
+
+
+if __name__ == "__main__":
+    sys.exit(main())

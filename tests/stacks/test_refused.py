@@ -1,0 +1,100 @@
+"""Clusters that cannot be written to as they are: a clear error at preview, and nothing written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muslin.resources.crds import definitions
+from tests.stacks.conftest import MakeStack
+from tests.stacks.engine.deployment import Stack
+from tests.support.kube_apiserver import KubeApiserver
+
+pytestmark = pytest.mark.engines
+
+_ROOT = Path(__file__).parents[2]
+_API = "/apis/projectcalico.org/v3"
+
+
+def _older(definition: dict[str, Any]) -> dict[str, Any]:
+    """The definition of a kind as older Calico has it: another group, and no say in what is in it."""
+    names = definition["spec"]["names"]
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.crd.projectcalico.org"},
+        "spec": {"group": "crd.projectcalico.org", "names": names, "scope": "Cluster", "versions": [version]},
+    }
+
+
+def test_without_definitions_and_with_older_ones(tmp_path: Path) -> None:
+    """A cluster without definitions, then one of an older Calico: each is told, with what to do; nothing is made."""
+    shutil.copytree(_ROOT / "stacks" / "single_subnet", tmp_path / "stack")
+    pools = next(each for each in definitions() if each["spec"]["names"]["kind"] == "IPPool")
+    with KubeApiserver() as server:
+        mine = Stack(tmp_path / "stack", server)
+        bare = mine.preview()
+        server.install(_older(pools))
+        older = mine.preview()
+        server.install(pools)
+        partly = mine.up()
+        made = server.request("GET", f"{_API}/ippools")["items"]
+
+    assert "the cluster has no definitions of projectcalico.org/v3" in bare.error
+    assert "muslin crds" in bare.error
+    assert "this is an older Calico" in older.error
+    assert "the cluster does not serve BGPConfiguration" in partly.error
+    assert "the cluster does not serve GlobalNetworkPolicy" in partly.error
+    assert [bare.names("create"), older.names("create"), partly.names("create"), made] == [[], [], [], []]
+
+
+def test_without_rights(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """Every kind that the user may not write is told at once."""
+    done = stack("single_subnet", token=cluster.user_token).up()
+
+    for kind in ("IPPool", "BGPConfiguration", "GlobalNetworkPolicy"):
+        assert f"this user may not create, delete, get, patch {kind} objects" in done.error
+    assert done.names("create") == []
+
+
+def test_nodes_and_namespaces_that_are_not_there(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """A node of the facts that Kubernetes does not have would be made by a patch, so it is refused."""
+    done = stack("route_reflectors").preview()
+
+    assert "the cluster has no node node-a" in done.error
+    assert "the cluster has no node node-c" in done.error
+
+
+def test_what_a_reconciler_writes(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """An object in a reconciler's ledger is refused: one writer at a time."""
+    ledger = {
+        "apiVersion": "reconciler.muslin/v1alpha1",
+        "kind": "ReconcilerLedger",
+        "metadata": {"name": "default.0"},
+        "spec": {"set": "default", "part": 0, "items": {"IPPool//default-ipv4-ippool": {"applied": {}}}},
+    }
+    answer = cluster.request("POST", "/apis/reconciler.muslin/v1alpha1/reconcilerledgers", ledger)
+    assert answer.status == 201, answer
+    done = stack("single_subnet").preview()
+
+    assert "a reconciler writes IPPool/default-ipv4-ippool already: one writer at a time" in done.error
+    assert "muslin adopt" in done.error
+
+
+def test_wrong_facts_and_settings(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """Facts that are wrong are told with file and line, without a traceback, before the cluster is asked."""
+    mine = stack("single_subnet")
+    facts = mine.folder / "cluster.yaml"
+    facts.write_text(facts.read_text("utf-8").replace("plannedNodes: 40", "plannedNodes: 80"), "utf-8")
+    refused = mine.preview()
+    mine.config["retain"] = "perhaps"
+    unclear = mine.preview()
+
+    assert "cluster.yaml:" in refused.error
+    assert "Traceback" not in refused.error + unclear.error
+    assert "retain is not true or false" in unclear.error
