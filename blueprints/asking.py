@@ -23,7 +23,7 @@ __all__ = ["OVERRIDABLE", "Asked", "Option", "overridden"]
 
 OVERRIDABLE: Final = (
     "datastore", "fan-out", "fan-out replicas", "block size", "encapsulation", "encapsulation IPv6", "MTU",
-    "route distribution", "backend",
+    "route distribution", "backend", "next hop",
 )  # fmt: skip
 """Questions to which somebody may give another answer than the rule's; the others are facts."""
 

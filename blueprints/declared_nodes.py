@@ -13,8 +13,14 @@ from muslin.resources.node import Node
 __all__ = ["declared_nodes"]
 
 
-def declared_nodes(facts: Facts, reflecting: Sequence[NodeFacts] = ()) -> tuple[Node, ...]:
-    """One Node for each of which there is something to declare, in the order of the facts."""
+def declared_nodes(facts: Facts, reflecting: Sequence[NodeFacts] = (), *, numbered: bool = False) -> tuple[Node, ...]:
+    """One Node for each of which there is something to declare, in the order of the facts.
+
+    Args:
+        facts: of the cluster.
+        reflecting: nodes that reflect.
+        numbered: whether nodes have the AS of their rack, also between themselves.
+    """
     numbers = {rack: each.node_as_number for each in facts.top_of_rack for rack in each.racks}
     chosen = {node.name for node in reflecting}
     found = []
@@ -23,7 +29,7 @@ def declared_nodes(facts: Facts, reflecting: Sequence[NodeFacts] = ()) -> tuple[
         bgp: dict[str, Any] = {}
         if node.rack is not None and node.rack in numbers:
             labels[switches.LABEL] = node.rack
-            if (number := numbers[node.rack]) is not None:
+            if numbered and (number := numbers[node.rack]) is not None:
                 bgp["asNumber"] = int(number)
         if node.name in chosen:
             labels[reflectors.LABEL] = "true"

@@ -20,6 +20,7 @@ from blueprints.reflectors import peer_resources
 from blueprints.routable import OTHERS, ROUTABLE_POOL, routable, routable_pool, service_fields
 from blueprints.starting_policies import starting_policies, starting_policies_decision
 from blueprints.storage import storage
+from blueprints.switch_sessions import next_hop, session_protection
 from blueprints.switches import switch_peering, switch_peers
 from muslin.errors import Problem
 from muslin.resources.base import Resource
@@ -68,6 +69,8 @@ def decide_network(
         asked.add(backend(asked, tuple(modes.values())))
         if asked.facts.top_of_rack:
             asked.add(switch_peering(asked, alone=switches_alone))
+            asked.add(next_hop(asked, alone=switches_alone))
+            asked.add(session_protection(asked))
     routable(asked)
     asked.add(default_policy.decision(asked.facts))
     if asked.facts.starting_policies:
@@ -93,12 +96,14 @@ def network_files(
         "network/ip-pools.yaml": tuple(_pools(asked, modes)),
         "network/bgp.yaml": (bgp_resource(asked, mesh=mesh),),
     }
-    peers = (*peers, *switch_peers(asked.facts, alone=switches_alone))
+    if asked.facts.top_of_rack:
+        mode = by_name["next hop"].chosen
+        peers = (*peers, *switch_peers(asked.facts, alone=switches_alone, mode=mode))
     if reflecting:
         peers = (*peer_resources(), *peers)
     if peers:
         files["network/bgp-peers.yaml"] = peers
-    if nodes := declared_nodes(asked.facts, reflecting):
+    if nodes := declared_nodes(asked.facts, reflecting, numbered=switches_alone):
         files["network/nodes.yaml"] = nodes
     settings = felix_mtus(int(by_name["MTU"].chosen), modes) | failsafe_fields(asked.facts)
     if settings:

@@ -14,7 +14,7 @@ from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from blueprints.network_traits import NetworkTrait, lets
 from muslin.errors import Problem
-from muslin.resources.bgp_peer import BGPPeer
+from muslin.resources.bgp_peer import BGPPeer, NextHopMode
 from muslin.resources.keys import Key
 from muslin.semantics.routes import Encapsulation
 
@@ -115,29 +115,26 @@ def switch_peering(asked: Asked, *, alone: bool) -> Outcome:
         alone: whether nodes learn each other's routes from switches only, not from each other too.
     """
     facts = asked.facts
-    if not alone and any(each.node_as_number is not None for each in facts.top_of_rack):
-        index = next(i for i, each in enumerate(facts.top_of_rack) if each.node_as_number is not None)
-        return refuse(
-            Must.ONE_AS_INSIDE,
-            "nodes of a rack with an AS of its own are strangers to a mesh and to reflectors",
-            asked.place("topOfRack", index, "nodeASNumber"),
-            "use the blueprint top_of_rack, or leave it out",
-        )
+    inside = int(facts.as_number or DEFAULT_AS)
+    local = [each.name for each in facts.top_of_rack if not alone and _as_of_nodes(facts, each) != inside]
     per_rack = len({_as_of_nodes(facts, each) for each in facts.top_of_rack}) > 1
     reused = alone and _reused(facts)
-    open_ones = [each.name for each in facts.top_of_rack if each.password_secret is None]
     inner = [each.name for each in facts.top_of_rack if int(each.as_number) == _as_of_nodes(facts, each)]
     told = [
-        f"without a password: {', '.join(open_ones)}" if open_ones else "every session has a password",
         "a switch in the nodes' own AS must reflect to them: " + ", ".join(inner) if inner else "",
-        "nodes announce themselves as next hop, which is right for switches: nextHopMode stays as it is",
+        f"between themselves nodes stay in AS {inside}, and call themselves another only to {', '.join(local)}"
+        if local
+        else "",
     ]
     fields = [(Key("BGPPeer", each.metadata.name), ("spec", "asNumber")) for each in switch_peers(facts, alone=alone)]
     if reused:
         fields += [(key, ("spec", "numAllowedLocalASNumbers")) for key, _ in tuple(fields)]
+    fields += [(Key("BGPPeer", f"tor-{name}"), ("spec", "localASNumber")) for name in local]
     return Decision(
         "switch peering",
-        ("an AS for each rack" if per_rack else "one AS for all nodes") + (", allowed once in paths" if reused else ""),
+        ("an AS for each rack" if per_rack else "one AS for all nodes")
+        + (", allowed once in paths" if reused else "")
+        + (", local to these sessions" if local else ""),
         "nodes of different racks see each other's routes through the switches: with one AS they must accept paths that"
         " hold their own number"
         if reused
@@ -158,13 +155,31 @@ def switch_peering(asked: Asked, *, alone: bool) -> Outcome:
     )
 
 
-def switch_peers(facts: Facts, *, alone: bool) -> tuple[BGPPeer, ...]:
-    """One BGPPeer a switch, for the nodes of its racks; `alone` as above."""
+def switch_peers(facts: Facts, *, alone: bool, mode: str = NextHopMode.AUTO.value) -> tuple[BGPPeer, ...]:
+    """One BGPPeer a switch, for the nodes of its racks.
+
+    Args:
+        facts: of the cluster.
+        alone: whether nodes learn each other's routes from switches only, not from each other too.
+        mode: which next hop nodes tell, as decided.
+    """
     allowed = {"numAllowedLocalASNumbers": 1} if alone and _reused(facts) else {}
+    told = {} if mode == NextHopMode.AUTO.value else {"nextHopMode": mode}
     return tuple(
-        BGPPeer.model_validate({"metadata": {"name": f"tor-{each.name}"}, "spec": {**_peer(each), **allowed}})
+        BGPPeer.model_validate(
+            {
+                "metadata": {"name": f"tor-{each.name}"},
+                "spec": {**_peer(each), **_local(facts, each, alone=alone), **allowed, **told},
+            }
+        )
         for each in facts.top_of_rack
     )
+
+
+def _local(facts: Facts, each: TopOfRackFacts, *, alone: bool) -> dict[str, int]:
+    """The AS that nodes have for a switch alone, where they share another with each other."""
+    wished = _as_of_nodes(facts, each)
+    return {} if alone or wished == int(facts.as_number or DEFAULT_AS) else {"localASNumber": wished}
 
 
 def _peer(each: TopOfRackFacts) -> dict[str, Any]:

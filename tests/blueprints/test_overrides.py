@@ -27,6 +27,10 @@ _TAKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "MTU": ("1400", {}),
     "route distribution": ("node-to-node mesh", {"plannedNodes": MOST_IN_A_MESH}),
     "backend": ("bird", _VXLAN),
+    "next hop": ("Self", {
+        "nodes": [{"name": "a", "address": "192.0.2.1", "rack": "r1"}],
+        "topOfRack": [{"name": "t", "address": "192.0.2.9", "asNumber": 64400, "racks": ["r1"]}],
+    }),
 }  # fmt: skip
 _BROKEN: dict[str, tuple[str, dict[str, Any], Must]] = {
     "datastore": ("etcd", {"etcdIsTheClusters": True}, Must.SEPARATE_ETCD),
@@ -38,6 +42,7 @@ _BROKEN: dict[str, tuple[str, dict[str, Any], Must]] = {
     "MTU": ("9000", {}, Must.ROOM_IN_A_PACKET),
     "route distribution": ("node-to-node mesh", {"plannedNodes": MOST_IN_A_MESH + 1}, Must.MESH_IS_SMALL),
     "backend": ("vxlan", {}, Must.ROUTES_OVER_BGP),
+    "next hop": ("Other", _TAKEN["next hop"][1], Must.OVERRIDE_KNOWN),
 }
 
 

@@ -80,6 +80,47 @@ def test_sessions_are_protected_as_wished() -> None:
     assert spec["password"] == {"secretKeyRef": {"name": "bgp", "key": "password"}}
 
 
+@pytest.mark.parametrize(
+    ("blueprint", "mode"), [("top_of_rack", None), ("multi_subnet", "Keep"), ("route_reflectors", "Keep")]
+)
+def test_packets_go_to_the_node_that_has_the_pods(blueprint: str, mode: str | None) -> None:
+    """Where nodes know each other's routes, they pass them on with the next hop that these have."""
+    decided = _decided(blueprint, **nodes_in(3, 3, racks=2))
+
+    assert decided.decision("next hop").chosen == (mode or "Auto")
+    assert {each.get("nextHopMode") for each in _specs(decided, "BGPPeer").values() if "peerIP" in each} == {mode}
+
+
+def test_beside_a_mesh_a_rack_s_number_is_local_to_its_sessions() -> None:
+    """Nodes share an AS with each other, and have their rack's for its switch; no Node gets another number."""
+    switches = [{**each, "nodeASNumber": 64501 + index} for index, each in enumerate(_SWITCHES)]
+    blueprint = _decided("multi_subnet", topOfRack=switches)
+    nodes = [dump(each) for each in blueprint.resources if each.kind == "Node"]
+
+    assert [each["localASNumber"] for each in _specs(blueprint, "BGPPeer").values()] == [64501, 64502]
+    assert blueprint.decision("switch peering").chosen == "an AS for each rack, local to these sessions"
+    assert all("bgp" not in each["spec"] for each in nodes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "chosen", "told"),
+    [
+        ([{}, {}], "GTSM for none; passwords for none", "say nextToNodes"),
+        ([{"nextToNodes": True}] * 2, "GTSM for all; passwords for none", "a password is missing for tor-r0, tor-r1"),
+        ([{"passwordSecret": "bgp"}, {}], "GTSM for none; passwords for tor-r0", "make the Secrets bgp"),
+        ([{"nextToNodes": True, "passwordSecret": "bgp"}] * 2, "GTSM for all; passwords for all", "there is no BFD"),
+    ],
+)
+def test_what_protects_sessions_is_said(changed: list[dict[str, Any]], chosen: str, told: str) -> None:
+    """And what does not: no BFD, switches without GTSM or password."""
+    switches = [{**each, **more} for each, more in zip(_SWITCHES, changed, strict=True)]
+    decision = _decided(topOfRack=switches).decision("switch sessions")
+
+    assert decision.chosen == chosen
+    assert told in decision.consequence
+    assert "BFD" in decision.consequence
+
+
 def test_switches_make_packets_travel_as_they_are() -> None:
     """Routers that know pods need no encapsulation; without them it is IP-in-IP between subnets."""
     assert _decided().decision("encapsulation").chosen == "no encapsulation"
