@@ -71,6 +71,11 @@ class Network:
         found = (self.decision(name) for name in names)
         return "\n".join(_wrapped(each) for each in found if each is not None)
 
+    @property
+    def one_mtu(self) -> bool:
+        """Whether every hop that the facts tell of has the same MTU."""
+        return len({value for _, value in self.facts.mtus()}) == 1
+
     def subnets(self, version: int) -> tuple[str, ...]:
         """Prefixes that nodes' addresses of this family lie in."""
         return tuple(str(each.cidr) for each in self.facts.subnets_of(version))

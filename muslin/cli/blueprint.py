@@ -16,13 +16,13 @@ _LARGEST_FILE = 4 << 20
 """Bytes that are read at most; the YAML reader refuses files that are longer than its own, lower limit."""
 
 
-def read_text(path: str) -> bytes:
-    """A file's octets, `-` for standard input. Raises BadInput."""
+def read_text(path: str, largest: int = _LARGEST_FILE) -> bytes:
+    """A file's octets, one more than the largest number at most; `-` is standard input. Raises BadInput."""
     try:
         if path == "-":
-            return sys.stdin.buffer.read(_LARGEST_FILE + 1)
+            return sys.stdin.buffer.read(largest + 1)
         with Path(path).open("rb") as file:
-            return file.read(_LARGEST_FILE + 1)
+            return file.read(largest + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from muslin.cli.check_rules import Checked, Finding, Rule
 
-__all__ = ["as_json", "as_junit", "as_sarif"]
+__all__ = ["Case", "as_json", "as_junit", "as_sarif", "junit"]
 
 _SARIF: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -36,26 +38,58 @@ def _severity(each: Finding) -> str:
     return "error" if each.rule.is_error else "warning"
 
 
-def as_junit(checked: Checked) -> str:
-    """One case for each file and rule; what is no error is a system-out of a case that passes."""
-    cases = [(file, rule) for file in checked.files for rule in Rule]
-    found = {case: [each for each in checked.findings if (each.place.file, each.rule) == case] for case in cases}
-    failed = sum(bool(each) and rule.is_error for (_, rule), each in found.items())
-    counts = {"tests": str(len(cases)), "failures": str(failed)}
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case of a JUnit report.
+
+    Attributes:
+        group: what JUnit calls its class.
+        name: what was looked at.
+        failure: (type, message) where it failed.
+        text: in full.
+        skipped: why nothing can be said.
+    """
+
+    group: str
+    name: str
+    failure: tuple[str, str] | None = None
+    text: str = ""
+    skipped: str | None = None
+
+
+def junit(suite_name: str, cases: Iterable[Case]) -> str:
+    """A report with one suite; the text of a case that does not fail is its output."""
+    listed = list(cases)
+    counts = {"tests": str(len(listed)), "failures": str(sum(each.failure is not None for each in listed))}
+    skipped = sum(each.skipped is not None for each in listed)
     suites = ET.Element("testsuites", counts)
-    suite = ET.SubElement(suites, "testsuite", {"name": "muslin check", **counts})
-    for (file, rule), findings in found.items():
-        case = ET.SubElement(suite, "testcase", {"classname": f"muslin.{rule.value}", "name": file})
-        if not findings:
-            continue
-        text = "\n\n".join(_words(each) for each in findings)
-        if rule.is_error:
-            attributes = {"type": rule.value, "message": _printable(findings[0].what)}
-            ET.SubElement(case, "failure", attributes).text = _printable(text)
-        else:
-            ET.SubElement(case, "system-out").text = _printable(text)
+    suite = ET.SubElement(
+        suites, "testsuite", {"name": suite_name, **counts, **({"skipped": str(skipped)} if skipped else {})}
+    )
+    for each in listed:
+        case = ET.SubElement(suite, "testcase", {"classname": each.group, "name": _printable(each.name)})
+        if each.failure is not None:
+            kind, message = each.failure
+            failure = ET.SubElement(case, "failure", {"type": kind, "message": _printable(message)})
+            failure.text = _printable(each.text)
+        elif each.skipped is not None:
+            ET.SubElement(case, "skipped", {"message": _printable(each.skipped)})
+        elif each.text:
+            ET.SubElement(case, "system-out").text = _printable(each.text)
     ET.indent(suites)
     return ET.tostring(suites, "unicode", xml_declaration=True)
+
+
+def as_junit(checked: Checked) -> str:
+    """One case for each file and rule; what is no error is a system-out of a case that passes."""
+    return junit("muslin check", (_case(checked, file, rule) for file in checked.files for rule in Rule))
+
+
+def _case(checked: Checked, file: str, rule: Rule) -> Case:
+    found = [each for each in checked.findings if (each.place.file, each.rule) == (file, rule)]
+    text = "\n\n".join(_words(each) for each in found)
+    failure = (rule.value, found[0].what) if found and rule.is_error else None
+    return Case(f"muslin.{rule.value}", file, failure, text)
 
 
 def _words(each: Finding) -> str:

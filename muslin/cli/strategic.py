@@ -40,8 +40,16 @@ def merge_patch(value: Any, patch: Any) -> Any:
     return merged
 
 
-def strategic_merge(value: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The value with a strategic merge patch applied. Raises PatchRefused."""
+def strategic_merge(
+    value: Mapping[str, Any], patch: Mapping[str, Any], keys: Mapping[str, str] = _MERGE_KEYS
+) -> dict[str, Any]:
+    """The value with a strategic merge patch applied. Raises PatchRefused.
+
+    Args:
+        value: what is changed; it stays as it is.
+        patch: what is said of it.
+        keys: Mapping[name of a list of objects, the field that tells these apart], by default those of Calico's kinds.
+    """
     directive = patch.get("$patch")
     if directive == "replace":
         return {name: copy.deepcopy(held) for name, held in patch.items() if name != "$patch"}
@@ -64,20 +72,20 @@ def strategic_merge(value: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[
             merged.pop(name, None)
         elif isinstance(wanted, Mapping):
             held = merged.get(name)
-            merged[name] = strategic_merge(held if isinstance(held, Mapping) else {}, wanted)
+            merged[name] = strategic_merge(held if isinstance(held, Mapping) else {}, wanted, keys)
         elif isinstance(wanted, list):
-            merged[name] = _lists(name, merged.get(name), wanted)
+            merged[name] = _lists(name, merged.get(name), wanted, keys)
         else:
             merged[name] = wanted
     return merged
 
 
-def _lists(name: str, held: Any, wanted: list[Any]) -> list[Any]:
+def _lists(name: str, held: Any, wanted: list[Any], keys: Mapping[str, str]) -> list[Any]:
     plain = [each for each in wanted if not (isinstance(each, Mapping) and set(each) == {"$patch"})]
     replaced = len(plain) != len(wanted)
-    key = _MERGE_KEYS.get(name)
+    key = keys.get(name)
     if replaced or not isinstance(held, list) or (key is None and name not in _PRIMITIVE_LISTS):
-        return copy.deepcopy(plain)
+        return copy.deepcopy([each for each in plain if not (isinstance(each, Mapping) and "$patch" in each)])
     if key is None:
         return [*held, *(each for each in plain if each not in held)]
     merged = list(held)
@@ -90,7 +98,7 @@ def _lists(name: str, held: Any, wanted: list[Any]) -> list[Any]:
         elif place is None:
             merged.append(copy.deepcopy(each))
         else:
-            merged[place] = strategic_merge(merged[place], each)
+            merged[place] = strategic_merge(merged[place], each, keys)
     return merged
 
 
