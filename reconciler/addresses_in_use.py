@@ -1,17 +1,23 @@
-"""IPAM's blocks, read only when a pool may go or move: they change with every pod, so they are not watched."""
+"""Who uses what may go: read only when something may, because it changes with every pod and so is not watched."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 
+from muslin import resources
 from muslin.datastore.protocol import Datastore, Entry
+from muslin.errors import MuslinError
 from muslin.net import Prefix, parse_prefix
+from muslin.resources.base import Resource
 from muslin.resources.keys import Key
+from muslin.semantics.snapshot import Snapshot
+from reconciler.effect.removal import NEEDED_KINDS, Removal, removal_effect
 from reconciler.ledger import Ledger
 from reconciler.live import listed
 from reconciler.manifests import Reading
 
-__all__ = ["blocks_of"]
+__all__ = ["blocks_of", "needed"]
 
 
 async def blocks_of(
@@ -31,6 +37,16 @@ async def blocks_of(
         except ValueError:
             continue
     return tuple(prefixes)
+
+
+async def needed(datastore: Datastore, going: Collection[Key]) -> Removal:
+    """Who needs these objects now. Raises `Unavailable`."""
+    entries, _ = await listed(datastore, NEEDED_KINDS)
+    found: list[Resource] = []
+    for entry in entries.values():
+        with suppress(MuslinError):
+            found.append(resources.load(entry.value))
+    return removal_effect(going, Snapshot.of(found))
 
 
 def _moves(reading: Reading, pool: Key, entry: Entry) -> bool:

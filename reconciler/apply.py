@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound
 from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
-from reconciler.compare import canonical, differences, ours
+from reconciler.compare import canonical, differences, ours, stripped
 from reconciler.ledger import Ledger, Owned, applied, intended
 from reconciler.levels import Level, Missed, Placed, levels
 from reconciler.order import Group
@@ -102,9 +102,9 @@ def _intents(plan: Plan, begun: Iterable[Placed]) -> dict[Key, Owned | None]:
     first |= dict.fromkeys(plan.forget)
     for step in (each.step for each in begun):
         if step.declared is not None:
-            first[step.key] = (
-                intended(step.base, step.declared, plan.commit) if step.writes else applied(step.declared, plan.commit)
-            )
+            found = stripped(step.former) if step.action is Action.ADOPT and step.former is not None else None
+            item = intended(step.base, step.declared, plan.commit, found)
+            first[step.key] = item if step.writes else replace(applied(step.declared, plan.commit), found=item.found)
     return first
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from muslin.errors import Problem, Unavailable
 from reconciler.control import HeldCommit
 from reconciler.digest import deeds
+from reconciler.effect.removal import Removal
 from reconciler.ledger import Ledger
 from reconciler.manifests import Reading
 from reconciler.plan import Budget, Hold, Plan, hold
@@ -34,13 +35,15 @@ class Choice:
 class Terms:
     """What a new commit must meet.
 
-    `held` was taken back and waits for another commit; with `approval` the plan's digest must be `approved`.
+    `held` was taken back and waits for another commit; with `approval` the plan's digest must be `approved`. A plan
+    that is approved is not too much. `effect`: who needs what a plan removes.
     """
 
     budget: Budget
     held: HeldCommit | None = None
     approval: bool = False
     approved: str | None = None
+    effect: Callable[[Plan], Awaitable[Removal | None]] | None = None
 
 
 async def choose(
@@ -62,9 +65,10 @@ async def choose(
             proposed = await planned(reading)
             if head.commit == in_force:
                 return Choice(reading, proposed)
-            found = hold(proposed, len(reading.resources), len(ledger.owned), terms.budget) or _approval(
-                proposed, terms
-            )
+            effect = None if terms.effect is None else await terms.effect(proposed)
+            found = hold(proposed, len(reading.resources), len(ledger.owned), terms.budget, effect)
+            if terms.approval or (found is not None and terms.approved is not None):
+                found = _approval(proposed, terms, found)
             if found is None:
                 return Choice(reading, proposed)
             reason, problems = found[0], (found[1],)
@@ -81,14 +85,16 @@ async def choose(
     return Choice(before, await planned(before), reason, problems)
 
 
-def _approval(proposed: Plan, terms: Terms) -> tuple[Hold, Problem] | None:
-    """Whether somebody must read the plan first. One that does nothing needs nobody."""
-    if not terms.approval or not (proposed.steps or proposed.forget):
+def _approval(proposed: Plan, terms: Terms, found: tuple[Hold, Problem] | None) -> tuple[Hold, Problem] | None:
+    """Whether somebody must read the plan first; what one has read may remove whatever it removes."""
+    if terms.approval and not (proposed.steps or proposed.forget):
+        return found
+    wanted = f"sha256:{deeds(proposed)}"
+    if terms.approved == wanted:
         return None
-    found = f"sha256:{deeds(proposed)}"
-    if terms.approved == found:
-        return None
-    what = f"the plan {found} is not approved"
+    if not terms.approval:
+        return found
+    what = f"the plan {wanted} is not approved"
     if terms.approved is not None:
         what += f", and what is approved ({terms.approved}) is not what would happen now"
-    return Hold.NOT_APPROVED, Problem(what, proposed.commit, f"read the plan, then: muslin approve {found}")
+    return Hold.NOT_APPROVED, Problem(what, proposed.commit, f"read the plan, then: muslin approve {wanted}")

@@ -19,7 +19,7 @@ from reconciler.ledger import API_VERSION, Ledger
 
 __all__ = [
     "KIND", "Answer", "Approval", "Because", "Control", "HeldCommit", "Suspension", "Watch", "approve", "change",
-    "control_key", "read", "release", "resume", "rollback", "suspend",
+    "confirm", "control_key", "read", "release", "resume", "rollback", "suspend",
 ]  # fmt: skip
 
 KIND: Final = "ReconcilerControl"
@@ -93,12 +93,13 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """All of it, None where nothing was said."""
+    """All of it, None where nothing was said. `confirmed`: objects, as text, that may be removed."""
 
     suspended: Suspension | None = None
     approved: Approval | None = None
     held: HeldCommit | None = None
     watching: Watch | None = None
+    confirmed: tuple[str, ...] = ()
     others: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -114,6 +115,7 @@ class Control:
                 _part(Approval, spec.get("approved")),
                 held and replace(held, because=Because(held.because)),
                 _part(Watch, spec.get("watching")),
+                tuple(map(str, spec.get("confirmed") or ())),
                 {name: content for name, content in spec.items() if name not in _PARTS},
             )
         except (TypeError, ValueError) as error:
@@ -122,10 +124,11 @@ class Control:
     def to_spec(self) -> dict[str, Any]:
         """As stored."""
         parts = {"suspended": self.suspended, "approved": self.approved, "held": self.held, "watching": self.watching}
-        return dict(self.others) | {name: _plain(part) for name, part in parts.items() if part is not None}
+        spec = dict(self.others) | {name: _plain(part) for name, part in parts.items() if part is not None}
+        return spec | ({"confirmed": list(self.confirmed)} if self.confirmed else {})
 
 
-_PARTS: Final = frozenset({"suspended", "approved", "held", "watching"})
+_PARTS: Final = frozenset({"suspended", "approved", "held", "watching", "confirmed"})
 _NAMES: Final = {"back_to": "backTo"}
 
 
@@ -191,6 +194,16 @@ async def approve(datastore: Datastore, set_name: str, digest: str, *, by: str, 
         return replace(now, approved=Approval(digest, by, at))
 
     return await _told(datastore, set_name, told)
+
+
+async def confirm(datastore: Datastore, set_name: str, key: Key) -> Answer:
+    """This object may be removed by the commit in force, although its kind asks for a word first."""
+    name = str(key)
+    return await _told(
+        datastore,
+        set_name,
+        lambda now: now if name in now.confirmed else replace(now, confirmed=(*now.confirmed, name)),
+    )
 
 
 async def rollback(

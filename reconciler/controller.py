@@ -17,12 +17,14 @@ from typing import Any, Final
 from muslin.datastore.protocol import Conflict, Datastore
 from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
-from reconciler.addresses_in_use import blocks_of
+from reconciler.addresses_in_use import blocks_of, needed
 from reconciler.apply import Outcome, apply
 from reconciler.choice import Choice, Terms, choose
 from reconciler.control import KIND as CONTROL
 from reconciler.control import Because, Control
 from reconciler.digest import deeds
+from reconciler.drift import DRIFT_IS_REPAIRED, DriftRules, Fights
+from reconciler.effect.removal import Removal
 from reconciler.gates import GateSettings, Standing, Verdict
 from reconciler.guard import AskRevert, Guard, RevertRequest, unapproved
 from reconciler.ledger import Ledger
@@ -53,6 +55,7 @@ class Settings:
         gates: how long gates wait; None: nothing is waited for, and no commit is watched.
         approval: a commit comes into force when somebody has approved its plan.
         staged_first: staged policies are written before enforced ones.
+        drift: what becomes of what somebody else changed.
     """
 
     set_name: str = "default"
@@ -62,6 +65,7 @@ class Settings:
     gates: GateSettings | None = field(default_factory=GateSettings)
     approval: bool = False
     staged_first: bool = False
+    drift: DriftRules = DRIFT_IS_REPAIRED
 
 
 class Controller:
@@ -113,6 +117,7 @@ class Controller:
             datastore, settings.set_name, settings.gates or GateSettings(), random=random, wake=self._loop.wake
         )
         self._ask_revert = ask_revert
+        self._fights = Fights()
         self._again: asyncio.TimerHandle | None = None
         self._again_s: float | None = None
         self._stopped = asyncio.Event()
@@ -259,6 +264,8 @@ class Controller:
                 staged_first=self._settings.staged_first,
             )  # fmt: skip
         repairs = self._teller.outcome(proposed, outcome, self._time())
+        for repair in repairs:
+            self._fights.repaired(repair.key, repair.fields, asyncio.get_running_loop().time())
         watched = await self._watch_over(commit, control) if outcome.complete else None
         if watched is not None and watched.standing is Standing.FAILED:
             if await self._take_back(Because.HEALTH_FAILED, watched, ledger):
@@ -276,6 +283,7 @@ class Controller:
             waiting=tuple((step.key, other) for step, other in outcome.waiting),
             gates=tuple(each for each in verdicts if each.standing is not Standing.OPEN),
             gated=tuple(step.key for step in outcome.gated),
+            drifted=proposed.drifted,
         )
         await self._show(status, repairs)
         if believed and outcome.complete:
@@ -301,6 +309,8 @@ class Controller:
         good = ledger.accepted if self._board.applied == ledger.accepted else ledger.before or ledger.accepted
         await ledger.change({}, accepted=reading.commit, before=None if back else good)
         self._teller.forget()
+        if self._fights.forget():
+            self._loop.wake()  # this plan still left alone what was fought over
         self._teller.event(EventKind.COMMIT_ACCEPTED, f"{len(reading.resources)} resources", reading.commit)
         return control
 
@@ -352,7 +362,14 @@ class Controller:
 
     def _terms(self, control: Control) -> Terms:
         approved = control.approved.digest if control.approved is not None else None
-        return Terms(self._settings.budget, control.held, self._settings.approval, approved)
+        return Terms(self._settings.budget, control.held, self._settings.approval, approved, self._effect)
+
+    async def _effect(self, proposed: Plan) -> Removal | None:
+        """Who needs what a plan removes; asked only where the budget counts it."""
+        going = [step.key for step in proposed.steps if step.deletes]
+        if not any(key.kind == "IPPool" or self._settings.budget.endpoints is not None for key in going):
+            return None
+        return await needed(self._datastore, going)
 
     def _look_again_in(self, seconds: float | None) -> None:
         """Look again after this time, None for only when woken."""
@@ -365,6 +382,14 @@ class Controller:
 
     async def _plan(self, reading: Reading, ledger: Ledger) -> Plan:
         blocks = await blocks_of(self._datastore, reading, ledger, self._live.entries)
+        control, now = self._guard.seen, asyncio.get_running_loop().time()
+        leave = Leave(
+            self._settings.drift,
+            self._fights.stopped(now),
+            self._settings.budget.confirm,
+            control.confirmed,
+            restore=control.held is not None and control.held.back_to == reading.commit,
+        )
         return plan(
             reading.commit,
             reading.resources,
@@ -373,6 +398,7 @@ class Controller:
             canonical=self._live.canonical,
             others=ledger.others,
             blocks=blocks,
+            leave=leave,
         )
 
     async def _show(self, status: Status, repairs: tuple[Repair, ...]) -> None:

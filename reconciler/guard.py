@@ -65,7 +65,8 @@ class Guard:
             watching = None if excused is None or back else Watch(plan.commit, self._time(), excused)
             approved = control.approved and replace(control.approved, commit=plan.commit, steps=steps)
             held = control.held if back else None
-            return replace(control, watching=watching, held=held, approved=approved if approval else control.approved)
+            approved = approved if approval else control.approved
+            return replace(control, watching=watching, held=held, approved=approved, confirmed=())
 
         return await self._change(changed)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 from zlib import crc32
@@ -38,12 +38,13 @@ class Owned:
     """What we did, and what we are about to do, to one object.
 
     `applied` is what was last applied, None where the object is only about to be ours; `intent` what is about to be
-    written, None where nothing is under way.
+    written, None where nothing is under way; `found` what it was before we took it over, None where we made it.
     """
 
     applied: Json | None
     intent: Json | None = None
     commit: str = ""
+    found: Json | None = None
 
 
 @dataclass(slots=True)
@@ -103,8 +104,12 @@ class Ledger:
         of it would go. Raises `Conflict` when another process wrote the same set's ledger.
         """
         wanted: dict[int, dict[Key, Owned | None]] = {}
-        for key, item in items.items():
-            if self._parts[_part_of(key)].items.get(key) != item:
+        for key, given in items.items():
+            known = self._parts[_part_of(key)].items.get(key)
+            item = given
+            if given is not None and known is not None and given.found is None:
+                item = replace(given, found=known.found)
+            if known != item:
                 wanted.setdefault(_part_of(key), {})[key] = item
         if accepted is not None and accepted != self.accepted:
             wanted.setdefault(0, {})
@@ -177,17 +182,19 @@ def _key(text: str) -> Key:
 
 
 def _item_json(item: Owned) -> dict[str, Any]:
-    fields = {"applied": item.applied, "intent": item.intent, "commit": item.commit}
+    fields = {"applied": item.applied, "intent": item.intent, "commit": item.commit, "found": item.found}
     return {name: content for name, content in fields.items() if content}
 
 
 def _item(value: Any) -> Owned:
-    return Owned(value.get("applied"), value.get("intent"), str(value.get("commit", "")))
+    return Owned(value.get("applied"), value.get("intent"), str(value.get("commit", "")), value.get("found"))
 
 
-def intended(base: Json | None, intent: Json, commit: str) -> Owned:
+def intended(base: Json | None, intent: Json, commit: str, found: Json | None = None) -> Owned:
     """The item before a write: `base` is what of the object is ours until the write is known to have happened."""
-    return Owned(None if base is None else _plain(base), _plain(intent), commit)
+    return Owned(
+        None if base is None else _plain(base), _plain(intent), commit, None if found is None else _plain(found)
+    )
 
 
 def applied(value: Json, commit: str) -> Owned:

@@ -16,6 +16,7 @@ from muslin.errors import Problem
 from muslin.resources.keys import Key
 from reconciler.compare import FieldChange
 from reconciler.control import Suspension
+from reconciler.drift import Drifted
 from reconciler.gates import Verdict
 from reconciler.ledger import API_VERSION
 
@@ -38,6 +39,7 @@ class EventKind(StrEnum):
     APPLIED = "Applied"
     INCOMPLETE = "Incomplete"
     DRIFT_REPAIRED = "DriftRepaired"
+    DRIFT_FOUND = "DriftFound"
     OBJECT_WRITTEN = "ObjectWritten"
     OBJECT_FAILED = "ObjectFailed"
     OBJECT_WAITS = "ObjectWaits"
@@ -96,7 +98,7 @@ class Status:
 
     `seen` is the branch's commit, `accepted` the one in force, `applied` the last that was applied completely,
     `held` the branch's commit where it is not in force, with `reason` and `problems`. `gates` are those that are not
-    simply open, `gated` the objects behind closed ones.
+    simply open, `gated` the objects behind closed ones; `drifted` is left as it is.
     """
 
     fetch: Mapping[str, Any] = field(default_factory=dict)
@@ -112,6 +114,7 @@ class Status:
     waiting: tuple[tuple[Key, Key], ...] = ()
     gates: tuple[Verdict, ...] = ()
     gated: tuple[Key, ...] = ()
+    drifted: tuple[Drifted, ...] = ()
     suspended: Suspension | None = None
     paused: bool = False
 
@@ -134,6 +137,10 @@ class Status:
                 for each in self.gates
             ],
             "gated": [str(key) for key in self.gated],
+            "leftAsIs": [
+                {"object": str(each.key), "mode": each.mode.value, "fields": [one.path for one in each.fields]}
+                for each in self.drifted[:MAX_DRIFT]
+            ],
             "suspended": None if self.suspended is None else asdict(self.suspended),
             "paused": self.paused,
         }

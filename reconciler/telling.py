@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reconciler.apply import Outcome
+from reconciler.drift import Mode
 from reconciler.plan import Action, Cause, Plan, Step
 from reconciler.source import Head
 from reconciler.status import Event, EventKind, Repair
@@ -49,6 +50,10 @@ class Teller:
             self.say(EventKind.OBJECT_FAILED, f"{step.action} {step.key}: {problems[0].what}", proposed.commit)
         for step, other in outcome.waiting:
             self.say(EventKind.OBJECT_WAITS, f"{step.action} {step.key} waits for {other}", proposed.commit)
+        for drifted in proposed.drifted:
+            if drifted.mode is Mode.REPORT:
+                what = ", ".join(each.path for each in drifted.fields[:5]) or "all of it"
+                self.say(EventKind.DRIFT_FOUND, f"{drifted.key}: somebody changed {what}", proposed.commit)
         for each in proposed.blocked:
             self.say(EventKind.OBJECT_BLOCKED, f"{each.problem.what}; {each.problem.fix}", proposed.commit)
         if outcome.done or outcome.failed or outcome.stale:

@@ -16,9 +16,12 @@ from muslin.resources.keys import Key
 from reconciler.controller import Controller, Settings
 from reconciler.guard import AskRevert
 from reconciler.manifests import declarable
+from reconciler.plan import Budget
 from reconciler.status import Event, Status
 from tests.support.memory_git import MemorySource
 
+UNASKED = Budget(confirm=frozenset())
+"""What of ours is not declared any more goes without a word."""
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -72,7 +75,7 @@ class World:
     source: MemorySource = field(default_factory=MemorySource)
     store: MemoryDatastore = field(default_factory=MemoryDatastore)
     events: list[Event] = field(default_factory=list)
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = field(default_factory=lambda: Settings(budget=UNASKED))
 
     def controller(self, datastore: Datastore | None = None, ask_revert: AskRevert | None = None) -> Controller:
         """A reconciler that has just been started."""

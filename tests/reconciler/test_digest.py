@@ -14,7 +14,7 @@ from reconciler.compare import canonical
 from reconciler.digest import PlanDigest, digest
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared
-from reconciler.plan import plan
+from reconciler.planning import plan
 
 _TIER, _SET = Key("Tier", "early"), Key("GlobalNetworkSet", "partners")
 

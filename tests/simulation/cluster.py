@@ -148,7 +148,7 @@ class Cluster:
             self.controller = Controller(
                 self._client("reconciler"),
                 self.source,
-                Settings(poll_s=20.0, budget=Budget(part=1.0, allow_empty=True)),
+                Settings(poll_s=20.0, budget=Budget(part=1.0, allow_empty=True, confirm=frozenset())),
                 random=Random(self.random.random()),
                 now=wall_clock,
                 tell=say,
