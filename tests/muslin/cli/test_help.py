@@ -7,7 +7,7 @@ import pytest
 from tests.muslin.cli.running import Run
 
 VERBS = (
-    "init", "check", "explain", "render", "plan", "reconcile", "fetch", "status", "get", "node", "agent", "speaker",
+    "init", "check", "explain", "render", "verify-install", "plan", "reconcile", "fetch", "status", "get", "node", "agent", "speaker",
     "crds", "schema", "create", "apply", "replace", "delete", "patch", "label", "validate", "version",
 )  # fmt: skip
 _BELOW = (
