@@ -80,7 +80,7 @@ class Client:
             live = await self.store.get(key)
             if wanted and str(wanted) != live.revision:
                 raise Conflict(live)
-            value = checked(given, _over(live.value, given.value))
+            value = _with_status_of(live.value, checked(given, _over(live.value, given.value)))
             await check_update(self.store, key, live.value, value, given)
             try:
                 return (await self.store.update(key, value, live.revision)).value
@@ -170,5 +170,17 @@ def _over(live: Json, given: Mapping[str, Any]) -> dict[str, Any]:
         held = mapping_at(given, "metadata", name)
         if held:
             metadata[name] = dict(held)
-    kept = {"status": live["status"]} if "status" in live and not given.get("status") else {}
+    kept = {"status": live["status"]} if _keeps_status(live) and not given.get("status") else {}
     return {**given, "metadata": metadata, **kept}
+
+
+def _keeps_status(live: Json) -> bool:
+    """Whether there is a status, and one that the models know."""
+    from muslin.resources.stored import has_status  # noqa: PLC0415 - reading verbs do without the models
+
+    return "status" in live and has_status(str(live.get("kind")))
+
+
+def _with_status_of(live: Json, value: Json) -> Json:
+    """The object with a status that only somebody newer knows: no model could say whether it is right."""
+    return value if "status" not in live or _keeps_status(live) else {**value, "status": live["status"]}

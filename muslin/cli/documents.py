@@ -15,6 +15,8 @@ from muslin.yaml import Limits, Places
 
 __all__ = ["Given", "objects_of_text", "read_objects"]
 
+_TOP = ("apiVersion", "kind", "metadata", "spec", "status", "items")
+_METADATA = ("name", "namespace", "labels", "annotations", "resourceVersion", "uid", "creationTimestamp")
 _SUFFIXES = (".yaml", ".yml", ".json")
 _LIMITS = Limits(text_bytes=64 << 20, documents=200_000, nodes=3_000_000)
 """More than of a file that a repository brings: whoever runs a verb may write down a whole cluster, and waits."""
@@ -131,6 +133,9 @@ def _objects(value: Any, places: Inside, file: str, problems: list[Problem]) -> 
             )
         )
         return ()
+    value = _spelt(value, _TOP)
+    if isinstance(value.get("metadata"), Mapping):
+        value = {**value, "metadata": _spelt(value["metadata"], _METADATA)}
     kind, items = value.get("kind"), value.get("items")
     if isinstance(kind, str) and kind.endswith("List"):
         if items is None:
@@ -147,6 +152,21 @@ def _objects(value: Any, places: Inside, file: str, problems: list[Problem]) -> 
         problems.append(Problem("items is not a list", str(places.at(("items",))), "write a list of objects"))
         return ()
     return (Given(value, file, places),)
+
+
+def _spelt(value: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    """The same with these names as they are spelt: as calicoctl's, our verbs take names of fields in any case.
+
+    Which kind it is must be known before a model can put the rest right. A name that is there in both spellings stays.
+    """
+    wanted = {name.casefold(): name for name in names if name not in value}
+    if not wanted or not any(isinstance(key, str) and key.casefold() in wanted for key in value):
+        return value
+    found: dict[str, Any] = {}
+    for key, held in value.items():
+        meant = wanted.get(key.casefold(), key) if isinstance(key, str) else key
+        found[key if meant in found else meant] = held
+    return found
 
 
 def _unreadable(file: str, error: OSError | ValueError) -> Ended:

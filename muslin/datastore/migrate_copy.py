@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from muslin.conversion.node_names import kubernetes_name
 from muslin.conversion.profile import namespace_of_profile
+from muslin.conversion.reading import metadata_of
 from muslin.datastore.initialize import CLUSTER_INFORMATION
 from muslin.datastore.migrate_marker import State
 from muslin.datastore.migrate_objects import (
@@ -48,6 +50,8 @@ _TOGETHER: Final = 32
 """Writes under way at once: enough to hide the way to an API server, too few to be a burden to it."""
 _PAGE: Final = 500
 _TRIES: Final = 5
+_A_SECOND_S: Final = 1.1
+"""An API server tells when an object was born in whole seconds."""
 
 _identity: ContextVar[Mapping[str, Any]] = ContextVar("identity")
 
@@ -177,6 +181,11 @@ async def copy(way: Way) -> None:
     done = 0
     for kind in [*MOVED_KINDS, *sorted(set(by_kind) - set(MOVED_KINDS))]:
         keys = by_kind.get(kind, [])
+        if kind == "FelixConfiguration" and way.target.type is StoreType.KUBERNETES:
+            by_age = [key for key in keys if _selects(wanted[key])]
+            await _put_by_age(way, journey, by_age, wanted, present)
+            keys = [key for key in keys if key not in by_age]
+            done += len(by_age)
         for first in range(0, len(keys), _TOGETHER):
             way.tell(kind, done, len(wanted))
             await way.still_ours()
@@ -186,6 +195,40 @@ async def copy(way: Way) -> None:
                 if outcome is not None:
                     raise outcome
             done += len(batch)
+
+
+async def _put_by_age(
+    way: Way, journey: Journey, keys: list[Key], wanted: Mapping[Key, dict[str, Any]], present: Mapping[Key, Entry]
+) -> None:
+    """Settings that select nodes, of which the oldest counts, where birth is not ours to tell: the oldest comes first.
+
+    Of two born in the same second the name decides, so a second passes where it would decide otherwise. One that an
+    interrupted run left too old is made anew.
+    """
+    last = ("", "")
+    for key in sorted(keys, key=lambda each: _age(wanted[each])):
+        await way.still_ours()
+        there = present.get(key)
+        if there is not None and _age(there.value) < last:
+            with contextlib.suppress(NotFound):
+                await way.to.delete(key)
+            there = None
+        if there is None and key.name < last[1]:
+            await asyncio.sleep(_A_SECOND_S)
+        await _noted(way, journey, key, wanted[key], there)
+        with contextlib.suppress(NotFound):
+            last = _age((await way.to.get(key)).value)
+
+
+def _selects(value: Json) -> bool:
+    spec = value.get("spec")
+    return isinstance(spec, Mapping) and bool(spec.get("nodeSelector"))
+
+
+def _age(value: Json) -> tuple[str, str]:
+    """What the oldest is found by: when it was born, then its name."""
+    metadata = metadata_of(value)
+    return str(metadata.get("creationTimestamp") or ""), str(metadata.get("name") or "")
 
 
 async def _remove_leftovers(way: Way, wanted: Mapping[Key, Json], present: Mapping[Key, Entry]) -> None:

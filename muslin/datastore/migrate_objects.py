@@ -21,6 +21,7 @@ from muslin.conversion.profile import DEFAULT_ALLOW, namespace_of_profile, servi
 from muslin.conversion.reading import Json, as_mapping, as_text, metadata_of, parse_json
 from muslin.datastore.initialize import BUILT_IN_TIERS
 from muslin.resources.keys import Key
+from muslin.resources.stored import has_status
 
 __all__ = [
     "MOVED_KINDS", "OF_KUBERNETES", "OWN_KINDS", "Journey", "StoreType", "Why", "differences", "is_of_the_store",
@@ -124,6 +125,10 @@ def moved(key: Key, value: Json, journey: Journey) -> tuple[Key, dict[str, Any]]
     key, changed = renamed(key, {**value, "metadata": metadata}, journey.names)
     if key.kind == "BlockAffinity" and isinstance(changed.get("spec"), Mapping):
         changed["spec"] = {**changed["spec"], "deleted": False}  # text in the older CRDs
+    if journey.to_kubernetes and key.kind in CRD_KINDS and not has_status(key.kind):
+        changed.pop(
+            "status", None
+        )  # of somebody newer; the definitions have no place for it, and whose it is tells anew
     if journey.nodes is not None and key.kind == "Node" and key.name not in journey.nodes:
         return Why.NO_NODE
     return key, changed

@@ -3,7 +3,8 @@
 In a file an unknown field is a mistake and refused (`load`). In a datastore it is mostly a newer version's, and whoever
 leaves the whole object out does more harm than whoever leaves out the field. The one exception is a rule: there an
 unknown field may narrow what the rule is about. A rule that denies then denies more; every other rule with such a
-field is left out, so that nothing is allowed which its author did not mean.
+field is left out, so that nothing is allowed which its author did not mean. A status of a kind that has none with us
+is a report of somebody else's: nothing is to be said of it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from muslin.resources.loading import load
 from muslin.resources.places import FieldPath, place_of
 from muslin.resources.registry import KINDS, OF_KUBERNETES
 
-__all__ = ["load_stored"]
+__all__ = ["has_status", "load_stored"]
 
+_STATUS: Final = ("status",)
 _DIRECTIONS: Final = {"ingress": "Ingress", "egress": "Egress"}
 
 
@@ -44,6 +46,12 @@ def load_stored(value: Mapping[str, Any], file: str) -> tuple[Resource, tuple[Pr
         return load(pruned, file=file), problems
 
 
+def has_status(kind: str) -> bool:
+    """Whether objects of this kind have a status that we know."""
+    info = KINDS.get(kind)
+    return info is not None and "status" in info.model.model_fields
+
+
 def _unknown(value: Mapping[str, Any]) -> tuple[FieldPath, ...]:
     """Where fields stand that the model does not have."""
     info = KINDS.get(str(value.get("kind"))) or OF_KUBERNETES.get(str(value.get("kind")))
@@ -65,6 +73,9 @@ def _pruned(
     left_out: set[FieldPath] = set()
     problems = []
     for path in unknown:
+        if path == _STATUS:
+            left_out.add(path)
+            continue
         rule = path[:3]
         in_rule = len(path) > 3 and path[0] == "spec" and path[1] in _DIRECTIONS
         drop = in_rule and _action(value, rule) != "Deny"

@@ -12,7 +12,7 @@ from muslin.cli.strategic import PatchRefused, json_patch, merge_patch, strategi
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.datastore.protocol import Json
 from muslin.resources.keys import Key
-from tests.muslin.cli.calico import BOTH, POOL, Calico
+from tests.muslin.cli.calico import BOTH, POOL, Calico, manifest
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,23 @@ def test_fields_of_a_newer_version_survive(calico: Calico) -> None:
     assert (patched.status, labelled.status) == (0, 0), patched.err + labelled.err
     assert found["spec"] == {"order": 7, "shiny": {"deep": [1]}}
     assert found["metadata"]["labels"] == {"a": "b"}
+
+
+def test_a_status_of_a_newer_version_survives(calico: Calico) -> None:
+    """Also an apply and a replace leave it as it is, though no kind of ours has it; nobody complains of it."""
+    status = {"conditions": [{"type": "Programmed", "status": "True"}]}
+    newer: Json = {
+        "apiVersion": "projectcalico.org/v3", "kind": "GlobalNetworkSet", "metadata": {"name": "new"},
+        "spec": {"nets": ["192.0.2.0/24"]}, "status": status,
+    }  # fmt: skip
+    asyncio.run(_put(dict(newer)))
+    file = calico.write(manifest("GlobalNetworkSet", "new", "{nets: [198.51.100.0/24]}"))
+    done = [calico("apply", "-f", file), calico("replace", "-f", file), calico("label", "gnetset", "new", "a=b")]
+    found = calico.get("gnetset", "new")
+
+    assert [ran.status for ran in done] == [0, 0, 0], done
+    assert (found["spec"], found["status"]) == ({"nets": ["198.51.100.0/24"]}, status)
+    assert calico("datastore", "check").status == 0
 
 
 def test_labels(calico: Calico) -> None:

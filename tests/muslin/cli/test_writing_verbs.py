@@ -359,3 +359,20 @@ def test_all_problems_of_all_objects_come_at_once(calico: Calico) -> None:
 
     assert ran.err.splitlines()[0] == "failed to execute command: Unknown resource type (Nope) and/or version (v1)"
     assert re.findall(r"objects\.yaml:(\d+)", ran.err) == ["4", "7", "13"]
+
+
+def test_names_of_fields_may_be_written_in_any_case(calico: Calico) -> None:
+    """Also those that say what an object is, as calicoctl takes them; a name in both spellings is refused."""
+    text = (
+        "APIVERSION: projectcalico.org/v3\nKind: TierList\nItems:\n- Metadata: {Name: a, LABELS: {x: z}}\n"
+        "  Spec: {Order: 5}\n---\napiVersion: projectcalico.org/v3\nkind: IPPool\n"
+        "metadata: {name: b}\nSpec: {CIDR: 10.48.0.0/16, natoutgoing: true}\n"
+    )
+    calico.apply(text)
+    tier, pool = calico.get("tier", "a"), calico.get("pool", "b")
+    twice = calico.ctl("validate", "-f", calico.write(f"Kind: Tier\n{POOL}"))
+
+    assert (tier["spec"], tier["metadata"]["labels"]) == ({"order": 5, "defaultAction": "Deny"}, {"x": "z"})
+    assert (pool["spec"]["cidr"], pool["spec"]["natOutgoing"]) == ("10.48.0.0/16", True)
+    assert twice.status == 1
+    assert twice.err.startswith("field in document is not recognized or is in the wrong location: Kind")

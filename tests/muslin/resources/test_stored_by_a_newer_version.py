@@ -79,3 +79,10 @@ def test_every_unknown_field_is_told_once() -> None:
     spec, told = _read(_policy(types=["Ingress"], colour=1, ingress=[{"action": "Allow", "a": 1, "b": 2}]))
 
     assert (spec.get("ingress"), len(told)) == (None, 3)
+
+
+def test_the_status_of_a_kind_without_one_is_nobodys_problem() -> None:
+    """Somebody newer reports there; what a policy says is read whole, and nothing is told of it."""
+    spec, told = _read({**_policy(ingress=[{"action": "Allow"}]), "status": {"conditions": [{"type": "Ready"}]}})
+
+    assert (spec["ingress"], told) == ([{"action": "Allow"}], [])

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from muslin.datastore import migrate_copy
+from muslin.datastore.history import History
 from muslin.datastore.initialize import CLUSTER_INFORMATION, ensure_initialized
 from muslin.datastore.lock import set_ready
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
@@ -21,7 +24,7 @@ from muslin.datastore.protocol import Datastore
 from muslin.errors import BadInput, Unavailable
 from muslin.resources.keys import Key
 from muslin.resources.registry import KINDS
-from tests.muslin.datastore.migration.cases import NAMES, contents, filled, key_value
+from tests.muslin.datastore.migration.cases import NAMES, NOW, contents, filled, key_value
 
 pytestmark = pytest.mark.slow
 
@@ -310,3 +313,57 @@ def test_what_counts_as_arrived(wanted: dict[str, Any], there: dict[str, Any], t
     """An API server may add; nobody may lose or change."""
     key, sent = key_value("IPPool", "p", spec=wanted)
     assert differences(key, sent, key_value("IPPool", "p", spec=there)[1], journey(to)) == found
+
+
+def test_settings_that_select_nodes_keep_their_order_of_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest counts, and an API server tells births itself, in seconds: the order is the same afterwards.
+
+    Also where an interrupted run had left the youngest there already.
+    """
+    monkeypatch.setattr(migrate_copy, "_A_SECOND_S", 0.003)
+    names = ["c", "a", "d", "b"]
+    born = iter(range(100))
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        source = MemoryDatastore(history=History(now=lambda: NOW + timedelta(seconds=next(born))))
+        target = MemoryDatastore(history=History(now=lambda: NOW + timedelta(seconds=loop.time() // 0.002)))
+        await ensure_initialized(source)
+        for name in names:
+            await source.create(*key_value("FelixConfiguration", name, spec={"nodeSelector": "all()"}))
+        ends = end(source, "a"), end(target, "b", StoreType.KUBERNETES)
+        report = await migrate(*ends)
+        assert (report.complete, await by_age(target)) == (True, names)
+
+        cluster = (await target.get(CLUSTER_INFORMATION)).value
+        await target.delete(CLUSTER_INFORMATION)
+        await target.delete(Key("FelixConfiguration", "c"))
+        left = {**cluster, "spec": {**cluster["spec"], "datastoreReady": False}}
+        mark = json.loads(left["metadata"]["annotations"][ANNOTATION])
+        left["metadata"] = {
+            "name": "default",
+            "annotations": {ANNOTATION: json.dumps(mark | {"state": State.MINE.value})},
+        }
+        await target.create(CLUSTER_INFORMATION, left)
+        again = await migrate(*ends)
+        assert (again.complete, await by_age(target)) == (True, names), again
+
+    asyncio.run(story())
+
+
+async def by_age(store: Datastore) -> list[str]:
+    """Names of settings, the oldest first."""
+    found = [each.value["metadata"] for each in (await store.list("FelixConfiguration")).entries]
+    return [each["name"] for each in sorted(found, key=lambda each: (each["creationTimestamp"], each["name"]))]
+
+
+def test_a_status_that_only_somebody_newer_knows_is_no_loss() -> None:
+    """Definitions of ours have no place for the status of a policy; whose it is tells it anew. Else it comes along."""
+    given = key_value("NetworkPolicy", "web", "shop", spec={}, status={"conditions": [{"type": "Ready"}]})
+    for target, kept in ((StoreType.KUBERNETES, False), (StoreType.EMBEDDED, True)):
+        became = moved(*given, journey(target))
+        assert not isinstance(became, Why)
+        assert ("status" in became[1]) is kept
+    pool = moved(*key_value("IPPool", "p", spec={}, status={"conditions": []}), journey(StoreType.KUBERNETES))
+    assert not isinstance(pool, Why)
+    assert "status" in pool[1]
