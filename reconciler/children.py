@@ -38,11 +38,17 @@ class Ran:
 
     @property
     def told(self) -> str:
-        """What it complained of, on one printable line: its first `fatal` or `error`, else the last line."""
+        """What it complained of, on one printable line: its first `fatal` or `error`, else the last line.
+
+        Where git only says that the other program failed, that one's own first line stands before it.
+        """
         lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in self.errors.splitlines()]
         lines = [line for line in lines if line]
         blamed = [line for line in lines if line.startswith(("fatal:", "error:"))]
-        return (blamed or lines[-1:] or [""])[0][:500]
+        said = (blamed or lines[-1:] or [""])[0]
+        if "Could not read from remote repository" in said and lines[0] != said:
+            said = f"{lines[0]}; {said}"
+        return said[:500]
 
 
 async def run(
