@@ -19,7 +19,7 @@ from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath, Places, place_of
 from muslin.resources.problems import nearest
 
-__all__ = ["OVERRIDABLE", "Asked", "Option", "overridden"]
+__all__ = ["OVERRIDABLE", "Asked", "Option", "Premise", "overridden"]
 
 OVERRIDABLE: Final = (
     "datastore", "fan-out", "fan-out replicas", "block size", "encapsulation", "encapsulation IPv6", "MTU",
@@ -49,6 +49,23 @@ class Option:
     broken: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Premise:
+    """What a blueprint is about, where that is an answer of its own.
+
+    Attributes:
+        blueprint: its name.
+        modes: Mapping[IP version, encapsulations that it takes, best first].
+        note: what else is to know of these.
+        source: section of the architecture.
+    """
+
+    blueprint: str
+    modes: Mapping[int, tuple[str, ...]]
+    note: str
+    source: str
+
+
 class Asked:
     """Facts with their places, and everything that was answered about them.
 
@@ -56,10 +73,14 @@ class Asked:
         facts: of the cluster.
         places: where the facts stand in their text, if known.
         file: name of that text.
+        premise: what the blueprint is about, where it asks for an encapsulation.
     """
 
-    def __init__(self, facts: Facts, places: Places | None = None, file: str | None = None) -> None:
+    def __init__(
+        self, facts: Facts, places: Places | None = None, file: str | None = None, premise: Premise | None = None
+    ) -> None:
         self.facts = facts
+        self.premise = premise
         self._places, self._file = places, file
         self._overrides: dict[str, tuple[int, OverrideFacts]] = {
             each.decision.casefold(): (index, each) for index, each in enumerate(facts.overrides)

@@ -1,28 +1,23 @@
-"""The installed blueprints by name. A cluster's file names one; nothing else of a repository is ever run."""
+"""The installed blueprints by name. A cluster's file names one, or parts of several; nothing of a repository is run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
-from blueprints import multi_subnet, route_reflectors, single_subnet, top_of_rack
+from blueprints.composition import PARTS, compose
 from blueprints.decision import Blueprint
 from blueprints.facts import Facts
 from muslin.errors import BadInput, Problem
 from muslin.resources.places import Places, place_of
-from muslin.resources.problems import nearest
 
 __all__ = ["BLUEPRINTS", "decide"]
 
 BLUEPRINTS: Mapping[str, Callable[[Facts, Places | None, str | None], Blueprint]] = MappingProxyType(
-    {
-        single_subnet.NAME: single_subnet.single_subnet,
-        multi_subnet.NAME: multi_subnet.multi_subnet,
-        route_reflectors.NAME: route_reflectors.route_reflectors,
-        top_of_rack.NAME: top_of_rack.top_of_rack,
-    }
+    {name: partial(compose, name) for name in PARTS}
 )
-"""Mapping[name, blueprint]."""
+"""Mapping[name, blueprint]; `blueprints.composition.parts_of` says which of these a composed name names."""
 
 
 def decide(facts: Facts, places: Places | None = None, file: str | None = None) -> Blueprint:
@@ -36,12 +31,9 @@ def decide(facts: Facts, places: Places | None = None, file: str | None = None) 
     Raises:
         BadInput: the facts name no blueprint, or one that is not installed, or the blueprint says no.
     """
-    known = ", ".join(BLUEPRINTS)
-    where = str(place_of(("blueprint",), places, file))
     if facts.blueprint is None:
-        raise BadInput(Problem("the facts name no blueprint", where, f"set blueprint to one of {known}"))
-    if facts.blueprint not in BLUEPRINTS:
-        meant = nearest(facts.blueprint, BLUEPRINTS)
-        fix = f"did you mean {meant}?" if meant else f"use one of {known}"
-        raise BadInput(Problem(f"there is no blueprint {facts.blueprint!r}", where, fix))
-    return BLUEPRINTS[facts.blueprint](facts, places, file)
+        where = str(place_of(("blueprint",), places, file))
+        raise BadInput(
+            Problem("the facts name no blueprint", where, f"set blueprint to one of {', '.join(BLUEPRINTS)}")
+        )
+    return compose(facts.blueprint, facts, places, file)

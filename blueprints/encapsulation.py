@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import replace
 
 from blueprints.addressing import pool_key
-from blueprints.asking import Asked, Option
+from blueprints.asking import Asked, Option, Premise
 from blueprints.decision import Outcome, section
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
@@ -76,6 +77,13 @@ def encapsulation(asked: Asked, version: int = 4) -> Outcome:
             asked.place("network"),
             "allow UDP port 4789 (VXLAN) between the nodes, or TCP port 179 and IP protocol 4, or turn the checks off",
         )
+    if asked.premise is not None:
+        best = _asked_for(options, asked.premise, version)
+        if best.broken:
+            what = f"the blueprint {asked.premise.blueprint} can't have {best.name}: {'; '.join(best.broken)}"
+            fix = "name another blueprint, or correct the facts"
+            return refuse(Must.A_WAY_BETWEEN_NODES, what, asked.place("network"), fix, asked.premise.source)
+        options = [best, *(option for option in options if option.name != best.name)]
     inputs = dict(trait(facts, each) for each in NetworkTrait)
     inputs["subnets"] = ", ".join(str(each) for each in facts.subnets_of(version))
     pool = pool_key(facts, version)
@@ -84,6 +92,18 @@ def encapsulation(asked: Asked, version: int = 4) -> Outcome:
     if asked.facts.overrides:
         shown = options
     return asked.choose(encapsulation_name(version), shown, inputs, fields)
+
+
+def _asked_for(options: list[Option], premise: Premise, version: int) -> Option:
+    """The best answer that the blueprint takes, as its rule; one that is not possible, if none is."""
+    by_name = {option.name: option for option in options}
+    taken = [by_name[name] for name in premise.modes[version]]
+    chosen = next((option for option in taken if not option.broken), taken[-1])
+    by_rule = next((option.name for option in options if not option.broken), None)
+    if chosen.broken or chosen.name == by_rule:
+        return chosen
+    rule = f"the blueprint {premise.blueprint} asks for it ({premise.note}); by itself the rule chooses {by_rule}"
+    return replace(chosen, rule=rule, source=premise.source)
 
 
 def _options(asked: Asked, version: int, *, several: bool) -> list[Option]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 
 from blueprints.asking import Asked
@@ -11,12 +10,12 @@ from blueprints.distribution import route_distribution
 from blueprints.fact_parts import Distribution
 from blueprints.live_changes import procedures_for
 from blueprints.network import decide_network, network_files, policy_groups
-from muslin.errors import Problem
+from blueprints.standing import Standing
 
 __all__ = ["meshed"]
 
 
-def meshed(name: str, asked: Asked, standing: Callable[[Asked], tuple[Problem, ...]]) -> Blueprint:
+def meshed(name: str, asked: Asked, standing: Standing) -> Blueprint:
     """A blueprint whose nodes learn routes from each other, if they need to.
 
     Args:

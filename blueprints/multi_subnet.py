@@ -9,9 +9,11 @@ from blueprints.meshed import meshed
 from blueprints.standing import several_subnets
 from muslin.resources.places import Places
 
-__all__ = ["NAME", "multi_subnet"]
+__all__ = ["NAME", "STANDING", "multi_subnet"]
 
 NAME = "multi_subnet"
+STANDING = several_subnets
+"""What must be true of its subnets."""
 
 
 def multi_subnet(facts: Facts, places: Places | None = None, file: str | None = None) -> Blueprint:
@@ -25,4 +27,4 @@ def multi_subnet(facts: Facts, places: Places | None = None, file: str | None = 
     Raises:
         BadInput: the architecture says no; with every reason that there is.
     """
-    return meshed(NAME, Asked(facts, places, file), several_subnets)
+    return meshed(NAME, Asked(facts, places, file), STANDING)

@@ -36,6 +36,8 @@ class Must(enum.Enum):
     AS_NUMBER_MAY_BE_USED = "some AS numbers are nobody's"
     OPERATOR_STAYS = "whoever runs the machines can always reach them"
     NOT_LIVE = "some things are not changed in a running cluster"
+    ONE_ANSWER = "parts of a blueprint speak of different things"
+    PART_HAS_FACTS = "a part of a blueprint has facts that it is about"
     OVERRIDE_KNOWN = "an override names a decision and one of its answers"
 
 
@@ -61,6 +63,8 @@ _SOURCE: Final = {
     Must.AS_NUMBER_MAY_BE_USED: "RFC 6996",
     Must.OPERATOR_STAYS: "Calico, Protect hosts: failsafe rules",
     Must.NOT_LIVE: section("VXLAN Configuration"),
+    Must.ONE_ANSWER: "Facts blueprint",
+    Must.PART_HAS_FACTS: section("Routable Pod and Service Networks"),
     Must.OVERRIDE_KNOWN: "Facts overrides",
 }
 

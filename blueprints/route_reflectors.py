@@ -12,11 +12,11 @@ from blueprints.live_changes import procedures_for
 from blueprints.network import decide_network, network_files, policy_groups
 from blueprints.outside_reflectors import outside_peers, outside_placement
 from blueprints.reflectors import cluster_id, placement, reflectors
-from blueprints.standing import some_subnets
+from blueprints.standing import Standing, some_subnets
 from muslin.resources.places import Places
 from muslin.semantics.routes import Encapsulation
 
-__all__ = ["NAME", "route_reflectors"]
+__all__ = ["NAME", "reflected_network", "route_reflectors"]
 
 NAME = "route_reflectors"
 
@@ -32,8 +32,22 @@ def route_reflectors(facts: Facts, places: Places | None = None, file: str | Non
     Raises:
         BadInput: the architecture says no; with every reason that there is.
     """
-    asked = Asked(facts, places, file)
-    modes = decide_network(asked, some_subnets, reflected)
+    return reflected_network(NAME, Asked(facts, places, file), some_subnets)
+
+
+def reflected_network(name: str, asked: Asked, standing: Standing) -> Blueprint:
+    """A blueprint whose nodes learn routes from reflectors.
+
+    Args:
+        name: of the blueprint.
+        asked: about which cluster.
+        standing: what must be true of its subnets.
+
+    Raises:
+        BadInput: with every reason against it.
+    """
+    facts = asked.facts
+    modes = decide_network(asked, standing, reflected)
     outside = facts.external_reflectors
     families = tuple(version for version, mode in modes.items() if mode.encapsulation is not Encapsulation.VXLAN)
     chosen = () if outside else reflectors(asked)
@@ -45,4 +59,4 @@ def route_reflectors(facts: Facts, places: Places | None = None, file: str | Non
     asked.refuse_if_any()
     files = network_files(asked, modes, mesh=False, reflecting=chosen, peers=outside_peers(facts, families))
     network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    return asked.finish(NAME, (network, *policy_groups(asked)), procedures_for(asked, files))
+    return asked.finish(name, (network, *policy_groups(asked)), procedures_for(asked, files))

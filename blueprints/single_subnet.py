@@ -9,9 +9,11 @@ from blueprints.meshed import meshed
 from blueprints.standing import one_subnet
 from muslin.resources.places import Places
 
-__all__ = ["NAME", "single_subnet"]
+__all__ = ["NAME", "STANDING", "single_subnet"]
 
 NAME = "single_subnet"
+STANDING = one_subnet
+"""What must be true of its subnets."""
 
 
 def single_subnet(facts: Facts, places: Places | None = None, file: str | None = None) -> Blueprint:
@@ -25,4 +27,4 @@ def single_subnet(facts: Facts, places: Places | None = None, file: str | None =
     Raises:
         BadInput: the architecture says no; with every reason that there is.
     """
-    return meshed(NAME, Asked(facts, places, file), one_subnet)
+    return meshed(NAME, Asked(facts, places, file), STANDING)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from blueprints.asking import Asked
 from blueprints.decision import section
@@ -10,7 +11,10 @@ from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from muslin.errors import Problem
 
-__all__ = ["one_subnet", "several_subnets", "some_subnets"]
+__all__ = ["Standing", "one_subnet", "several_subnets", "some_subnets"]
+
+Standing: TypeAlias = Callable[[Asked], tuple[Problem, ...]]
+"""What speaks against the subnets of a cluster, for a blueprint."""
 
 
 def _most(facts: Facts) -> int:

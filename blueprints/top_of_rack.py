@@ -9,11 +9,11 @@ from blueprints.decision import Blueprint, FileGroup
 from blueprints.facts import Facts
 from blueprints.live_changes import procedures_for
 from blueprints.network import decide_network, network_files, policy_groups
-from blueprints.standing import some_subnets
+from blueprints.standing import Standing, some_subnets
 from blueprints.switches import switch_distribution
 from muslin.resources.places import Places
 
-__all__ = ["NAME", "top_of_rack"]
+__all__ = ["NAME", "switched_network", "top_of_rack"]
 
 NAME = "top_of_rack"
 
@@ -29,9 +29,22 @@ def top_of_rack(facts: Facts, places: Places | None = None, file: str | None = N
     Raises:
         BadInput: the architecture says no; with every reason that there is.
     """
-    asked = Asked(facts, places, file)
-    modes = decide_network(asked, some_subnets, switch_distribution, switches_alone=True)
+    return switched_network(NAME, Asked(facts, places, file), some_subnets)
+
+
+def switched_network(name: str, asked: Asked, standing: Standing) -> Blueprint:
+    """A blueprint whose nodes learn routes from switches.
+
+    Args:
+        name: of the blueprint.
+        asked: about which cluster.
+        standing: what must be true of its subnets.
+
+    Raises:
+        BadInput: with every reason against it.
+    """
+    modes = decide_network(asked, standing, switch_distribution, switches_alone=True)
     asked.refuse_if_any()
     files = network_files(asked, modes, mesh=False, switches_alone=True)
     network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    return asked.finish(NAME, (network, *policy_groups(asked)), procedures_for(asked, files))
+    return asked.finish(name, (network, *policy_groups(asked)), procedures_for(asked, files))

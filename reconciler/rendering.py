@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blueprints import catalogue, facts
+from blueprints.composition import parts_of
 from blueprints.decision import Blueprint
 from muslin.errors import BadInput, Place, Problem
 from muslin.resources.base import Resource
@@ -50,8 +51,10 @@ def rendered(value: Any, places: Places, path: str, allowed: frozenset[str]) -> 
     given = facts.load(value, places, path)
     if not allowed:
         return ()
-    if given.blueprint is not None and given.blueprint in catalogue.BLUEPRINTS and given.blueprint not in allowed:
-        what = f"blueprint {given.blueprint} is not allowed for this set"
+    wanted = parts_of(given.blueprint) if given.blueprint is not None else ()
+    unfit = [each for each in wanted if each in catalogue.BLUEPRINTS and each not in allowed]
+    if unfit:
+        what = f"blueprint {unfit[0]} is not allowed for this set"
         fix = f"use one of {', '.join(sorted(allowed))}, or allow it where the reconciler is started"
         raise BadInput(Problem(what, str(places.at(("blueprint",))), fix))
     decided = catalogue.decide(given, places, path)

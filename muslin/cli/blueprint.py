@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from blueprints import catalogue, draft, facts
+from blueprints.composition import parts_of
 from blueprints.decision import Blueprint
 from muslin import yaml
 from muslin.errors import BadInput, Problem
@@ -42,9 +43,10 @@ def facts_and_decisions(path: str, blueprint: str | None) -> tuple[facts.Facts, 
         what = f"there are {len(documents)} documents where one is meant" if documents else "the file is empty"
         raise BadInput(Problem(what, path, "describe one cluster in it, as docs/cluster.yaml does"))
     given = facts.load(documents[0].value, documents[0].places, path)
-    if blueprint is not None and blueprint not in catalogue.BLUEPRINTS:
-        known = ", ".join(catalogue.BLUEPRINTS)
-        raise BadInput(Problem(f"there is no blueprint {blueprint!r}", "--blueprint", f"one of {known}"))
+    unknown = [each for each in parts_of(blueprint or "") if blueprint is not None and each not in catalogue.BLUEPRINTS]
+    if unknown:
+        fix = f"one of {', '.join(catalogue.BLUEPRINTS)}, or several with + between them"
+        raise BadInput(Problem(f"there is no blueprint {unknown[0]!r}", "--blueprint", fix))
     name = blueprint or given.blueprint or draft.fitting(given)
     named = given.model_copy(update={"blueprint": name})
     return named, catalogue.decide(named, documents[0].places, path)

@@ -22,7 +22,8 @@ __all__ = ["decisions_table", "explain", "print_decision"]
 @click.argument("cluster", metavar="CLUSTER.YAML")
 @click.option(
     "--blueprint",
-    help="single_subnet, multi_subnet, route_reflectors, top_of_rack. Default: the file's own, else what fits.",
+    help="single_subnet, multi_subnet, full_ipip, vxlan, route_reflectors, top_of_rack, routable_pods,"
+    " routable_services, or several with + between them. Default: the file's own, else what fits.",
 )
 @click.option("--why", metavar="DECISION", help="One decision in full: inputs, alternatives, consequence, source.")
 @click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from blueprints.catalogue import decide
+from blueprints.catalogue import BLUEPRINTS, decide
 from blueprints.decision import Blueprint
 from blueprints.emit import DECISIONS_FILE, render
 from blueprints.facts import Facts, load
@@ -193,7 +193,10 @@ def test_default_policy_leaves_only_system_and_dns(
 @pytest.mark.parametrize(
     ("named", "fix"),
     [
-        (None, "set blueprint to one of single_subnet, multi_subnet, route_reflectors, top_of_rack"),
+        (
+            None,
+            f"set blueprint to one of {', '.join(BLUEPRINTS)}",
+        ),
         ("single_subnets", "did you mean single_subnet?"),
     ],
 )

@@ -63,6 +63,7 @@ def test_what_is_wrong_with_facts_is_a_problem_with_its_line() -> None:
     cases = {
         _FACTS.replace("1500", "many"): "cluster.yaml:10:13",
         _FACTS.replace("single_subnet", "multi_subnet"): "cluster.yaml:5:12",
+        _FACTS.replace("single_subnet", "single_subnet + vxlan"): "cluster.yaml:5:12",
         _FACTS.replace("single_subnet", "single_subnets"): "cluster.yaml:5:12",
         _FACTS.replace("blueprint: single_subnet\n", ""): "cluster.yaml:2:1",
         _FACTS.replace("192.0.2.2}", "203.0.113.2}"): "cluster.yaml:9:10",
