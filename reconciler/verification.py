@@ -219,7 +219,7 @@ def _without_armour(keys: bytes) -> bytes:
         return keys
     packets = b""
     for block in keys.replace(b"\r\n", b"\n").split(b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n")[1:]:
-        _, _, body = block.partition(b"\n\n")
+        _, _, body = (b"\n" + block).partition(b"\n\n")  # headers, if any, end with an empty line
         lines = [line for line in body.partition(b"-----END")[0].split(b"\n") if not line.startswith(b"=")]
         try:
             packets += base64.b64decode(b"".join(lines), validate=True)

@@ -76,7 +76,7 @@ async def _process(mirror: Path, remote: Remote, *options: str | Path) -> str | 
 def test_https_with_token_certificate_and_pinned_authority(
     tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All three prove us and the server; the token is in no argument list and no file; at rest a look is one command."""
+    """All three prove us and the server; the token is in no argument list and no file; at rest one look is one git."""
     made = push(tmp_path / "w", bare(tmp_path / "srv" / "r"), {"a.yaml": policy("a")})
     client = authority.issue("fetcher")
     (tmp_path / "token").write_text(f"{_TOKEN}\n")
