@@ -131,6 +131,11 @@ class View:
         number = self.owners[point] if point < len(self.owners) else None
         return None if number is None else self._who.workloads[number][0]
 
+    def seen(self, point: int) -> Mapping[str, str] | None:
+        """All labels that selectors see on the owner of a point."""
+        number = self.owners[point] if point < len(self.owners) else None
+        return None if number is None else self._who.workloads[number][1]
+
     def selected(self, selector: Selector) -> int:
         """Points with an address of somebody that a rule's selector matches."""
         found = self._selected.get(selector)

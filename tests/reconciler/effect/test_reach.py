@@ -28,7 +28,7 @@ from tests.support.clusters import (
 _WEB, _DB, _OTHER, _NODE, _FAR_NODE, _OUTSIDE = (
     "10.48.0.1", "10.48.1.1", "10.48.0.2", "192.0.2.1", "192.0.2.2", "203.0.113.9",
 )  # fmt: skip
-_CLUSTER: list[Resource] = [
+CLUSTER: list[Resource] = [
     node("node-a", f"{_NODE}/24"),
     node("node-b", f"{_FAR_NODE}/24"),
     namespace_profile("shop"),
@@ -55,7 +55,7 @@ def _allow(**rule: Any) -> list[dict[str, Any]]:
 
 
 _SQL = {"protocol": "TCP", "destination": {"ports": ["sql"]}}
-_CHANGES: dict[str, tuple[list[Resource], list[Resource]]] = {
+CHANGES: dict[str, tuple[list[Resource], list[Resource]]] = {
     "isolate": ([], [policy("deny", "shop", selector="app == 'db'", types=["Ingress"])]),
     "named port": (
         [policy("db", "shop", selector="app == 'db'", types=["Ingress"])],
@@ -133,10 +133,10 @@ def _flows() -> list[Flow]:
     return found
 
 
-@pytest.mark.parametrize("name", _CHANGES)
+@pytest.mark.parametrize("name", CHANGES)
 def test_every_flow_is_told_as_two_verdicts_say(name: str) -> None:
     """Any two ends, protocols, ports and types: told once if it changes, and not otherwise."""
-    before, after = (Snapshot.of([*_CLUSTER, *each]) for each in _CHANGES[name])
+    before, after = (Snapshot.of([*CLUSTER, *each]) for each in CHANGES[name])
     found = reaches(before, after)
 
     changed = 0
@@ -148,8 +148,8 @@ def test_every_flow_is_told_as_two_verdicts_say(name: str) -> None:
 
 def test_the_direction_that_decides_is_told() -> None:
     """A closed egress is told of the source, whatever the destination would say."""
-    after = [*_CLUSTER, policy("no", "shop", selector="app == 'web'", types=["Egress"])]
-    found = reaches(Snapshot.of(_CLUSTER), Snapshot.of(after))
+    after = [*CLUSTER, policy("no", "shop", selector="app == 'web'", types=["Egress"])]
+    found = reaches(Snapshot.of(CLUSTER), Snapshot.of(after))
 
     flow = Flow(ip_address(_WEB), ip_address(_DB), 6, 40000, 80)
     assert told(found[4], flow) == [(False, PolicyType.EGRESS)]
@@ -157,6 +157,6 @@ def test_the_direction_that_decides_is_told() -> None:
 
 def test_nothing_is_walked_where_nothing_changes() -> None:
     """The same cluster, read twice: nobody is touched."""
-    found = reaches(Snapshot.of(_CLUSTER), Snapshot.of(_CLUSTER))
+    found = reaches(Snapshot.of(CLUSTER), Snapshot.of(CLUSTER))
 
     assert [(each.rectangles, each.touched) for each in found.values() if each is not None] == [((), 0), ((), 0)]
