@@ -28,8 +28,8 @@ format: setup
 
 test: check
 	@scripts/engines/build.sh --status
-	$(PYTEST) -q -n 2 --dist loadfile -m engines
-	$(PYTEST) -v -m "(netns or interop or slow) and not engines" --durations=15
+	$(PYTEST) -q -n 2 --dist loadfile -m "engines or (slow and not netns and not interop)" --durations=10
+	$(PYTEST) -v -m "(netns or interop) and not engines" --durations=10
 
 soak: setup
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --minutes $(MINUTES)
