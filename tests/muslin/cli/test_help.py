@@ -7,8 +7,9 @@ import pytest
 from tests.muslin.cli.running import Run
 
 VERBS = (
-    "init", "check", "explain", "render", "verify-install", "plan", "reconcile", "fetch", "status", "get", "node", "agent",
-    "speaker", "crds", "schema", "create", "apply", "replace", "delete", "patch", "label", "validate", "version",
+    "init", "check", "explain", "render", "verify-install", "plan", "reconcile", "fetch", "status", "get", "node",
+    "agent", "speaker", "crds", "schema", "create", "apply", "replace", "delete", "patch", "label", "validate",
+    "version",
 )  # fmt: skip
 _BELOW = (
     "ipam show", "ipam check", "ipam release", "ipam configure", "ipam split", "node diags", "node checksystem",
