@@ -39,7 +39,7 @@ def _lines(network: Network, installed: Installed, problems: tuple[Problem, ...]
     yield from mistakes(installed)
     operator = next(installed.all("Installation"), None)
     manifests = installed.find("ConfigMap", CONFIG, NAMESPACE) or installed.find("DaemonSet", NODE, NAMESPACE)
-    yield _way(operator, manifests)
+    yield from _seen([_way(operator, manifests)], installed, "Installation", "ConfigMap", "DaemonSet")
     if operator is not None:
         yield from _seen(operator_lines(network, installed), installed, "Installation", "APIServer")
     elif manifests is not None:

@@ -13,9 +13,19 @@ from muslin.cli.strategic import strategic_merge
 from muslin.resources import dump
 from muslin.yaml.write import dump_documents
 
-__all__ = ["by_manifests", "by_the_operator", "found", "installed", "merged", "upstreams_objects", "upstreams_text"]
+__all__ = [
+    "MERGE_KEYS",
+    "by_manifests",
+    "by_the_operator",
+    "found",
+    "installed",
+    "merged",
+    "upstreams_objects",
+    "upstreams_text",
+]
 
-_MERGE_KEYS: Final = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
+MERGE_KEYS: Final = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
+"""Mapping[list of a pod, the field that tells its entries apart]: the API's `patchMergeKey`."""
 _CNI: Final = """{
   "name": "k8s-pod-network", "cniVersion": "0.3.1",
   "plugins": [
@@ -105,8 +115,8 @@ def merged(network: Network) -> list[dict[str, Any]]:
     etcd = network.datastore is DatastoreWish.ETCD
     config, node, *_ = upstreams_objects(etcd=etcd)
     return [
-        strategic_merge(config, manifests.config_map(network), _MERGE_KEYS),
-        strategic_merge(node, manifests.node_patch(network), _MERGE_KEYS),
+        strategic_merge(config, manifests.config_map(network), MERGE_KEYS),
+        strategic_merge(node, manifests.node_patch(network), MERGE_KEYS),
         *copy.deepcopy(list(typha.typha(network))),
     ]
 
