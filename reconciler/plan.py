@@ -48,6 +48,7 @@ class Why(StrEnum):
 
     CHANGED_BY_OTHERS = "ChangedByOthers"
     OWNED_BY_ANOTHER_SET = "OwnedByAnotherSet"
+    OWNED_BY_PULUMI = "OwnedByPulumi"
     POOL_IN_USE = "PoolInUse"
     TIER_IN_USE = "TierInUse"
     IMMUTABLE = "Immutable"

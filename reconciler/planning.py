@@ -23,6 +23,7 @@ from reconciler.ledger import Owned
 from reconciler.manifests import Declared
 from reconciler.order import position
 from reconciler.plan import Action, Blocked, Cause, Owner, Plan, Step, Why
+from reconciler.pulumi_owned import is_pulumis
 
 __all__ = ["PROTECTED", "PRUNE", "Leave", "plan"]
 
@@ -127,6 +128,11 @@ class _Planning:
                 return
             self._steps.append(Step(Action.CREATE, key, cause, owner, wanted, None, wanted, base, fields, place))
             return
+        if is_pulumis(entry.value):
+            what = f"{key} is Pulumi's, and has one writer at a time, so it is left alone"
+            fix = "hand its stack over with muslin adopt STACK, or take it out of these files"
+            self.block(key, Why.OWNED_BY_PULUMI, what, fix)
+            return
         full = self._canonical(entry)
         base = _base(full, mine)
         seen = ours(full, wanted, base)
@@ -160,7 +166,7 @@ class _Planning:
 
     def prune(self, key: Key, mine: Owned) -> None:
         entry = self._live.get(key)
-        if entry is None or key in PROTECTED:
+        if entry is None or key in PROTECTED or is_pulumis(entry.value):
             self._forget.append(key)
             return
         full = self._canonical(entry)

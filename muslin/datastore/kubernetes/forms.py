@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from muslin.conversion.kinds import CRD_KINDS, NAMED_POLICIES, ApiGroup, api_path
-from muslin.conversion.reading import Converted, as_mapping, as_text, metadata_of
+from muslin.conversion.reading import Converted, as_list, as_mapping, as_text, metadata_of
 from muslin.conversion.v1 import from_v1, to_v1, v1_names
 from muslin.datastore.kubernetes.own_kinds import OWN_KINDS
 from muslin.datastore.kubernetes.views import readable
@@ -21,6 +21,8 @@ _OF_THE_STORE = frozenset(
     }
 )  # fmt: skip
 """Metadata that only the API server writes; whatever a caller puts there is not sent."""
+
+_PULUMI: Final = "pulumi-kubernetes"
 
 
 class Form(Protocol):
@@ -77,10 +79,15 @@ class AsIs:
         return True
 
     def shown(self, raw: dict[str, Any]) -> Converted:
-        """The object without the record of who manages which field, which no client of Calico looks at."""
+        """The object without the record of who manages which field, which no client of Calico looks at.
+
+        What Pulumi manages stays: the reconciler tells by it whose the object is.
+        """
         metadata = raw.get("metadata")
         if isinstance(metadata, dict):
-            metadata.pop("managedFields", None)
+            managed = as_list(metadata.pop("managedFields", None))
+            if pulumis := [each for each in managed if as_text(as_mapping(each).get("manager")).startswith(_PULUMI)]:
+                metadata["managedFields"] = pulumis
         raw["apiVersion"], raw["kind"] = self._api_version, self.kind
         return Converted(raw)
 
