@@ -16,7 +16,8 @@ __all__ = ["document", "fitting", "text"]
 
 _ORDER: Final = (
     "apiVersion", "kind", "name", "blueprint", "nodes", "plannedNodes", "podsPerNode", "subnets", "networkMTU",
-    "provider", "network", "podRange", "podRangeV6", "serviceRanges", "natOutgoing", "kubernetes",
+    "provider", "network", "podRange", "podRangeV6", "serviceRanges", "natOutgoing", "datastore", "kubernetes",
+    "running",
 )  # fmt: skip
 _SAID: Final = {
     "blueprint": "Which blueprint decides; `muslin explain --help` names them.",
@@ -28,6 +29,8 @@ _SAID: Final = {
     "network": "What the network lets through between nodes.",
     "podRange": "The addresses of pods: a range that nobody else uses.",
     "natOutgoing": "Whether pods leave that range with their node's address.",
+    "datastore": "Where resources are kept.",
+    "running": "What runs already: what can't change at once is told, and done in stages.",
     "kubernetes": "What Kubernetes was told; everything else is compared with it.",
 }
 

@@ -11,11 +11,14 @@ from typing import Any
 
 from muslin.net import Prefix, parse_address, parse_prefix
 
-__all__ = ["facts_of_kubeadm", "facts_of_nodes", "merged"]
+__all__ = ["facts_of_dns", "facts_of_kubeadm", "facts_of_nodes", "facts_of_running", "merged"]
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _ZONE = "topology.kubernetes.io/zone"
 _OWN_ADDRESSES = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+_CLUSTER_ID = "projectcalico.org/RouteReflectorClusterID"
+_FIELDS = {"ipipMode": "IP-in-IP", "vxlanMode": "VXLAN"}
+_DEFAULT_AS = 64512
 _PROVIDERS = {"aws": "aws", "azure": "azure", "gce": "gcp", "openstack": "openstack", "vsphere": "vsphere"}
 
 
@@ -120,6 +123,56 @@ def _addresses(listed: Any) -> Iterator[tuple[str, str]]:
             yield ("address" if address.version == 4 else "addressV6"), str(address)
 
 
+def facts_of_dns(service: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts from the Service of the cluster's DNS."""
+    spec = _mapping(service.get("spec"))
+    listed = spec.get("clusterIPs") or [spec.get("clusterIP")]
+    dns = [str(parse_address(each)) for each in listed if isinstance(each, str) and each not in ("", "None")]
+    return {"kubernetes": {"dns": dns}} if dns else {}
+
+
+def facts_of_running(
+    pools: Iterable[Mapping[str, Any]], settings: Mapping[str, Any] | None, nodes: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What runs: Calico's pools, BGPConfiguration `default`, and Kubernetes' nodes with Calico's annotations."""
+    told = [_running_pool(_mapping(each.get("metadata")), _mapping(each.get("spec"))) for each in pools]
+    spec = _mapping((settings or {}).get("spec"))
+    reflecting = {
+        str(_mapping(each.get("metadata")).get("name")): str(number)
+        for each in nodes
+        if (number := _mapping(_mapping(each.get("metadata")).get("annotations")).get(_CLUSTER_ID))
+    }
+    running: dict[str, Any] = {"pools": told, "asNumber": spec.get("asNumber") or _DEFAULT_AS}
+    if reflecting:
+        running |= {"routeDistribution": "route reflectors", "reflectors": sorted(reflecting)}
+        running["clusterID"] = min(reflecting.values())
+    elif spec.get("nodeToNodeMeshEnabled", True) and not all(_vxlan(each) for each in told):
+        running["routeDistribution"] = "node-to-node mesh"
+    ranges: dict[str, Any] = {}
+    for each in told:
+        cidr = parse_prefix(str(each["cidr"]))
+        ranges.setdefault("podRange" if cidr.version == 4 else "podRangeV6", str(cidr))
+    return {**ranges, "running": running}
+
+
+def _vxlan(pool: Mapping[str, Any]) -> bool:
+    return str(pool.get("encapsulation", "")).startswith("VXLAN")
+
+
+def _running_pool(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    named = {(field, mode): f"{name} {mode}" for field, name in _FIELDS.items() for mode in ("Always", "CrossSubnet")}
+    modes = [named[each] for field in _FIELDS if (each := (field, spec.get(field, "Never"))) in named]
+    pool = {"name": metadata.get("name"), "cidr": spec.get("cidr")}
+    length = {"blockSize": spec["blockSize"]} if "blockSize" in spec else {}
+    return {**pool, **length, "encapsulation": modes[0] if modes else "no encapsulation"}
+
+
 def merged(*found: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of several sources; a later one wins."""
-    return {name: value for each in found for name, value in each.items()}
+    """Facts of several sources; a later one wins, within what Kubernetes was told too."""
+    whole: dict[str, Any] = {}
+    for each in found:
+        kubernetes = {**_mapping(whole.get("kubernetes")), **_mapping(each.get("kubernetes"))}
+        whole |= each
+        if kubernetes:
+            whole["kubernetes"] = kubernetes
+    return whole

@@ -37,10 +37,17 @@ def running_distribution(running: RunningFacts, decided: Distribution) -> Distri
 
 
 def running_pools(facts: Facts, running: RunningFacts, wished: Iterable[IPPool]) -> Iterator[IPPool]:
-    """Its pools. Those that facts do not speak of are as they are wished."""
+    """Its pools. Those that facts do not speak of are as they are wished.
+
+    Where every wished range runs already, pools with other ranges are somebody's own, and none of our business.
+    """
     after = {each.metadata.name: each for each in wished}
     if running.pools:
+        ranges = {each.spec.cidr for each in after.values()}
+        settled = ranges <= {told.cidr for told in running.pools}
         for told in running.pools:
+            if settled and told.cidr not in ranges:
+                continue
             like = after.get(told.name) or after.get(pool_key(facts, told.cidr.version).name)
             yield _pool(told.name, told.cidr, told.block_size, told.encapsulation, like)
         return

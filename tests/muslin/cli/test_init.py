@@ -28,6 +28,10 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 clusterDNS: [10.96.0.10]
 maxPods: 110
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: ipvs
 """
 
 
@@ -45,7 +49,8 @@ def _written() -> dict[str, Any]:
 
 def test_a_person_answers(run: Run, typed: Callable[[str], None]) -> None:
     """Enter takes defaults, a wrong answer is asked again, and what is written can be explained."""
-    typed("lab\nnode-a 192.0.2.1\nnode-b nowhere\nnode-b 192.0.2.2\n\n\n100\n9000\naws\n\n\n")
+    nodes = "node-a 192.0.2.1 r1\nnode-b nowhere\nnode-b 192.0.2.2\n\n"
+    typed(f"lab\n{nodes}\n100\n9000\naws\n\n\n\nwifi\nvxlan\nmaybe\nno\n\n")
     ran = run("init")
 
     assert (ran.status, "is not an IP address" in ran.err, "from 576 to 65535" in ran.err) == (0, True, True)
@@ -54,21 +59,24 @@ def test_a_person_answers(run: Run, typed: Callable[[str], None]) -> None:
         "kind": "Cluster",
         "name": "lab",
         "blueprint": "single_subnet",
-        "nodes": [{"name": "node-a", "address": "192.0.2.1"}, {"name": "node-b", "address": "192.0.2.2"}],
+        "nodes": [{"name": "node-a", "address": "192.0.2.1", "rack": "r1"}, {"name": "node-b", "address": "192.0.2.2"}],
         "plannedNodes": 2,
         "subnets": ["192.0.2.0/24"],
         "networkMTU": 9000,
         "provider": "aws",
+        "network": {"vxlan": False, "sourceDestinationChecks": False},
         "podRange": "10.48.0.0/16",
+        "serviceRanges": ["10.96.0.0/12"],
     }
-    assert "IP-in-IP Always" in run("explain", "cluster.yaml").out
+    assert ("'wifi' is none of bgp" in ran.err, "'maybe' is none of yes" in ran.err) == (True, True)
+    assert "no encapsulation" in run("explain", "cluster.yaml").out
 
 
 def test_ranges_come_from_kubeadm(run: Run, typed: Callable[[str], None]) -> None:
     """What kubeadm knows is not asked; two subnets and 60 nodes lead to the blueprint for them."""
     Path("kubeadm.yaml").write_text(_KUBEADM)
     nodes = "".join(f"n{number} {subnet}.{number}\n" for number, subnet in enumerate(["192.0.2", "198.51.100"] * 3, 1))
-    typed(f"{nodes}\n\n\n\n60\n")
+    typed(f"{nodes}\n\n\n\n60\n\n\n\n")
     ran = run("init", "--from-kubeadm", "kubeadm.yaml")
     told = _written()
 
@@ -80,7 +88,19 @@ def test_ranges_come_from_kubeadm(run: Run, typed: Callable[[str], None]) -> Non
         "serviceSubnets": ["10.96.0.0/12"],
         "apiServer": "192.0.2.5",
         "dns": ["10.96.0.10"],
+        "kubeProxyMode": "ipvs",
     }
+    assert run("explain", "cluster.yaml").status == 0
+
+
+def test_a_cluster_of_ipv6_alone(run: Run, typed: Callable[[str], None]) -> None:
+    """Defaults are of the family that nodes have."""
+    typed("six\nnode-a 2001:db8::1\nnode-b 2001:db8::2\n" + "\n" * 12)
+    ran = run("init")
+    told = _written()
+
+    assert ran.status == 0
+    assert (told["subnets"], told["podRangeV6"], "podRange" in told) == (["2001:db8::/64"], "2001:db8:48::/48", False)
     assert run("explain", "cluster.yaml").status == 0
 
 
