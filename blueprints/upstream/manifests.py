@@ -22,7 +22,8 @@ from blueprints.upstream.typha import emitted_typha
 from muslin.resources.places import FieldPath
 
 __all__ = [
-    "CONFIG", "NAMESPACE", "NODE", "cni_network_config", "config_map", "files", "node_patch", "probes", "upstream_file",
+    "CONFIG", "NAMESPACE", "NODE", "addresses", "cni_network_config", "config_map", "files", "node_patch", "probes",
+    "upstream_file",
 ]  # fmt: skip
 
 NAMESPACE: Final = "kube-system"
@@ -76,8 +77,8 @@ def cni_network_config(network: Network) -> str:
     else:
         calico |= {"datastore_type": "kubernetes", "nodename": "__KUBERNETES_NODE_NAME__"}
     ipam: dict[str, Any] = {"type": "calico-ipam"}
-    if len(network.facts.families) > 1:
-        ipam |= {"assign_ipv4": "true", "assign_ipv6": "true"}
+    if 6 in network.facts.families:
+        ipam |= {"assign_ipv4": "true" if 4 in network.facts.families else "false", "assign_ipv6": "true"}
     calico |= {
         "mtu": "__CNI_MTU__",
         "ipam": ipam,
@@ -132,6 +133,21 @@ def _config_map(network: Network) -> Emitted:
     return Emitted(value, "" if "etcd_endpoints" in data else network.told("datastore"), why)
 
 
+def addresses(network: Network) -> dict[str, str]:
+    """Mapping[variable of calico-node, value]: how a node finds its own addresses.
+
+    Without IPv4 there is no address to take BGP's router id from (RFC 6286): it is made of the node's name.
+    """
+    told = {"IP": "none"}
+    for version, name in ((4, "IP"), (6, "IP6")):
+        if version in network.facts.families:
+            method = f"cidr={','.join(network.subnets(version))}"
+            told |= {name: "autodetect", f"{name}_AUTODETECTION_METHOD": method}
+    if 4 not in network.facts.families:
+        told["CALICO_ROUTER_ID"] = "hash"
+    return {**told, "FELIX_IPV6SUPPORT": "true" if 6 in network.facts.families else "false"}
+
+
 def _variables(network: Network) -> tuple[dict[str, str | None], dict[str, str]]:
     """Mapping[variable, value or None where it must not be], and Mapping[variable, text above it]."""
     told: dict[str, str | None] = {}
@@ -139,12 +155,11 @@ def _variables(network: Network) -> tuple[dict[str, str | None], dict[str, str]]
     if network.datastore is DatastoreWish.KUBERNETES:
         told["DATASTORE_TYPE"] = "kubernetes"
         why["DATASTORE_TYPE"] = network.told("datastore")
-    six = 6 in network.facts.families
-    told |= {"IP": "autodetect", "IP_AUTODETECTION_METHOD": f"cidr={','.join(network.subnets(4))}"}
+    told |= addresses(network)
     why["IP"] = "A node is reached by its address in these subnets, whatever other interfaces it has."
-    if six:
-        told |= {"IP6": "autodetect", "IP6_AUTODETECTION_METHOD": f"cidr={','.join(network.subnets(6))}"}
-    told["FELIX_IPV6SUPPORT"] = "true" if six else "false"
+    if network.nftables:
+        told["FELIX_NFTABLESMODE"] = "Enabled"
+        why["FELIX_NFTABLESMODE"] = "As kube-proxy, which writes nftables here."
     for pool in network.pools:
         if not pool.metadata.name.startswith("default-"):
             continue

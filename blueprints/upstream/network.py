@@ -12,8 +12,9 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any, Final
 
+from blueprints import reflectors
 from blueprints.decision import Blueprint, Decision
-from blueprints.fact_parts import DatastoreWish
+from blueprints.fact_parts import DatastoreWish, KubeProxyMode
 from blueprints.facts import Facts
 from blueprints.upstream.etcd_endpoints import endpoint_problems
 from muslin.errors import BadInput, Problem
@@ -70,6 +71,16 @@ class Network:
         """These decisions as lines of a comment, each with its answer and its rule."""
         found = (self.decision(name) for name in names)
         return "\n".join(_wrapped(each) for each in found if each is not None)
+
+    @property
+    def reflecting(self) -> bool:
+        """Whether nodes of the cluster reflect routes: nothing else shall run on these."""
+        return any(reflectors.LABEL in each.metadata.labels for each in self.blueprint.resources if each.kind == "Node")
+
+    @property
+    def nftables(self) -> bool:
+        """Whether kube-proxy writes nftables, which Felix must then do as well."""
+        return self.facts.kubernetes.kube_proxy_mode is KubeProxyMode.NFTABLES
 
     @property
     def one_mtu(self) -> bool:

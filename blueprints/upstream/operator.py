@@ -105,7 +105,10 @@ def _installation(network: Network) -> Emitted:
     if network.facts.size == 1:
         spec["controlPlaneReplicas"] = 1
         why["spec", "controlPlaneReplicas"] = "One node is all there is to run it on."
-    if _reflecting(network):
+    if network.nftables:
+        calico["linuxDataplane"] = "Nftables"
+        why[(*_NETWORK, "linuxDataplane")] = "As kube-proxy, which writes nftables here."
+    if network.reflecting:
         spec["typhaDeployment"] = {"spec": {"template": {"spec": {"affinity": apart_from_reflectors()}}}}
         why["spec", "typhaDeployment"] = f"{network.told('reflectors')}\nNothing else runs there, so Typha does not."
     header = network.told("datastore", "fan-out", "fan-out replicas")
@@ -129,7 +132,3 @@ def _policy(network: Network) -> Emitted:
         "spares. Without this one it would cut Calico's own API server off.\n" + network.told("default policy")
     )
     return Emitted(dump(components_policy()), header)
-
-
-def _reflecting(network: Network) -> bool:
-    return network.decision("reflectors") is not None

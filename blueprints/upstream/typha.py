@@ -135,7 +135,7 @@ def _pod(network: Network) -> dict[str, Any]:
         "securityContext": {"fsGroup": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [_container(network)],
     }
-    if network.decision("reflectors") is not None:
+    if network.reflecting:
         pod["affinity"] = apart_from_reflectors()
     if network.datastore is DatastoreWish.ETCD:
         pod["volumes"] = [CERTIFICATES_VOLUME]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from blueprints.decision import section
-from blueprints.upstream.manifests import CONFIG, NODE, probes
+from blueprints.upstream.manifests import CONFIG, NODE, addresses, probes
 from blueprints.upstream.network import Backend, Network
 from blueprints.upstream.pools import environment
 from blueprints.upstream.verify.installed import Found, Installed, Variable
@@ -85,13 +85,12 @@ def node_lines(network: Network, node: Node) -> Iterator[Line]:
         if pool.metadata.name.startswith("default-"):
             yield from _pool(pool, node)
     yield from _tunnels(network, node)
-    for version in network.facts.families:
-        yield from _addresses(network, node, version)
-    if 6 in network.facts.families:
-        fix = f'set FELIX_IPV6SUPPORT of {NODE} to "true"'
-        told = node.text("FELIX_IPV6SUPPORT", "true")
-        place = node.place_of("FELIX_IPV6SUPPORT")
-        yield compared("FELIX_IPV6SUPPORT", "true", told, _VXLAN, fix=fix, place=place, same=_same_word)
+    for name, expected in addresses(network).items():
+        yield from _address(network, node, name, expected)
+    if network.nftables:
+        told, place = node.text("FELIX_NFTABLESMODE", "Auto"), node.place_of("FELIX_NFTABLESMODE")
+        fix = f"set FELIX_NFTABLESMODE of {NODE} to Enabled: kube-proxy writes nftables"
+        yield compared("FELIX_NFTABLESMODE", "Enabled", told, _NATIVE, fix=fix, place=place, same=_nftables)
 
 
 def _probes(network: Network, node: Node) -> Iterator[Line]:
@@ -149,19 +148,28 @@ def _tunnels(network: Network, node: Node) -> Iterator[Line]:
         yield of_mtu(name, network.mtu, told, _MTU, one_mtu=network.one_mtu, fix=fix, place=place)
 
 
-def _addresses(network: Network, node: Node, version: int) -> Iterator[Line]:
-    name = "IP" if version == 4 else "IP6"
-    text = node.text(name, "autodetect" if version == 4 else None)
-    fix = f"set {name} of {NODE} to autodetect"
-    yield compared(name, "autodetect", text or None, _NATIVE, fix=fix, place=node.place_of(name))
-    method = f"{name}_AUTODETECTION_METHOD"
-    expected, told = f"cidr={','.join(network.subnets(version))}", node.text(method, "first-found")
-    fix, place = f"set {method} of {NODE} to {expected}", node.place_of(method)
-    if told in ("", "first-found"):
-        why = "the first interface that is found: a node with several may take another"
-        yield untold(method, expected, why, _NATIVE, fix=fix, place=place)
+def _nftables(expected: str, found: str) -> bool:
+    """`Auto` looks at what kube-proxy does."""
+    return found.casefold() in (expected.casefold(), "auto")
+
+
+def _address(network: Network, node: Node, name: str, expected: str) -> Iterator[Line]:
+    """Where it is not said, calico-node takes its IPv4 address, no IPv6, and Felix both."""
+    place, fix = node.place_of(name), f"set {name} of {NODE} to {expected}"
+    if name == "FELIX_IPV6SUPPORT":
+        if 6 in network.facts.families:
+            told = node.text(name, "true")
+            yield compared(name, expected, told, _VXLAN, fix=fix, place=place, same=_same_word)
+    elif name.endswith("_METHOD"):
+        told = node.text(name, "first-found")
+        if told in ("", "first-found"):
+            why = "the first interface that is found: a node with several may take another"
+            yield untold(name, expected, why, _NATIVE, fix=fix, place=place)
+        else:
+            yield compared(name, expected, told, _NATIVE, fix=fix, place=place, same=_same_subnets)
     else:
-        yield compared(method, expected, told, _NATIVE, fix=fix, place=place, same=_same_subnets)
+        told = node.text(name, "autodetect" if name == "IP" else None)
+        yield compared(name, expected, told or None, _NATIVE, fix=fix, place=place)
 
 
 def _same_subnets(expected: str, found: str) -> bool:

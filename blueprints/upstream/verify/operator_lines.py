@@ -48,6 +48,8 @@ def operator_lines(network: Network, installed: Installed) -> Iterator[Line]:
     yield from _pools(network, installation)
     for version in network.facts.families:
         yield _autodetection(network, installation, version)
+    if network.nftables:
+        yield _of(installation, "linuxDataplane", ("calicoNetwork", "linuxDataplane"), "Nftables", _API)
     yield _api_server(installed)
     yield from _components(installed)
     if installed.running and installation is not None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from blueprints.staged import states_of
 from blueprints.upstream.network import Network
 from blueprints.upstream.verify.installed import Found, Installed
 from blueprints.upstream.verify.lines import Line, Verdict, compared, untold
@@ -14,6 +15,7 @@ from muslin.errors import BadInput
 from muslin.resources import dump
 from muslin.resources.base import Resource
 from muslin.resources.ip_pool import IPPool
+from muslin.resources.keys import Key
 
 __all__ = ["resource_lines"]
 
@@ -24,9 +26,23 @@ _PUSH: Final = "push the resources of `muslin render`"
 
 def resource_lines(network: Network, installed: Installed) -> Iterator[Line]:
     """One line for each field that a decision determines or the resource says."""
+    before: dict[Key, list[Resource]] = {}
+    for state in states_of(network.blueprint) if network.blueprint.procedures else ():
+        for key, resource in state.items():
+            before.setdefault(key, []).append(resource)
     for resource in network.blueprint.resources:
         if resource.kind in _KINDS:
-            yield from _of_resource(network, installed, resource)
+            for line in _of_resource(network, installed, resource):
+                yield _on_the_way(line, resource, before.get(resource.key, []))
+
+
+def _on_the_way(line: Line, resource: Resource, states: list[Resource]) -> Line:
+    """A line that differs, but as in a stage before the last: then a person knows which one it is, and not we."""
+    name = line.check.removeprefix(f"{resource.key} ")
+    if line.verdict is Verdict.DIFFERS and any(_meaning(each).get(name, "unset") == line.found for each in states):
+        told, fix = f"{line.found}: as in a stage before the last", "go on with the stages of DECISIONS.md"
+        return untold(line.check, line.expected, told, line.source, fix=fix, place=line.place)
+    return line
 
 
 def _of_resource(network: Network, installed: Installed, resource: Resource) -> Iterator[Line]:

@@ -47,6 +47,23 @@ NETWORKS: Final[dict[str, dict[str, Any]]] = {
     "several-mtus": {"subnets": [{"cidr": "192.0.2.0/24", "mtu": 1400}], "networkMTU": 1500},
     "both-families": BOTH_FAMILIES,
     "both-families-vxlan": {**BOTH_FAMILIES, "network": {"bgp": False, "vxlan": True}},
+    "ipv6-alone": {
+        "nodes": [{"name": "node-a", "address": "2001:db8::1"}, {"name": "node-b", "address": "2001:db8::2"}],
+        "subnets": ["2001:db8::/64"],
+        "podRange": None,
+        "podRangeV6": "2001:db8:48::/48",
+    },
+    "nftables": {"kubernetes": {"kubeProxyMode": "nftables"}},
+    "reflectors-outside": {
+        **nodes_in(60),
+        "blueprint": "route_reflectors",
+        "externalReflectors": [{"name": "rr-1", "address": "203.0.113.1"}, {"name": "rr-2", "address": "203.0.113.2"}],
+    },
+    "from-a-mesh-to-reflectors": {
+        **nodes_in(60),
+        "blueprint": "route_reflectors",
+        "running": {"routeDistribution": "node-to-node mesh"},
+    },
     "separate-etcd": _ETCD,
     "separate-etcd-60-nodes": {**_ETCD, **nodes_in(60), "blueprint": "route_reflectors"},
     "switches-and-routable-pods": {**_SWITCHES, "blueprint": "top_of_rack"},

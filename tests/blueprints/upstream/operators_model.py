@@ -68,7 +68,8 @@ class _Network(_Part):
     bgp: Literal["Enabled", "Disabled"]
     mtu: int = Field(ge=576, le=65535)
     ip_pools: list[_Pool] = Field(min_length=1, max_length=25)
-    node_address_autodetection_v4: _Autodetection = Field(alias="nodeAddressAutodetectionV4")
+    linux_dataplane: Literal["Iptables", "BPF", "VPP", "Nftables"] | None = None
+    node_address_autodetection_v4: _Autodetection | None = Field(alias="nodeAddressAutodetectionV4", default=None)
     node_address_autodetection_v6: _Autodetection | None = Field(alias="nodeAddressAutodetectionV6", default=None)
 
     @model_validator(mode="after")

@@ -282,3 +282,15 @@ def test_the_operators_components_need_a_policy_where_the_default_denies() -> No
 
     assert ("policy for components", Verdict.ABSENT) in denied
     assert ("policy for components", Verdict.CANNOT_TELL) in neither
+
+
+def test_a_stage_before_the_last_is_not_taken_for_a_mistake() -> None:
+    """Where a mesh becomes reflectors it is off last: until then it cannot be told from a mistake."""
+    network = decided("from-a-mesh-to-reflectors")
+    objects = by_manifests(network)
+    of(objects, "BGPConfiguration")["spec"]["nodeToNodeMeshEnabled"] = True
+    lines = {each.check: each for each in verify(network, installed(objects))}
+    mesh = lines["BGPConfiguration default nodeToNodeMeshEnabled"]
+
+    assert (mesh.verdict, mesh.found) == (Verdict.CANNOT_TELL, "true: as in a stage before the last")
+    assert "go on with the stages" in mesh.fix
