@@ -7,17 +7,11 @@ nothing else of Muslin imports. Blueprints and models are loaded when a componen
 from muslin.pulumi.arguments import Client, Gate, ReferenceNetworkArgs
 from muslin.pulumi.components import Peering, Policy, Pools
 from muslin.pulumi.configuration import configured
+from muslin.pulumi.installation import EtcdCredentials, UpstreamInstallation
 from muslin.pulumi.network import ReferenceNetwork
 from muslin.pulumi.refusals import Refused
 
 __all__ = [
-    "Client",
-    "Gate",
-    "Peering",
-    "Policy",
-    "Pools",
-    "ReferenceNetwork",
-    "ReferenceNetworkArgs",
-    "Refused",
-    "configured",
-]
+    "Client", "EtcdCredentials", "Gate", "Peering", "Policy", "Pools", "ReferenceNetwork", "ReferenceNetworkArgs",
+    "Refused", "UpstreamInstallation", "configured",
+]  # fmt: skip

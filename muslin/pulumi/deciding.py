@@ -36,8 +36,12 @@ class Decided:
     blueprint: Blueprint
 
 
-def decided(args: ReferenceNetworkArgs) -> Decided:
+def decided(args: ReferenceNetworkArgs, *, installs: bool = False) -> Decided:
     """What the blueprint says of the facts.
+
+    Args:
+        args: as given to the component.
+        installs: whether upstream is installed for it, which does not write the network's own objects.
 
     Raises:
         Refused: facts that are wrong, an architecture that says no, arguments that fit neither; with every problem.
@@ -50,7 +54,7 @@ def decided(args: ReferenceNetworkArgs) -> Decided:
         blueprint = catalogue.decide(given.model_copy(update={"blueprint": name}), places, file)
     except BadInput as refusal:
         raise Refused(refusal.problems) from None
-    problems = (*_against(args, given, blueprint),)
+    problems = [] if installs else _against(args, given, blueprint)
     if problems:
         raise Refused(problems)
     return Decided(given, blueprint)

@@ -1,0 +1,165 @@
+"""Upstream Calico installed as decided, as a component: by its operator, or by patches of its manifests.
+
+Upstream's own release is not repeated: its operator, or its manifest, is brought by the program (a ConfigFile), and the
+component depends on it. What is decided is then said to the operator, or written into the manifest's objects, by force:
+that is what these fields are for. etcd's certificates are secret in state and plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import pulumi
+
+from muslin.errors import BadInput, Problem
+from muslin.pulumi.arguments import ReferenceNetworkArgs
+from muslin.pulumi.deciding import decided
+from muslin.pulumi.naming import annotated, resource_name, spoken
+from muslin.pulumi.outputs import told
+from muslin.pulumi.provider import provider_of, provider_options
+from muslin.pulumi.refusals import Refused
+from muslin.resources.keys import Key
+
+if TYPE_CHECKING:
+    from blueprints.upstream.network import Network
+
+__all__ = ["EtcdCredentials", "UpstreamInstallation"]
+
+_ETCD_NAMESPACE: Final = "kube-system"
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdCredentials:
+    """PEM texts of a separate etcd's certificates; always secret in Pulumi's state."""
+
+    ca: pulumi.Input[str]
+    cert: pulumi.Input[str]
+    key: pulumi.Input[str]
+
+
+class UpstreamInstallation(pulumi.ComponentResource):
+    """Upstream Calico, told what the blueprint decided.
+
+    Args:
+        name: beginning of all resources' names.
+        args: as for `ReferenceNetwork`; the datastore may be etcd as well. `gate`, `shared` and policies do not matter.
+        by: `operator` writes Installation and APIServer; `manifests` patches calico-config and calico-node, and adds
+            Typha.
+        etcd: its certificates, where etcd is decided.
+        opts: of the component; `depends_on` upstream's operator or manifest.
+
+    Attributes:
+        decisions: Mapping[question, answer with its reasons].
+        resources: the resources, in the order in which they are made: a network's `depends_on`.
+
+    Raises:
+        Refused: with every problem, as Pulumi's own error, before anything is registered.
+    """
+
+    decisions: pulumi.Output[Mapping[str, Any]]
+
+    def __init__(
+        self,
+        name: str,
+        args: ReferenceNetworkArgs,
+        by: Literal["operator", "manifests"] = "operator",
+        etcd: EtcdCredentials | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        from blueprints.upstream import operator  # noqa: PLC0415 - models are loaded by who decides
+        from blueprints.upstream.network import network  # noqa: PLC0415 - as above
+
+        found = decided(args, installs=True)
+        try:
+            drawn = network(found.facts, found.blueprint)
+            values = operator.installation(drawn) if by == "operator" else _manifests(drawn)
+        except BadInput as refusal:
+            raise Refused(refusal.problems) from None
+        problems = _against(by, etcd, drawn)
+        if problems:
+            raise Refused(problems)
+        super().__init__("muslin:network:UpstreamInstallation", name, None, opts)
+        provider = provider_of(self, name, args.client)
+        self._opts = pulumi.ResourceOptions.merge(
+            provider_options(provider),
+            pulumi.ResourceOptions(parent=self, retain_on_delete=args.retain or None),
+        )
+        made: list[pulumi.CustomResource] = []
+        if etcd is not None:
+            made.append(self._secret(name, etcd))
+        for value in values:
+            made.append(self._object(name, value, made))
+        self.resources: Sequence[pulumi.CustomResource] = tuple(made)
+        outputs = told(found.blueprint, ())
+        self.decisions = pulumi.Output.from_input(outputs["decisions"])
+        self.register_outputs({"decisions": outputs["decisions"]})
+
+    def _secret(self, name: str, given: EtcdCredentials) -> pulumi.CustomResource:
+        from pulumi_kubernetes.core.v1 import Secret  # noqa: PLC0415 - only with etcd
+        from pulumi_kubernetes.meta.v1 import ObjectMetaArgs  # noqa: PLC0415 - as above
+
+        from blueprints.upstream.etcd import SECRET  # noqa: PLC0415 - as above
+
+        parts = {"etcd-ca": given.ca, "etcd-cert": given.cert, "etcd-key": given.key}
+        return Secret(
+            resource_name(name, Key("Secret", SECRET, _ETCD_NAMESPACE)),
+            metadata=ObjectMetaArgs(**annotated({"name": SECRET, "namespace": _ETCD_NAMESPACE})),
+            string_data={part: pulumi.Output.secret(text) for part, text in parts.items()},
+            opts=self._opts,
+        )
+
+    def _object(self, name: str, value: Mapping[str, Any], after: Sequence[pulumi.Resource]) -> pulumi.CustomResource:
+        metadata = value["metadata"]
+        key = Key(value["kind"], metadata["name"], metadata.get("namespace"))
+        patch = spoken(key) in _PATCHED
+        kept = {part: content for part, content in value.items() if part not in ("apiVersion", "kind", "metadata")}
+        opts = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=list(after) or None))
+        inputs = {"metadata": annotated(metadata, force=patch), **kept}
+        return _Plain(
+            value["apiVersion"], f"{key.kind}Patch" if patch else key.kind, resource_name(name, key), inputs, opts
+        )
+
+
+_PATCHED: Final = frozenset({"ConfigMap/kube-system/calico-config", "DaemonSet/kube-system/calico-node"})
+"""Upstream's own objects, of which only what is decided is written."""
+
+
+class _Plain(pulumi.CustomResource):
+    """An object as JSON has it: the SDK's typed classes take no more than its keys, and each costs its module."""
+
+    def __init__(
+        self, api_version: str, kind: str, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions
+    ) -> None:
+        group = api_version if "/" in api_version else f"core/{api_version}"
+        token = f"kubernetes:{group.replace('.k8s.io', '')}:{kind}"
+        given = {"apiVersion": api_version, "kind": kind.removesuffix("Patch"), **inputs}
+        super().__init__(token, name, given, opts)
+
+
+def _manifests(drawn: Network) -> tuple[dict[str, Any], ...]:
+    from blueprints.upstream import manifests  # noqa: PLC0415 - models are loaded by who decides
+    from blueprints.upstream.typha import typha  # noqa: PLC0415 - as above
+
+    node = manifests.node_patch(drawn)
+    for container in node["spec"]["template"]["spec"]["containers"]:
+        gone = [each["name"] for each in container["env"] if each.get("$patch") == "delete"]
+        if gone:
+            fix = "install by the operator, or with kustomize: muslin render --for manifests"
+            what = f"a Patch resource can't take {', '.join(gone)} out of upstream's DaemonSet"
+            raise BadInput(Problem(what, "by=manifests", fix))
+    return manifests.config_map(drawn), *typha(drawn), node
+
+
+def _against(by: str, etcd: EtcdCredentials | None, drawn: Network) -> list[Problem]:
+    """Arguments that do not go with the decisions."""
+    decided_etcd = drawn.datastore.value == "etcd"
+    if by not in ("operator", "manifests"):
+        return [Problem(f"there is no installation by {by!r}", "by", "operator or manifests")]
+    if etcd is not None and not decided_etcd:
+        return [Problem("etcd's certificates are given, and the datastore is kubernetes", "etcd", "take them out")]
+    if etcd is None and decided_etcd:
+        fix = "give EtcdCredentials, from secrets of the stack's configuration"
+        return [Problem("the datastore is etcd, and its certificates are not given", "etcd", fix)]
+    return []
