@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from blueprints import catalogue, draft, facts
@@ -11,7 +12,7 @@ from blueprints.decision import Blueprint
 from muslin import yaml
 from muslin.errors import BadInput, Problem
 
-__all__ = ["decide", "facts_and_decisions", "read_text"]
+__all__ = ["decide", "facts_and_decisions", "must_be_known", "only_document", "read_text"]
 
 _LARGEST_FILE = 4 << 20
 """Bytes that are read at most; the YAML reader refuses files that are longer than its own, lower limit."""
@@ -38,15 +39,25 @@ def decide(path: str, blueprint: str | None) -> Blueprint:
 
 def facts_and_decisions(path: str, blueprint: str | None) -> tuple[facts.Facts, Blueprint]:
     """The facts of a file, and what the blueprint decides about them. Raises BadInput with every problem."""
-    documents = yaml.load(read_text(path), path)
+    document = only_document(yaml.load(read_text(path), path), path)
+    given = facts.load(document.value, document.places, path)
+    must_be_known(blueprint)
+    name = blueprint or given.blueprint or draft.fitting(given)
+    named = given.model_copy(update={"blueprint": name})
+    return named, catalogue.decide(named, document.places, path)
+
+
+def only_document(documents: Sequence[yaml.Document], path: str) -> yaml.Document:
+    """The one that describes a cluster. Raises BadInput where there are none or several."""
     if len(documents) != 1:
         what = f"there are {len(documents)} documents where one is meant" if documents else "the file is empty"
         raise BadInput(Problem(what, path, "describe one cluster in it, as docs/cluster.yaml does"))
-    given = facts.load(documents[0].value, documents[0].places, path)
+    return documents[0]
+
+
+def must_be_known(blueprint: str | None) -> None:
+    """Raise BadInput if an option names a blueprint that is not installed."""
     unknown = [each for each in parts_of(blueprint or "") if blueprint is not None and each not in catalogue.BLUEPRINTS]
     if unknown:
         fix = f"one of {', '.join(catalogue.BLUEPRINTS)}, or several with + between them"
         raise BadInput(Problem(f"there is no blueprint {unknown[0]!r}", "--blueprint", fix))
-    name = blueprint or given.blueprint or draft.fitting(given)
-    named = given.model_copy(update={"blueprint": name})
-    return named, catalogue.decide(named, documents[0].places, path)

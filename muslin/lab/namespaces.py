@@ -21,6 +21,8 @@ __all__ = ["FOLDER", "NamespacePlan", "add", "inside", "make", "namespace_path",
 
 FOLDER = Path("/run/netns")
 """Where `ip netns` looks too."""
+_LONGEST_LINK_NAME = 15
+"""IFNAMSIZ less the final zero."""
 _QUIET_V6 = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
 _FORWARD = ("net.ipv4.ip_forward=1",)
 _NODE = (
@@ -47,13 +49,18 @@ def namespace_path(name: str) -> Path:
 
 def plan(topology: Topology) -> tuple[NamespacePlan, ...]:
     """Everything to make after the namespaces exist, the switch first, as it makes the veths of others."""
-    mtu = topology.mtu
-    ports = [node.name for node in topology.nodes] + [ROUTER]
-    switch = ["link set lo up", f"link add br0 mtu {mtu} type bridge forward_delay 0", "link set br0 up"]
-    for port in ports:
-        peer = namespace_path(port)
-        switch.append(f"link add {port} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {peer}")
-        switch.append(f"link set {port} master br0 up")
+    switch = ["link set lo up"]
+    for index, segment in enumerate(topology.segments):
+        mtu = segment.mtu
+        switch += [f"link add br{index} mtu {mtu} type bridge forward_delay 0", f"link set br{index} up"]
+        ends = [
+            (_port(n, node.name), node.name, "eth0") for n, node in enumerate(topology.nodes) if node.segment == index
+        ]
+        ends.append((ROUTER if index == 0 else f"{ROUTER}{index}", ROUTER, _leg(index)))
+        for port, where, leg in ends:
+            peer = namespace_path(where)
+            switch.append(f"link add {port} mtu {mtu} type veth peer name {leg} mtu {mtu} netns {peer}")
+            switch.append(f"link set {port} master br{index} up")
     nodes = [
         NamespacePlan(
             node.name,
@@ -62,19 +69,23 @@ def plan(topology: Topology) -> tuple[NamespacePlan, ...]:
                 "link set lo up",
                 f"address add {node.address} dev eth0",
                 "link set eth0 up",
-                f"route add default via {topology.router.ip}",
+                f"route add default via {topology.segments[node.segment].router.ip}",
             ),
         )
         for node in topology.nodes
     ]
+    widest = max(segment.mtu for segment in topology.segments)
     router = NamespacePlan(
         ROUTER,
         (*_FORWARD, *_QUIET_V6),
         (
             "link set lo up",
-            f"address add {topology.router} dev eth0",
-            "link set eth0 up",
-            f"link add eth1 mtu {mtu} type veth peer name eth0 mtu {mtu} netns {namespace_path(OUTSIDE)}",
+            *(
+                line
+                for index, segment in enumerate(topology.segments)
+                for line in (f"address add {segment.router} dev {_leg(index)}", f"link set {_leg(index)} up")
+            ),
+            f"link add eth1 mtu {widest} type veth peer name eth0 mtu {widest} netns {namespace_path(OUTSIDE)}",
             f"address add {topology.outside_router} dev eth1",
             "link set eth1 up",
         ),
@@ -86,10 +97,20 @@ def plan(topology: Topology) -> tuple[NamespacePlan, ...]:
             "link set lo up",
             f"address add {topology.outside} dev eth0",
             "link set eth0 up",
-            f"route add {topology.nodes_prefix} via {topology.outside_router.ip}",
+            *(f"route add {each.prefix} via {topology.outside_router.ip}" for each in topology.segments),
         ),
     )
     return (NamespacePlan(SWITCH, _QUIET_V6, tuple(switch)), *nodes, router, outside)
+
+
+def _port(number: int, node: str) -> str:
+    """A node's port on its bridge: its name, where the kernel takes it as that of an interface."""
+    return node if len(node) <= _LONGEST_LINK_NAME and not node.startswith((ROUTER, "br", "port")) else f"port{number}"
+
+
+def _leg(segment: int) -> str:
+    """The router's interface on a segment; eth1 leads outside."""
+    return "eth0" if segment == 0 else f"eth{segment + 1}"
 
 
 def inside(name: str, argv: Sequence[str]) -> list[str]:
