@@ -6,6 +6,7 @@ Asked by the node's calculation, by the reconciler's prediction and by blueprint
 from __future__ import annotations
 
 import enum
+from functools import lru_cache
 from ipaddress import ip_interface
 
 from muslin.net import Address, InterfaceAddress, Prefix
@@ -128,7 +129,13 @@ def node_interface_address(node: Node, ip_version: int) -> InterfaceAddress | No
     if node.spec.bgp is None:
         return None
     value = node.spec.bgp.ipv4_address if ip_version == 4 else node.spec.bgp.ipv6_address
-    return None if value is None else ip_interface(value)
+    return None if value is None else _interface_address(value)
+
+
+@lru_cache(maxsize=1 << 16)
+def _interface_address(value: InterfaceAddress) -> InterfaceAddress:
+    """Asked for every pair of nodes by the mesh."""
+    return ip_interface(value)
 
 
 def node_address(node: Node, ip_version: int) -> Address | None:
