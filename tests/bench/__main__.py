@@ -22,6 +22,7 @@ _BENCHES = {
     "validation": "Reading objects into checked models",
     "etcd": "The driver on etcd, with TLS",
     "showing": "One object shown from etcd, from start to exit",
+    "pulumi_program": "A Pulumi program with ReferenceNetwork",
 }
 
 
