@@ -3,19 +3,25 @@
 GitPython opens the mirror with its default object database: one `git cat-file --batch` and one `--batch-check` are
 kept open and are asked for ids that came out of objects, and nothing else of git is executed (`git version` once,
 when the library is imported). The parts of GitPython that build command lines from names are not used.
+
+All of it, and the parsing of what was read, is done by one thread from which the kernel has taken every right to start
+another program than git, or to write a file: what it starts inherits that.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from muslin.errors import Problem, Unavailable
 from reconciler.commands import TRACKED
 from reconciler.commit_text import CommitText, commit_text
+from reconciler.confinement import confine, reading
 from reconciler.fetch_state import FetchState, read_state
 from reconciler.manifests import Manifests, Reading
 from reconciler.references import reference
@@ -23,6 +29,8 @@ from reconciler.selection import Selection
 from reconciler.tree import Entry, Limits, walk
 
 __all__ = ["GitSource", "Head", "Source"]
+
+_T = TypeVar("_T")
 
 _AUTHORS: Final = 20
 """So many commits' authors are remembered, for the history."""
@@ -75,6 +83,7 @@ class GitSource:
         self._objects: _GitObjects | None = None
         self._readings: dict[str, Reading] = {}
         self._authors: dict[str, str | None] = {}
+        self._thread = ThreadPoolExecutor(1, "muslin-reader", initializer=_confine)
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -84,7 +93,7 @@ class GitSource:
 
     async def head(self) -> Head:
         """See `Source.head`."""
-        return await asyncio.to_thread(self._head)
+        return await self._apart(self._head)
 
     async def read(self, commit: str) -> Reading:
         """See `Source.read`."""
@@ -92,7 +101,7 @@ class GitSource:
         if known is not None:
             return known
         async with self._one_at_a_time:
-            reading = await asyncio.to_thread(self._read, commit)
+            reading = await self._apart(self._read, commit)
         self._readings = {**dict(list(self._readings.items())[-1:]), commit: reading}
         return reading
 
@@ -105,6 +114,10 @@ class GitSource:
         if self._objects is not None:
             self._objects.close()
             self._objects = None
+        self._thread.shutdown(wait=False)
+
+    async def _apart(self, deed: Callable[..., _T], *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, deed, *arguments)
 
     def _head(self) -> Head:
         state = read_state(self._mirror)
@@ -201,6 +214,11 @@ class _GitObjects:
         except (ValueError, OSError) as error:
             raise _away(f"git does not give object {object_id}: {error}", self._mirror) from error
         return content
+
+
+def _confine() -> None:
+    """Give up rights of this thread for ever. A kernel that cannot take them is said by the fetcher."""
+    confine(programs=reading(os.environ.get("PATH")), writes=())
 
 
 def _away(what: str, mirror: Path) -> Unavailable:

@@ -57,6 +57,7 @@ class Limits:
 
     files: int = 10_000
     entries: int = 200_000
+    folders: int = 10_000
     depth: int = 32
     file_bytes: int = 1 << 20
     all_bytes: int = 64 << 20
@@ -122,6 +123,7 @@ class _Walker:
         self._limits = limits
         self._only = only
         self._entries_left = limits.entries
+        self._folders_left = limits.folders
         self._bytes_left = limits.all_bytes
         self.result = Walk()
 
@@ -158,6 +160,10 @@ class _Walker:
         """Note the manifests of one folder; gives the folders in it."""
         folders: list[tuple[str, PurePosixPath]] = []
         folded: dict[str, str] = {}
+        self._folders_left -= 1
+        if self._folders_left < 0:
+            self._problem(f"more than {self._limits.folders} folders", _shown(here), "use a smaller repository")
+            raise _TooMuch
         for entry in self._entries(tree_id, _shown(here)):
             self._entries_left -= 1
             if self._entries_left < 0:

@@ -142,7 +142,7 @@ def test_a_server_that_redirects_gets_no_token_anywhere(where: str, tmp_path: Pa
             to = {
                 "another server": elsewhere, "another path": "/x", "plain http": elsewhere.replace("https", "http"),
             }[where]  # fmt: skip
-            first.trick = lambda request: (
+            first.trick = lambda request, _: (
                 None if where == "another path" and request.path.startswith("/x/")
                 else web.Response(status=302, headers={"Location": f"{to}{request.path_qs}"})
             )  # fmt: skip
@@ -176,7 +176,7 @@ def test_a_server_that_speaks_nonsense_is_said_and_nothing_else(
     """Whatever a server answers, the fetcher says so in one printable line, and keeps what it has."""
     server = GitServer(tmp_path, authority.issue("server"))
     kind = "application/x-git-upload-pack-advertisement"
-    server.trick = lambda _: web.Response(body=answer, headers={"Content-Type": kind})
+    server.trick = lambda *_: web.Response(body=answer, headers={"Content-Type": kind})
 
     async def scenario() -> None:
         async with server.running() as address:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -197,24 +195,6 @@ def test_a_mirror_that_is_away_is_unavailable_and_heals(tmp_path: Path) -> None:
         await source.close()
 
     asyncio.run(scenario())
-
-
-def test_reading_executes_only_git_cat_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A git in front of the real one logs every call: after the import, only `cat-file` is executed."""
-    mirror, commit_id = mirror_of(tmp_path / "m", [_GOOD])
-    git(mirror, "config", "core.fsmonitor", f"touch {tmp_path}/executed")
-    git(mirror, "config", "alias.cat-file", f"!touch {tmp_path}/executed")
-    real = shutil.which("git")
-    front = tmp_path / "bin" / "git"
-    front.parent.mkdir()
-    front.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/log\nexec {real} "$@"\n')
-    front.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{front.parent}:{os.environ['PATH']}")
-    assert not read(mirror, commit_id).problems
-
-    calls = (tmp_path / "log").read_text().splitlines()
-    assert set(calls) <= {"version", "cat-file --batch", "cat-file --batch-check"}
-    assert not (tmp_path / "executed").exists()
 
 
 def test_kinds_that_are_state_are_not_declarable() -> None:

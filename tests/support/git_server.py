@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gzip
 import os
 import shutil
 import ssl
@@ -38,14 +39,14 @@ class GitServer:
         authority: whoever signed clients' certificates; None asks for none.
         token: user and token that must be given, None for nobody.
         git: the program, found before a test puts another one before it.
-        trick: gives an answer of its own to a request, or None to let git answer.
+        trick: gives an answer of its own to a request and its body, or None to let git answer.
     """
 
     root: Path
     pair: Pair
     authority: Path | None = None
     token: tuple[str, str] | None = None
-    trick: Callable[[web.BaseRequest], web.StreamResponse | None] | None = None
+    trick: Callable[[web.BaseRequest, bytes], web.StreamResponse | None] | None = None
     git: str | None = shutil.which("git")
     seen: list[Seen] = field(default_factory=list)
 
@@ -71,15 +72,18 @@ class GitServer:
         certificate = request.get_extra_info("peercert") if request.transport is not None else None
         client = dict(part[0] for part in certificate["subject"])["commonName"] if certificate else None
         self.seen.append(Seen(request.path_qs, given, client))
-        if self.trick is not None and (made := self.trick(request)) is not None:
+        body = await request.read()
+        if request.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        if self.trick is not None and (made := self.trick(request, body)) is not None:
             return made
         if self.token is not None:
             wanted = "Basic " + base64.b64encode(":".join(self.token).encode()).decode()
             if given != wanted:
                 return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="git"'})
-        return await self._backend(request)
+        return await self._backend(request, body)
 
-    async def _backend(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _backend(self, request: web.BaseRequest, body: bytes) -> web.StreamResponse:
         """Git's own CGI program."""
         environment = {
             "PATH": os.environ["PATH"],
@@ -94,11 +98,9 @@ class GitServer:
             "PATH_INFO": request.path,
             "QUERY_STRING": request.query_string,
             "CONTENT_TYPE": request.headers.get("Content-Type", ""),
-            "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
             "HTTP_GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
             "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
         }
-        body = await request.read()
         git = self.git or "git"
         child = await asyncio.create_subprocess_exec(
             git, "http-backend", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
