@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 from blueprints.catalogue import decide
@@ -77,7 +78,8 @@ def facts_of(name: str) -> Facts:
     return given.model_copy(update={"blueprint": given.blueprint or fitting(given)})
 
 
+@functools.cache
 def decided(name: str) -> Network:
-    """The network of these facts."""
+    """The network of these facts; the same value for all tests, which change nothing of it."""
     given = facts_of(name)
     return network(given, decide(given))
