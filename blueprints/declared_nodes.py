@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from blueprints import reflectors, switches
+from blueprints import reflectors, routable, switches
 from blueprints.fact_parts import NodeFacts
 from blueprints.facts import Facts
 from muslin.resources.node import Node
@@ -31,6 +31,8 @@ def declared_nodes(facts: Facts, reflecting: Sequence[NodeFacts] = (), *, number
             labels[switches.LABEL] = node.rack
             if numbered and (number := numbers[node.rack]) is not None:
                 bgp["asNumber"] = int(number)
+        if facts.routable.pods is not None and node.labels.get(routable.LABEL) == routable.VALUE:
+            labels[routable.LABEL] = routable.VALUE
         if node.name in chosen:
             labels[reflectors.LABEL] = "true"
             bgp["routeReflectorClusterID"] = str(facts.cluster_id or reflectors.CLUSTER_ID)

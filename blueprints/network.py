@@ -12,7 +12,7 @@ from blueprints.decision import Decision, FileGroup, Outcome
 from blueprints.declared_nodes import declared_nodes
 from blueprints.distribution import as_number, backend
 from blueprints.encapsulation import Mode, encapsulation
-from blueprints.fact_parts import NodeFacts
+from blueprints.fact_parts import Distribution, NodeFacts
 from blueprints.host_endpoints import failsafe_fields, host_endpoints, host_files
 from blueprints.live_changes import live_changes
 from blueprints.mtu import FELIX, felix_mtus, mtu
@@ -62,10 +62,14 @@ def decide_network(
         chosen = asked.add(encapsulation(asked, version))
         if chosen is not None:
             modes[version] = Mode(chosen.chosen)
-    asked.add(as_number(asked))
-    if len(modes) == len(asked.facts.families):
+    complete = len(modes) == len(asked.facts.families)
+    told: Decision | None = None
+    if complete:
         asked.add(mtu(asked, modes))
-        asked.add(distributed(asked, tuple(modes.values())))
+        told = asked.add(distributed(asked, tuple(modes.values())))
+    if told is None or told.chosen != Distribution.NONE.value or asked.facts.top_of_rack or asked.facts.as_number:
+        asked.add(as_number(asked))
+    if complete:
         asked.add(backend(asked, tuple(modes.values())))
         if asked.facts.top_of_rack:
             asked.add(switch_peering(asked, alone=switches_alone))
@@ -141,8 +145,9 @@ def _pool(asked: Asked, by_name: Mapping[str, Decision], version: int, mode: Mod
 
 def bgp_resource(asked: Asked, *, mesh: bool) -> BGPConfiguration:
     """BGP's settings, with the mesh on or off."""
-    number = next(each.chosen for each in asked.decisions if each.name == "AS number")
-    spec = {"nodeToNodeMeshEnabled": mesh, "asNumber": int(number), **service_fields(asked.facts)}
+    number = next((each.chosen for each in asked.decisions if each.name == "AS number"), None)
+    told = {} if number is None else {"asNumber": int(number)}
+    spec = {"nodeToNodeMeshEnabled": mesh, **told, **service_fields(asked.facts)}
     return BGPConfiguration.model_validate({"metadata": {"name": "default"}, "spec": spec})
 
 

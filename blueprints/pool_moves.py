@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from blueprints.decision import section
+from blueprints.packet_moves import PODS_ANEW
 from blueprints.stages import Condition, Procedure, Stage, Until
 from muslin.net import Prefix
 from muslin.resources.base import Resource
@@ -130,12 +131,7 @@ def _replacement(now: IPPool, added: Sequence[IPPool]) -> Procedure:
                 "a pod keeps its address as long as it lives: make each anew, a node at a time",
                 (Until(Condition.POOL_EMPTY, prefix=old),),
                 "enable the old pool again: pods that are made then may take addresses of both",
-                commands=(
-                    "for node in $(kubectl get nodes -o name); do",
-                    "  kubectl drain $node --ignore-daemonsets --delete-emptydir-data && kubectl uncordon $node",
-                    "done",
-                    "kubectl get daemonsets -A  # and restart those whose pods are not on the hosts' network",
-                ),
+                commands=PODS_ANEW,
             ),
             Stage(
                 f"take the pool {old} out",

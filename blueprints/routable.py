@@ -14,12 +14,13 @@ from blueprints.musts import Must, refuse
 from muslin.net import Prefix
 from muslin.resources.keys import Key
 
-__all__ = ["LABEL", "OTHERS", "ROUTABLE", "ROUTABLE_POOL", "routable", "routable_pool", "service_fields"]
+__all__ = ["LABEL", "OTHERS", "ROUTABLE", "ROUTABLE_POOL", "VALUE", "routable", "routable_pool", "service_fields"]
 
 LABEL: Final = "network-type"
 """Nodes on which it is `routable` give their pods addresses that the outside reaches."""
-ROUTABLE: Final = f"{LABEL} == 'routable'"
-OTHERS: Final = f"{LABEL} != 'routable'"
+VALUE: Final = "routable"
+ROUTABLE: Final = f"{LABEL} == '{VALUE}'"
+OTHERS: Final = f"{LABEL} != '{VALUE}'"
 """All other nodes, those without the label among them."""
 ROUTABLE_POOL: Final = Key("IPPool", "routable-ipv4-ippool")
 
@@ -44,7 +45,7 @@ def routable(asked: Asked) -> None:
 
 
 def _nodes(facts: Facts) -> int:
-    return sum(node.labels.get(LABEL) == "routable" for node in facts.nodes)
+    return sum(node.labels.get(LABEL) == VALUE for node in facts.nodes)
 
 
 def _length(given: Prefix, nodes: int) -> int:

@@ -54,7 +54,8 @@ def transition(
     if refused:
         return Transition(refused=refused)
     pods = [f"{each.metadata.namespace}/{each.metadata.name}" for each in running.all(WorkloadEndpoint)]
-    smaller = mtu_moves(*mtus, *_packets(running, wished), pods)
+    kept = {each.metadata.name for each in pools} & {each.metadata.name for each in new_pools}
+    smaller = mtu_moves(*mtus, *_packets(running, wished), pods, remade=bool(pools) and not kept)
     sessions, numbers = session_moves(old, new), number_moves(old, new)
     found = (smaller, *pool_moves(pools, new_pools), sessions, numbers)
     return Transition(tuple(each for each in found if each is not None))

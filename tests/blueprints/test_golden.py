@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from blueprints.catalogue import decide
+from blueprints.catalogue import BLUEPRINTS, decide
+from blueprints.composition import parts_of
 from blueprints.decision import Blueprint
 from blueprints.emit import DECISIONS_FILE, render
 from blueprints.facts import load
@@ -48,9 +49,12 @@ def test_what_follows_is_as_it_was_read(cluster: str, request: pytest.FixtureReq
 def test_there_are_ten() -> None:
     """And each names its own blueprint, every installed one among them."""
     named = {
-        read_yaml((_FOLDER / cluster / "cluster.yaml").read_bytes(), "cluster.yaml")[0].value["blueprint"]
+        part
         for cluster in _CLUSTERS
+        for part in parts_of(
+            read_yaml((_FOLDER / cluster / "cluster.yaml").read_bytes(), "cluster.yaml")[0].value["blueprint"]
+        )
     }
 
     assert len(_CLUSTERS) == 10
-    assert named == {"single_subnet", "multi_subnet", "route_reflectors", "top_of_rack"}
+    assert named == set(BLUEPRINTS)
