@@ -10,7 +10,7 @@ import enum
 import re
 import textwrap
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from blueprints import reflectors
 from blueprints.decision import Blueprint, Decision
@@ -18,7 +18,6 @@ from blueprints.fact_parts import DatastoreWish, KubeProxyMode
 from blueprints.facts import Facts
 from blueprints.upstream.etcd_endpoints import endpoint_problems
 from muslin.errors import BadInput, Problem
-from muslin.resources import dump
 from muslin.resources.ip_pool import IPPool
 
 __all__ = ["CALICO_VERSION", "Backend", "Network", "network"]
@@ -49,7 +48,6 @@ class Network:
         backend: whether BIRD runs.
         mtu: of pods and of tunnels, bytes.
         pools: all of them, the default one of each family first.
-        wireguard: whether nodes encrypt what they send each other.
         version: of upstream Calico, such as v3.32.1.
     """
 
@@ -60,7 +58,6 @@ class Network:
     backend: Backend
     mtu: int
     pools: tuple[IPPool, ...]
-    wireguard: bool = False
     version: str = CALICO_VERSION
 
     def decision(self, name: str) -> Decision | None:
@@ -121,7 +118,6 @@ def network(facts: Facts, blueprint: Blueprint, *, version: str = CALICO_VERSION
         problems = endpoint_problems(facts, file)
     if problems:
         raise BadInput(problems)
-    felix = _spec_of(blueprint, "FelixConfiguration")
     fans_out = chosen.get("fan-out") == "on"
     return Network(
         facts=facts,
@@ -131,15 +127,5 @@ def network(facts: Facts, blueprint: Blueprint, *, version: str = CALICO_VERSION
         backend=Backend(chosen["backend"]),
         mtu=int(chosen["MTU"]),
         pools=tuple(each for each in blueprint.resources if isinstance(each, IPPool)),
-        wireguard=bool(felix.get("wireguardEnabled") or felix.get("wireguardEnabledV6")),
         version=version,
     )
-
-
-def _spec_of(blueprint: Blueprint, kind: str) -> dict[str, Any]:
-    """The spec of the cluster-wide object of this kind; empty where none is emitted."""
-    for each in blueprint.resources:
-        if each.kind == kind and each.metadata.name == "default":
-            spec: dict[str, Any] = dump(each).get("spec", {})
-            return spec
-    return {}

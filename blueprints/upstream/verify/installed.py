@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from muslin.errors import Place
@@ -89,7 +90,7 @@ class Variable:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Installed:
     """Everything that was read.
 
@@ -103,19 +104,26 @@ class Installed:
     running: bool = False
     unread: Mapping[str, str] = field(default_factory=dict)
 
-    def all(self, kind: str) -> Iterator[Found]:
-        """Every object of a kind that we know, by its API group."""
+    @cached_property
+    def _by_kind(self) -> Mapping[str, Mapping[str, Sequence[Found]]]:
+        """Mapping[kind, Mapping[name, objects]] of the kinds that we know, told apart by their API groups."""
+        found: dict[str, dict[str, list[Found]]] = {}
         for each in self.objects:
             group, _, _ = str(each.value.get("apiVersion")).rpartition("/")
-            if each.kind == kind and (
-                group in _CALICOS if kind in _CALICOS_KINDS else group == _API_GROUPS.get(kind, "")
-            ):
-                yield each
+            kind = each.kind
+            if group in _CALICOS if kind in _CALICOS_KINDS else group == _API_GROUPS.get(kind, ""):
+                found.setdefault(kind, {}).setdefault(each.name, []).append(each)
+        return found
+
+    def all(self, kind: str) -> Iterator[Found]:
+        """Every object of a kind."""
+        for named in self._by_kind.get(kind, {}).values():
+            yield from named
 
     def find(self, kind: str, name: str, namespace: str | None = None) -> Found | None:
-        """The object of this name; without a namespace in any."""
-        for each in self.all(kind):
-            if each.name == name and (namespace is None or each.namespace in (namespace, None)):
+        """The first object of this name; without a namespace in any."""
+        for each in self._by_kind.get(kind, {}).get(name, ()):
+            if namespace is None or each.namespace in (namespace, None):
                 return each
         return None
 

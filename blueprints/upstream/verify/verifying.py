@@ -15,6 +15,7 @@ from blueprints.upstream.verify.mistakes import mistakes, text_mistakes
 from blueprints.upstream.verify.operator_lines import SYSTEM, operator_lines
 from blueprints.upstream.verify.resource_lines import resource_lines
 from blueprints.upstream.verify.typha_lines import typha_lines
+from blueprints.upstream.verify.wireguard_line import wireguard_lines
 from muslin.errors import Problem
 
 __all__ = ["verify"]
@@ -48,6 +49,7 @@ def _lines(network: Network, installed: Installed, problems: tuple[Problem, ...]
         namespace = NAMESPACE if operator is None else SYSTEM
         lines = typha_lines(network, installed, namespace, operator=operator is not None)
         yield from _seen(lines, installed, "Deployment", "Service", "PodDisruptionBudget")
+        yield from wireguard_lines(network, installed, namespace)
         if installed.running:
             yield from _seen([_nodes(installed, namespace)], installed, "DaemonSet")
     yield from resource_lines(network, installed)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 __all__ = [
-    "Change", "Objects", "backend", "container", "loose_budget", "no_bird", "of", "older_typha", "other_labels",
-    "pod_network", "set_config", "set_spec", "set_variable", "typha_replicas", "with_variable", "without",
+    "Change", "Objects", "backend", "container", "loose_budget", "newer_probes", "no_bird", "of",
+    "older_typha", "other_labels", "pod_network", "set_config", "set_spec", "set_variable", "typha_replicas",
+    "with_variable", "without",
 ]  # fmt: skip
 
 Objects: TypeAlias = list[dict[str, Any]]
@@ -91,3 +92,11 @@ def set_config(key: str, value: str | None) -> Change:
 def set_spec(kind: str, field: str, value: Any) -> Change:
     """A field of a spec."""
     return lambda objects: of(objects, kind)["spec"].update({field: value})
+
+
+def newer_probes(objects: Objects) -> None:
+    """The words of newer versions for the same questions."""
+    for probe in ("livenessProbe", "readinessProbe"):
+        command = container(objects)[probe]["exec"]["command"]
+        told = [f"-{each}" for each in command if each.startswith("-")]
+        container(objects)[probe]["exec"]["command"] = ["calico", "component", "node", "health", *told]

@@ -45,6 +45,7 @@ NETWORKS: Final[dict[str, dict[str, Any]]] = {
     "full-ipip": {"network": {"sourceDestinationChecks": True}},
     "vxlan-on-azure": {**nodes_in(2, 2), "provider": "azure"},
     "jumbo": {"networkMTU": 9001},
+    "room-for-more": {"overrides": [{"decision": "MTU", "chosen": "1440", "reason": "WireGuard comes next week"}]},
     "several-mtus": {"subnets": [{"cidr": "192.0.2.0/24", "mtu": 1400}], "networkMTU": 1500},
     "both-families": BOTH_FAMILIES,
     "both-families-vxlan": {**BOTH_FAMILIES, "network": {"bgp": False, "vxlan": True}},

@@ -14,6 +14,7 @@ from tests.blueprints.upstream.changes import (
     backend,
     container,
     loose_budget,
+    newer_probes,
     no_bird,
     of,
     older_typha,
@@ -135,8 +136,9 @@ def test_each_line_is_seen_to_fail(change: Change, check: str, verdict: Verdict)
         with_variable("SOMETHING_ELSE", "1"),
         set_spec("FelixConfiguration", "logSeverityScreen", "Info"),
         set_spec("IPPool", "allowedUses", ["Tunnel", "Workload"]),
+        newer_probes,
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_what_means_the_same_holds(change: Change) -> None:
     """Other words for what was decided, defaults that are said, and what nobody decided."""
@@ -294,3 +296,24 @@ def test_a_stage_before_the_last_is_not_taken_for_a_mistake() -> None:
 
     assert (mesh.verdict, mesh.found) == (Verdict.CANNOT_TELL, "true: as in a stage before the last")
     assert "go on with the stages" in mesh.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "verdict"),
+    [
+        ("single-subnet", set_spec("FelixConfiguration", "wireguardEnabled", True), Verdict.DIFFERS),
+        ("single-subnet", with_variable("FELIX_WIREGUARDENABLED", "true"), Verdict.DIFFERS),
+        ("room-for-more", with_variable("FELIX_WIREGUARDENABLED", "true"), Verdict.HOLDS),
+        ("single-subnet", with_variable("FELIX_WIREGUARDENABLED", "false"), None),
+    ],
+    ids=range(4),
+)
+def test_wireguard_needs_room(name: str, change: Change, verdict: Verdict | None) -> None:
+    """Where somebody turns it on, 60 bytes of each packet are its own; nobody is told of it where it is off."""
+    network = decided(name)
+    felix = {"apiVersion": "projectcalico.org/v3", "kind": "FelixConfiguration", "metadata": {"name": "default"}}
+    objects = [*by_manifests(network), {**felix, "spec": {}}]
+    change(objects)
+    told = [each for each in verify(network, installed(objects)) if each.check == "room for WireGuard over IPv4"]
+
+    assert [each.verdict for each in told] == ([] if verdict is None else [verdict])
