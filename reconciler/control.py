@@ -263,5 +263,5 @@ def _plain(part: Any) -> dict[str, Any]:
     return {
         _NAMES.get(name, name): list(content) if isinstance(content, tuple) else content
         for name, content in asdict(part).items()
-        if content not in ("", ())
+        if content != ()
     }

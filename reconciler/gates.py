@@ -108,7 +108,10 @@ class Verdict:
         return self.standing in (Standing.OPEN, Standing.LEFT_BEHIND)
 
 
-TIGHTENING: Final = frozenset({Stage.DENYING, Stage.CLOSING})
+_TICK_S: Final = 0.01
+"""A wait is never shorter: what is left of one may be too little to move a clock."""
+
+TIGHTENING: Final = frozenset({Stage.DENYING, Stage.CLOSING, Stage.SHUTTING})
 _LOSING: Final[Mapping[Group, str]] = {
     (Stage.MESH_OFF, False): "the mesh goes off",
     (Stage.RETIRING, False): "nodes give up peers",
@@ -275,7 +278,7 @@ class Gatekeeper:
         left = self._settings.stable_s - (now - self._met.setdefault(gate, now))
         if left <= 0 or finding.at_rest:
             return Verdict(gate, Standing.OPEN)
-        return Verdict(gate, Standing.SETTLING, ("it must stay so for a while",), left)
+        return Verdict(gate, Standing.SETTLING, ("it must stay so for a while",), max(left, _TICK_S))
 
     def _unmet(self, gate: Gate, finding: Finding, waited: float) -> Verdict:
         settings = self._settings
@@ -288,8 +291,8 @@ class Gatekeeper:
         if finding.lacks:
             if waited >= patience:
                 return Verdict(gate, Standing.FAILED, why)
-            return Verdict(gate, Standing.WAITING, why, patience - waited)
+            return Verdict(gate, Standing.WAITING, why, max(patience - waited, _TICK_S))
         until = min(settings.unheard_s, patience)
         if waited >= until:
             return Verdict(gate, Standing.NOT_AVAILABLE, why)
-        return Verdict(gate, Standing.WAITING, why, until - waited)
+        return Verdict(gate, Standing.WAITING, why, max(until - waited, _TICK_S))

@@ -75,7 +75,8 @@ _NAMES = {
     Stage.STAGED: "staged policies",
     Stage.ALLOWING: "policies that allow",
     Stage.DENYING: "policies that deny",
-    Stage.CLOSING: "policies that close",
+    Stage.CLOSING: "policies that select everything",
+    Stage.SHUTTING: "policies that allow nothing",
     Stage.ENDPOINTS: "host endpoints",
 }
 

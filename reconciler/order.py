@@ -35,7 +35,8 @@ class Stage(IntEnum):
     ALLOWING = 13
     DENYING = 14
     CLOSING = 15
-    ENDPOINTS = 16
+    SHUTTING = 16
+    ENDPOINTS = 17
 
 
 Group: TypeAlias = tuple[Stage, bool]
@@ -85,11 +86,12 @@ WAITS_FOR: Final[Mapping[Stage, frozenset[Stage]]] = {
     Stage.DENYING: frozenset({Stage.TIERS, Stage.SELECTED, Stage.ALLOWING}),
     Stage.STAGED: frozenset({Stage.TIERS}),
     Stage.CLOSING: frozenset({Stage.TIERS, Stage.SELECTED, Stage.ALLOWING, Stage.DENYING}),
-    Stage.ENDPOINTS: frozenset({Stage.ALLOWING, Stage.DENYING, Stage.CLOSING}),
+    Stage.SHUTTING: frozenset({Stage.TIERS, Stage.SELECTED, Stage.ALLOWING, Stage.DENYING, Stage.CLOSING}),
+    Stage.ENDPOINTS: frozenset({Stage.ALLOWING, Stage.DENYING, Stage.CLOSING, Stage.SHUTTING}),
 }
 """Which stages must have gone through before a stage may: a failure there holds the later object back."""
 
-_POLICIES: Final = frozenset({Stage.ALLOWING, Stage.DENYING, Stage.CLOSING})
+_POLICIES: Final = frozenset({Stage.ALLOWING, Stage.DENYING, Stage.CLOSING, Stage.SHUTTING})
 _DELETE_WAITS_FOR_WRITES: Final[Mapping[Stage, frozenset[Stage]]] = {
     Stage.POOLS: frozenset({Stage.POOLS}),
     Stage.PEERS: frozenset({Stage.NODES, Stage.PEERS, Stage.MESH, Stage.REFLECTORS, Stage.RETIRING}),
@@ -100,6 +102,7 @@ _DELETE_WAITS_FOR_WRITES: Final[Mapping[Stage, frozenset[Stage]]] = {
     Stage.ALLOWING: _POLICIES,
     Stage.DENYING: _POLICIES,
     Stage.CLOSING: _POLICIES,
+    Stage.SHUTTING: _POLICIES,
 }
 """A removal waits until what replaces the object, or stops pointing to it, has been written."""
 
@@ -117,9 +120,9 @@ _STAGES_WITH_POLICIES: Final = _POLICIES | {Stage.STAGED}
 def stage(key: Key, value: Mapping[str, Any], former: Mapping[str, Any] | None = None) -> Stage:
     """When this object is written. `value` is the object as JSON, `former` what stands there before, where known.
 
-    A policy that denies is later than one that allows, and one that closes is the last. Turning the node-to-node mesh
-    off comes after the peers that replace it; a node leaves the mesh for its reflecting peers after they are declared,
-    and one that gives up what peers select it by does so after the others are ready.
+    A policy that denies is later than one that allows, and one that allows nothing is the last. The node-to-node mesh
+    goes off after the peers that replace it; a node leaves it for its reflecting peers after they are declared, and one
+    that gives up what peers select it by does so after the others are ready.
     """
     found = _STAGE_OF_KIND.get(key.kind, Stage.CONFIGURATION)
     if found is Stage.MESH and _spec(value).get("nodeToNodeMeshEnabled") is False:
@@ -195,7 +198,11 @@ def stages() -> tuple[str, ...]:
     kinds[Stage.MESH_OFF].append("BGPConfiguration with nodeToNodeMeshEnabled: false")
     kinds[Stage.REFLECTORS].append("Node that becomes a reflector")
     kinds[Stage.RETIRING].append("Node that loses its cluster ID or a label")
-    for when, what in ((Stage.DENYING, "with a Deny rule"), (Stage.CLOSING, "that denies by selecting")):
+    for when, what in (
+        (Stage.DENYING, "with a Deny rule"),
+        (Stage.CLOSING, "that allows and selects everything"),
+        (Stage.SHUTTING, "that allows nothing"),
+    ):
         kinds[when] += [f"NetworkPolicy {what}", f"GlobalNetworkPolicy {what}"]
     forward = [f"write {each.name}: {', '.join(kinds[each])}" for each in Stage]
     backward = [f"delete {each.name}: {', '.join(kinds[each])}" for each in reversed(Stage)]
@@ -235,11 +242,14 @@ def _policy_stage(spec: Mapping[str, Any]) -> Stage:
     """How a policy takes traffic away: not, by a Deny rule, or by selecting alone.
 
     What an endpoint's last tier does not allow is denied as soon as one policy selects the endpoint. So a policy that
-    selects everything, or that allows nothing, closes; it goes after narrower ones that deny this and allow that.
+    selects everything closes, and goes after narrower ones that deny this and allow that; one that allows nothing
+    shuts, and goes last.
     """
     rules = [rule for side in ("ingress", "egress") for rule in spec.get(side) or () if isinstance(rule, Mapping)]
     actions = {str(rule.get("action")) for rule in rules}
     if "Deny" in actions:
         return Stage.DENYING
     everything = str(spec.get("selector") or "all()").strip() == "all()"
-    return Stage.CLOSING if everything or not actions & {"Allow", "Pass"} else Stage.ALLOWING
+    if not actions & {"Allow", "Pass"}:
+        return Stage.SHUTTING
+    return Stage.CLOSING if everything else Stage.ALLOWING

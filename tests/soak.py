@@ -1,7 +1,8 @@
 """Live through as many seeds as there is time for: `python -m tests.soak --seeds N --minutes M`.
 
 Every third seed is also a story of writers and watchers on a datastore in memory or in a file, whose recorded history
-is judged. `--datastores etcd,kubernetes` tells nothing but such stories, on the servers that are named.
+is judged. `--datastores etcd,kubernetes` tells nothing but such stories, on the servers that are named. `--reconciler`
+lives nothing but the lives of a reconciler alone (tests/reconciler/lives.py), twelve times as quick.
 
 At the first failure it prints the end of the trace and how to see it again, and ends with 1; put the seed into
 tests/simulation/seeds.txt, where it stays a case of the tests.
@@ -14,10 +15,11 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from tests.muslin.datastore.suite.by_chance import fault_by_chance
+from tests.reconciler import lives
 from tests.simulation.assassin import ROLES, Deed, steps_of, tell
 from tests.simulation.histories import live
 
@@ -46,8 +48,18 @@ def _one(seed: int, deeds: int) -> _Result:
             about, fault = fault_by_chance(seed, _HERE)
             if fault is not None:
                 return _Result(seed, ended.digest, f"{about}: {fault}", ())
+        if ended.failure is None and seed % 3 == 2:
+            alone = _reconciler(seed)
+            if alone.failure is not None:
+                return replace(alone, failure=f"reconciler (--reconciler): {alone.failure}")
     except Exception as error:
         return _Result(seed, "-", f"{type(error).__name__}: {error}", ())
+    return _Result(seed, ended.digest, ended.failure, ended.trace[-_LAST_LINES:])
+
+
+def _reconciler(seed: int) -> _Result:
+    """A life of a reconciler alone."""
+    ended = lives.live(seed)
     return _Result(seed, ended.digest, ended.failure, ended.trace[-_LAST_LINES:])
 
 
@@ -63,6 +75,10 @@ def _job(pair: tuple[int, int]) -> _Result:
     return _one(*pair)
 
 
+def _alone(pair: tuple[int, int]) -> _Result:
+    return _reconciler(pair[0])
+
+
 def _stories(seeds: range, datastores: Sequence[str]) -> Iterator[_Result]:
     """In this process, which ends the servers."""
     for seed in seeds:
@@ -70,13 +86,14 @@ def _stories(seeds: range, datastores: Sequence[str]) -> Iterator[_Result]:
         yield _Result(seed, "-", None if fault is None else f"{about}: {fault}", ())
 
 
-def _results(seeds: range, deeds: int, jobs: int) -> Iterator[_Result]:
+def _results(seeds: range, deeds: int, jobs: int, *, reconciler: bool) -> Iterator[_Result]:
+    job = _alone if reconciler else _job
     work = [(seed, deeds) for seed in seeds]
     if jobs == 1:
-        yield from map(_job, work)
+        yield from map(job, work)
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_job, work)
+        yield from pool.imap_unordered(job, work)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,12 +106,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--deeds", type=int, default=14, help="deeds of people in each half of a life (14)")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once (2)")
     parser.add_argument("--datastores", help="only stories of these: memory,embedded,etcd,kubernetes,kubernetes-v1")
+    parser.add_argument("--reconciler", action="store_true", help="only lives of a reconciler alone")
     options = parser.parse_args(argv)
     datastores = options.datastores.split(",") if options.datastores else ()
     if options.seed is not None and datastores:
         about, fault = fault_by_chance(options.seed, datastores)
         print(f"seed {options.seed}: {about}: {fault or 'held'}")
         return 0 if fault is None else 1
+    if options.seed is not None and options.reconciler:
+        alone = lives.live(options.seed)
+        print("\n".join(alone.trace))
+        print(f"seed {options.seed}: trace {alone.digest}: {alone.failure or 'held'}")
+        return 0 if alone.failure is None else 1
     if options.seed is not None:
         ended = live(options.seed, deeds=options.deeds)
         if ended.failure is None and options.seed % 3 == 0:
@@ -110,12 +133,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = Random().randrange(1_000, 1_000_000_000) if options.first is None else options.first
     began, lived = time.monotonic(), 0
     seeds = range(first, first + options.seeds)
-    for result in _stories(seeds, datastores) if datastores else _results(seeds, options.deeds, options.jobs):
+    found = (
+        _stories(seeds, datastores)
+        if datastores
+        else _results(seeds, options.deeds, options.jobs, reconciler=options.reconciler)
+    )
+    for result in found:
         lived += 1
         if result.failure is not None:
             print("\n".join(result.last))
             print(f"seed {result.seed} failed: {result.failure}")
             again = f"--datastores {options.datastores}" if datastores else f"--deeds {options.deeds}"
+            again = "--reconciler" if options.reconciler else again
             print(f"repeat: python -m tests.soak --seed {result.seed} {again}")
             return 1
         if time.monotonic() - began > options.minutes * 60:

@@ -68,6 +68,7 @@ class Nodes:
         self.deaf: set[str] = set()
         self.upstream = False
         self.history: list[dict[str, dict[str, str]]] = []
+        self._moved = asyncio.Event()
 
     async def register(self) -> None:
         """As agents do when they start."""
@@ -81,7 +82,7 @@ class Nodes:
         """Bring sessions up and down as the datastore says, for ever."""
         head = (await self.store.list("Node")).revision
         await self.settle(head)
-        latest, moved = head, asyncio.Event()
+        latest, moved = head, self._moved
 
         async def note() -> None:
             nonlocal latest
@@ -101,6 +102,10 @@ class Nodes:
                 await self.settle(revision)
         finally:
             noting.cancel()
+
+    def look_again(self) -> None:
+        """The network is not as it was."""
+        self._moved.set()
 
     async def settle(self, revision: str) -> None:
         """Report what is up now."""

@@ -12,6 +12,7 @@ from reconciler.control import (
     Answer,
     Because,
     Control,
+    Suspension,
     approve,
     control_key,
     read,
@@ -232,12 +233,13 @@ def test_a_control_object_keeps_what_it_does_not_know() -> None:
         world = World()
         value = {"kind": "ReconcilerControl", "metadata": {"name": "default"}, "spec": {"later": {"x": 1}}}
         await world.store.create(control_key("default"), value)
-        await suspend(world.store, "default", reason="r", by="b", at=_AT)
+        await suspend(world.store, "default", reason="r", by="", at="")
         control, entry = await read(world.store, "default")
 
         assert entry is not None
         assert entry.value["spec"]["later"] == {"x": 1}
         assert Control.of(entry) == control
+        assert control.suspended == Suspension("r", "", "")
         assert Because("Asked") is Because.ASKED
 
     asyncio.run(scenario())

@@ -33,7 +33,7 @@ def test_the_order_in_words() -> None:
         "write CONFIGURATION", "write POOLS", "write MESH", "write FILTERS", "write NODES", "write PEERS",
         "write REFLECTORS", "write RETIRING",
         "write MESH_OFF", "write TIERS", "write SELECTED", "write STAGED", "write ALLOWING", "write DENYING",
-        "write CLOSING", "write ENDPOINTS",
+        "write CLOSING", "write SHUTTING", "write ENDPOINTS",
     ]  # fmt: skip
     assert [line.split(" ")[1] for line in stages()[len(written) :]] == [
         line.split(" ")[1] for line in reversed(stages()[: len(written)])
@@ -69,8 +69,8 @@ def test_what_closes_by_selecting_everything_is_written_last() -> None:
     namespaced = (Key("NetworkPolicy", "a", "shop"), {"spec": {"egress": [{"action": "Allow", "protocol": "UDP"}]}})
     everywhere = (Key("GlobalNetworkPolicy", "a"), {"spec": {"selector": "all()", "order": 2000}})
 
-    for closing in (namespaced, everywhere):
-        assert stage(*closing) is Stage.CLOSING
+    for closing, when in ((namespaced, Stage.CLOSING), (everywhere, Stage.SHUTTING)):
+        assert stage(*closing) is when
         assert position(*mixed) < position(*closing)
         assert position(*closing, delete=True) < position(*mixed, delete=True)
 
