@@ -19,6 +19,7 @@ from muslin.datastore.mirror import Mirror
 from muslin.datastore.protocol import Datastore, Revision
 from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.net import Address, Prefix
+from muslin.resources.cluster_information import ClusterInformation
 from muslin.resources.keys import Key
 from muslin.resources.node import Node
 from muslin.semantics.routes import node_interface_address
@@ -138,6 +139,15 @@ class Agent:
         self._told: dict[Problem, float] = {}
         self._problems: dict[Key, tuple[Problem, ...]] = {}
         self._left_out: frozenset[Problem] = frozenset()
+
+    def ready(self) -> bool:
+        """See `runtime.cni.attach.Seen`."""
+        information = self.snapshot.get(ClusterInformation, "default")
+        return self.mirror.unavailable is None and information is not None and information.spec.datastore_ready is True
+
+    def endpoint(self, key: Key) -> bool:
+        """See `runtime.cni.attach.Seen`."""
+        return key in self.mirror
 
     @property
     def snapshot(self) -> Snapshot:

@@ -74,11 +74,15 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the kernel has: the state, the learnt routes that went with it, and what was left out of both."""
+    """What the kernel has: the state, the learnt routes that went with it, and what was left out of both.
+
+    Routes on `waiting` interfaces are not there yet, because the interfaces are not.
+    """
 
     state: NodeState
     learnt: Mapping[Prefix, Address]
     problems: tuple[Problem, ...] = ()
+    waiting: frozenset[str | None] = frozenset()
 
 
 class Convergence:
@@ -173,7 +177,7 @@ class Convergence:
         self._loop.wake()
 
     async def enforced(self, interface: str, addresses: Sequence[Address], mac: Mac | None = None) -> None:
-        """Wait until the kernel judges what this workload sends and gets.
+        """Wait until the kernel judges what this workload sends and gets, and has the route to it.
 
         Args:
             interface: on the host.
@@ -182,9 +186,10 @@ class Convergence:
         """
         while True:
             moved = self._moved
-            endpoint = None if self._applied is None else self._applied.state.endpoints.get(interface)
-            if endpoint is not None and set(endpoint.addresses) == set(addresses) and mac in (None, endpoint.mac):
-                return
+            if self._applied is not None and interface not in self._applied.waiting:
+                endpoint = self._applied.state.endpoints.get(interface)
+                if endpoint is not None and set(endpoint.addresses) == set(addresses) and mac in (None, endpoint.mac):
+                    return
             await moved.wait()
 
     def stop(self) -> None:
@@ -210,7 +215,8 @@ class Convergence:
         self._in_force = state
         learnt, sweep = self._guard.passing(self._speaker.routes), self._speaker.in_sync
         outcome = self._kernel.routes.converge(DesiredRoutes.of(state, _learnt_routes(learnt), keep_learnt=not sweep))
-        self._applied = Applied(state, learnt, (*state.problems, *self._guard.problems))
+        waiting = frozenset(route.interface for route in outcome.plan.waiting)
+        self._applied = Applied(state, learnt, (*state.problems, *self._guard.problems), waiting)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
         if self._suspects:

@@ -51,6 +51,9 @@ _REPAIR_AFTER_S = 0.2
 _SWITCH_S = 0.0005
 """Threads that wire pods need the interpreter for microseconds between two requests to the kernel, and would wait for a
 busy loop 5 ms each time."""
+_WAKE_APART_S = 0.008
+"""A pod costs several writes; other processes must know of one within 20 ms."""
+_SAY_THE_MTU = ("FelixConfiguration", "IPPool", "Node", "ClusterInformation")
 _LOOK_AFTER_S = 0.005
 """Events of the kernel come in bursts (a new link tells five times); one look serves those of this time."""
 
@@ -116,7 +119,7 @@ async def _run(settings: Settings) -> None:
     network_mtu = mtu_of(netlink, address)
     kernel_settings = HostSettings()
     kernel_settings.repair()
-    datastore = await open_store(settings.datastore)
+    datastore = await open_store(settings.datastore, wake_apart_s=_WAKE_APART_S)
     ruleset, routes, conntrack = Nftables(), Routes(), Conntrack()
     if ruleset.read().table is None:
         # A workload that runs already must not be open until the first snapshot: without our table everything passes.
@@ -141,6 +144,15 @@ async def _run(settings: Settings) -> None:
     async def policy_ready(attachment: Attachment) -> None:
         await agent.convergence.enforced(attachment.interface, attachment.addresses, attachment.mac)
 
+    mtus: dict[int, int] = {}
+
+    def mtu() -> int:
+        version = agent.mirror.version(_SAY_THE_MTU)
+        if version not in mtus:
+            mtus.clear()
+            mtus[version] = node_pod_mtu(agent.snapshot, settings.node, network_mtu, local)
+        return mtus[version]
+
     links = PodLinks()
     attacher = Attacher(
         settings.node,
@@ -151,7 +163,8 @@ async def _run(settings: Settings) -> None:
         links=links,
         policy_ready=policy_ready,
         expecting=agent.convergence.expecting,
-        mtu=lambda: node_pod_mtu(agent.snapshot, settings.node, network_mtu, local),
+        mtu=mtu,
+        seen=agent,
     )
     for watched in (ruleset, routes):
         _watch(loop, watched, agent)

@@ -37,8 +37,12 @@ from runtime.cni.pod import Pod
 __all__ = ["PodAddresses"]
 
 _NAMESPACE_LABEL = "pcns."
-_TOGETHER = 8
-"""Of many, so many at most are answered at once: the first go on, and their links are made, while the next are."""
+_TOGETHER = 64
+"""So many at most are answered at once."""
+_GATHER_S, _GATHER_AT_MOST_S = 0.001, 0.008
+"""Who asks waits for others until nobody has asked for the first of these times, at most for the second: pods that
+start together come one after the other, and each write of the block costs this node and the others more than such a
+wait."""
 
 
 _Asked: TypeAlias = tuple[Handle, Pod, tuple[str, ...], "asyncio.Future[tuple[Address, ...]]"]
@@ -74,26 +78,34 @@ class PodAddresses:
         """Answer who have gathered, together, until nobody asks; each goes on as soon as it has its answer."""
         try:
             while self._asking:
+                await self._gathered()
                 async with self._turn:
                     gathered, self._asking = self._asking[:_TOGETHER], self._asking[_TOGETHER:]
                     await self._answer(gathered)
         finally:
             self._answering = None
 
+    async def _gathered(self) -> None:
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + _GATHER_AT_MOST_S
+        count = 0
+        while count != len(self._asking) and loop.time() < latest:
+            count = len(self._asking)
+            await asyncio.sleep(_GATHER_S)
+
     async def _answer(self, gathered: Sequence[_Asked]) -> None:
         """Addresses for all who wait: together as far as that goes, then one by one."""
         waiting = [each for each in gathered if not each[3].cancelled()]
         try:
-            fresh = [each for each in waiting if not await self._had(each)]
             node = self._common()
-            requests = [self._request(node, handle, pod, pools) for handle, pod, pools, _ in fresh]
-            given = await run(self._datastore, assign_together(requests)) if len(fresh) > 1 else {}
-            for (handle, _, _, asked), request in zip(fresh, requests, strict=True):
-                address = given.get(str(handle))
+            requests = [self._request(node, handle, pod, pools) for handle, pod, pools, _ in waiting]
+            given = await run(self._datastore, assign_together(requests))
+            for each, request in zip(waiting, requests, strict=True):
+                address = given.get(str(each[0]))
                 if address is not None:
-                    _tell(asked, (address.ip,))
-                else:
-                    await self._one(request, asked)
+                    _tell(each[3], (address.ip,))
+                elif not await self._had(each):
+                    await self._one(request, each[3])
         except BaseException as error:
             for *_, asked in waiting:
                 if not asked.done():

@@ -13,7 +13,7 @@ from ipaddress import ip_network
 
 from muslin.errors import KernelRefused, Problem
 from muslin.net import Mac
-from runtime.cni.attach import Link, Pair
+from runtime.cni.attach import Link
 from runtime.cni.server import PodNamespace
 from runtime.dataplane import links
 from runtime.dataplane.links import Veth
@@ -46,9 +46,12 @@ class PodLinks:
         self._veths.close()
         self._host.close()
 
-    async def make(self, link: Link, namespace: PodNamespace) -> Pair:
+    def new_mac(self) -> Mac:
+        """See `runtime.cni.attach.Links`."""
+        return self._new_mac()
+
+    async def make(self, link: Link, mac: Mac, namespace: PodNamespace) -> int:
         """See `runtime.cni.attach.Links`. The route to it is the node's loop's to write."""
-        mac = self._new_mac()
         veth = Veth(link.interface, link.ifname, namespace.netns, link.mtu, mac)
         try:
             made = await self._veths.make(veth)
@@ -57,11 +60,11 @@ class PodLinks:
                 raise
             await self.disconnect(link.interface)
             made = await self._veths.make(veth)
-        return Pair(mac, made.peer)
+        return made.peer
 
-    async def connect(self, link: Link, pair: Pair, namespace: PodNamespace) -> None:
+    async def connect(self, link: Link, peer: int, namespace: PodNamespace) -> None:
         """See `runtime.cni.attach.Links`."""
-        await self._veths.set_up(Inside(_inside(namespace), pair.peer, link.ifname, link.addresses))
+        await self._veths.set_up(Inside(_inside(namespace), peer, link.ifname, link.addresses))
 
     async def disconnect(self, interface: str) -> None:
         """Remove a host interface, its route and with it the pod's side. Absent is success."""

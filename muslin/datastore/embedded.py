@@ -81,6 +81,9 @@ class EmbeddedDatastore:
         now: clock for creationTimestamp.
         new_uid: makes a uid that no other object has.
         history: how many changes a watch may be behind before it must list again.
+        wake_apart_s: other processes are woken this often at most, for whoever writes several times in a moment: a
+            wake-up of every process of the cluster costs a machine more than the write. Then the running loop must
+            never be busy for long, as it is the one that wakes them.
     """
 
     def __init__(
@@ -90,8 +93,10 @@ class EmbeddedDatastore:
         now: Callable[[], datetime] = _now,
         new_uid: Callable[[], str] = _new_uid,
         history: int = 10_000,
+        wake_apart_s: float = 0.0,
     ) -> None:
         self._path, self._now, self._new_uid, self._history = path, now, new_uid, history
+        self._wake_apart_s = wake_apart_s
         self._reader, self._writer = database.connect(path), database.connect(path)
         self._bell = Bell(database.watch_directory(path), f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
         self._commits = Commits(time.perf_counter)
@@ -101,6 +106,8 @@ class EmbeddedDatastore:
         self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads waiting writers, decides nothing
         self._rung = asyncio.Event()
         self._poll: asyncio.TimerHandle | None = None
+        self._ringing: asyncio.TimerHandle | None = None
+        self._rang = float("-inf")
         self._data_version = -1
         self._closed = False
 
@@ -228,6 +235,9 @@ class EmbeddedDatastore:
         if self._writing is not None:
             await self._writing
         self._commits.close()
+        if self._ringing is not None:
+            self._ringing.cancel()
+            self._bell.ring()
         self._bell.close()
         self._reader.close()
         self._writer.close()
@@ -317,7 +327,7 @@ class EmbeddedDatastore:
             return [error for _ in changes]
         if head > first:
             self._ring_here()
-            self._bell.ring()
+            self._ring_others()
         return outcomes
 
     def _put(self, key: Key, text: str | None, revision: int, former: tuple[int, str] | None) -> None:
@@ -354,6 +364,21 @@ class EmbeddedDatastore:
     def _ring_here(self) -> None:
         rung, self._rung = self._rung, asyncio.Event()
         rung.set()
+
+    def _ring_others(self) -> None:
+        """Wake other processes: at once, or for writes in quick succession a moment later, once for all of them."""
+        if self._ringing is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wait_s = self._rang + self._wake_apart_s - loop.time()
+        if wait_s > 0:
+            self._ringing = loop.call_later(wait_s, self._ring_now)
+        else:
+            self._ring_now()
+
+    def _ring_now(self) -> None:
+        self._ringing, self._rang = None, asyncio.get_running_loop().time()
+        self._bell.ring()
 
     def _look(self) -> None:
         """The slow poll: SQLite's own counter of what other connections have committed."""

@@ -171,6 +171,10 @@ class Mirror:
         """For how many seconds the copy may have been out of date: 0 while the datastore answers."""
         return 0.0 if self._silent_since is None else asyncio.get_running_loop().time() - self._silent_since
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether there is such an object, readable or not."""
+        return key in self._copy.decoded
+
     def version(self, groups: Collection[str]) -> int:
         """A number that grows with every change in one of these groups: tells what a new snapshot is about."""
         return max((self._versions.get(group, self._listed_at) for group in groups), default=0)

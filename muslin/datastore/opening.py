@@ -17,13 +17,16 @@ from muslin.errors import BadInput, Problem
 __all__ = ["check", "named", "open_store", "opened"]
 
 
-async def open_store(settings: DatastoreSettings, *, make: bool = False, **identity: Any) -> Datastore:
+async def open_store(
+    settings: DatastoreSettings, *, make: bool = False, wake_apart_s: float = 0.0, **identity: Any
+) -> Datastore:
     """The store, ready to be used on the running loop; close it when done.
 
     Args:
         settings: which, and how it is reached.
         make: make the embedded datastore's file where there is none; otherwise that is refused, since whoever only
             looks, or keeps a kernel in line with it, must not mistake an empty store for the cluster's.
+        wake_apart_s: see `EmbeddedDatastore`; other stores wake their watchers themselves.
         identity: `now` and `new_uid` of objects to come, for stores that let their users choose: not Kubernetes.
 
     Raises:
@@ -37,7 +40,7 @@ async def open_store(settings: DatastoreSettings, *, make: bool = False, **ident
 
             if not make:
                 check(settings)
-            return EmbeddedDatastore.open(path, **identity)
+            return EmbeddedDatastore.open(path, wake_apart_s=wake_apart_s, **identity)
         case EtcdSettings():
             from muslin.datastore.etcd import EtcdDatastore  # noqa: PLC0415 - gRPC is loaded for etcd alone
 

@@ -34,13 +34,15 @@ def assign_together(requests: Sequence[AssignmentRequest]) -> Operation[Mapping[
         held = yield from _readable(prefix)
         if held is None or not wanted or held.block.affinity != str(wanted[0].owner):
             continue
-        fitting = _given(held, prefix, wanted)[1]
+        block, fitting = _given(held, prefix, wanted)
+        given = fitting
         if not fitting:
             continue
         counts = [first_count(handle, prefix, 1) for handle in fitting]
         answers = yield from create_together(counts)
         counted = {handle for handle, answer in zip(fitting, answers, strict=True) if isinstance(answer, Stored)}
-        block, given = _given(held, prefix, [request for request in wanted if request.handle in counted])
+        if len(counted) < len(fitting):
+            block, given = _given(held, prefix, [request for request in wanted if request.handle in counted])
         answer = yield from update(held.stored, block.touched().json())
         if isinstance(answer, Stored):
             return given

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
-from typing import NamedTuple, Protocol
+from typing import Any, Protocol
 
 from muslin.conversion.endpoint_name import interface_of
 from muslin.datastore.protocol import Datastore, NotFound
@@ -21,14 +21,14 @@ from muslin.errors import Problem, Unavailable
 from muslin.net import Address, InterfaceAddress, Mac
 from muslin.resources.keys import Key
 from runtime.cni.answer import Answer, CniError, Code, added, done
-from runtime.cni.endpoints import Attachment, Endpoints
+from runtime.cni.endpoints import Attachment, Endpoints, key_of
 from runtime.cni.names import Handle, handle_of
 from runtime.cni.pod import Pod
 from runtime.cni.request import Command, Request
 from runtime.cni.server import PodNamespace
 from runtime.cni.turns import Turns
 
-__all__ = ["Addresses", "Attacher", "Link", "Links", "Pair", "PolicyReady"]
+__all__ = ["Addresses", "Attacher", "Link", "Links", "PolicyReady", "Seen"]
 
 _POLICY_TIMEOUT_S = 10
 _FIRST_INTERFACE = "eth0"
@@ -45,13 +45,6 @@ class Link:
     """In the pod."""
     addresses: tuple[Address, ...]
     mtu: int
-
-
-class Pair(NamedTuple):
-    """A link that was made: MAC of the pod's end, and its index in the pod's namespace."""
-
-    mac: Mac
-    peer: int
 
 
 class Addresses(Protocol):
@@ -73,14 +66,19 @@ class Addresses(Protocol):
 class Links(Protocol):
     """Links between pods and the host."""
 
-    async def make(self, link: Link, namespace: PodNamespace) -> Pair:
+    def new_mac(self) -> Mac:
+        """A MAC for a pod's end that no other has."""
+        ...
+
+    async def make(self, link: Link, mac: Mac, namespace: PodNamespace) -> int:
         """Make the link, without addresses; a stale one of this name goes first. Routes come later.
 
+        Gives the index of the pod's end in the pod's namespace.
         Returns only when it no longer uses the namespace, cancelled or not.
         """
         ...
 
-    async def connect(self, link: Link, pair: Pair, namespace: PodNamespace) -> None:
+    async def connect(self, link: Link, peer: int, namespace: PodNamespace) -> None:
         """Give the pod's side its addresses and its way out."""
         ...
 
@@ -90,6 +88,18 @@ class Links(Protocol):
 
     async def problems(self, link: Link, namespace: PodNamespace) -> tuple[Problem, ...]:
         """What differs from `link`: interface, addresses, routes in the pod; interface and route on the host."""
+        ...
+
+
+class Seen(Protocol):
+    """What the node has seen of the datastore already, so that it need not be asked for every pod."""
+
+    def ready(self) -> bool:
+        """Whether the datastore is certainly there and not locked; if not, it is asked."""
+        ...
+
+    def endpoint(self, key: Key) -> bool:
+        """Whether there is an endpoint, or may be. One from which policy was made before has been seen."""
         ...
 
 
@@ -110,12 +120,13 @@ class Attacher:
         policy_ready: PolicyReady,
         mtu: Callable[[], int],
         expecting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        seen: Seen | None = None,
         interface_prefixes: str = "cali",
     ) -> None:
         self._node, self._datastore = node, datastore
         self._endpoints = Endpoints(datastore, node)
         self._addresses, self._links, self._policy_ready = addresses, links, policy_ready
-        self._mtu, self._prefixes, self._expecting = mtu, interface_prefixes, expecting
+        self._mtu, self._prefixes, self._expecting, self._seen = mtu, interface_prefixes, expecting, seen
         self._containers, self._pods = Turns(), Turns()
 
     async def handle(self, request: Request, namespace: PodNamespace | None) -> Answer:
@@ -137,6 +148,8 @@ class Attacher:
 
     async def _require_ready(self) -> None:
         key = Key("ClusterInformation", "default")
+        if self._seen is not None and self._seen.ready():
+            return
         try:
             ready = (await self._datastore.get(key)).value.get("spec", {}).get("datastoreReady") is True
         except NotFound:
@@ -178,6 +191,8 @@ class Attacher:
 
     async def _existing(self, request: Request, pod: Pod, namespace: PodNamespace) -> Attachment | None:
         """What an earlier ADD of the same container made, if all of it is still there."""
+        if self._seen is not None and not self._seen.endpoint(key_of(self._node, pod, request.ifname)):
+            return None  # an earlier one was answered only after policy was made from its endpoint
         found = await self._endpoints.get(pod, request.ifname)
         if found is None or found.container_id != request.container_id or found.mac is None or not found.addresses:
             return None
@@ -194,21 +209,26 @@ class Attacher:
                 undo.push_async_callback(self._addresses.release, handle)
                 link = self._link(request, pod, ())
                 undo.push_async_callback(self._links.disconnect, link.interface)
-                making = asyncio.ensure_future(self._links.make(link, namespace))
+                mac = self._links.new_mac()
+                making = asyncio.ensure_future(self._links.make(link, mac, namespace))
                 undo.push_async_callback(_ended, making)
                 addresses = await self._addresses.assign(handle, pod, request.network.pools)
-                pair = await making
-                await self._links.connect(replace(link, addresses=addresses), pair, namespace)
+                connecting = asyncio.ensure_future(self._connect(replace(link, addresses=addresses), making, namespace))
+                undo.push_async_callback(_ended, connecting)
                 undo.push_async_callback(self._endpoints.delete, pod, request.ifname, request.container_id)
                 attachment = await self._endpoints.put(
-                    pod, request.ifname, request.container_id,
-                    interface=link.interface, addresses=addresses, mac=pair.mac,
-                )  # fmt: skip
+                    pod, request.ifname, request.container_id, interface=link.interface, addresses=addresses, mac=mac
+                )
+                await making
             await self._wait_for_policy(request, attachment)
+            await connecting
         except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(_take_back(undo, error)))
             raise
         return attachment
+
+    async def _connect(self, link: Link, making: asyncio.Future[int], namespace: PodNamespace) -> None:
+        await self._links.connect(link, await asyncio.shield(making), namespace)
 
     async def _wait_for_policy(self, request: Request, attachment: Attachment) -> None:
         limit_s = request.network.policy_timeout_s or _POLICY_TIMEOUT_S
@@ -255,7 +275,7 @@ class Attacher:
             raise CniError(Code.CHECK_FAILED, problems)
 
 
-async def _ended(task: asyncio.Future[Pair]) -> None:
+async def _ended(task: asyncio.Future[Any]) -> None:
     """Wait until a step is over, whatever comes of it."""
     task.cancel()
     await asyncio.wait([task])

@@ -28,8 +28,11 @@ _log = logging.getLogger(__name__)
 _NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
 _CLONE_NEWNET = 0x40000000
 _SIOCGSKNS = 0x894C  # linux/sockios.h
+_OURS = Path("/proc/self/ns/net")
 _BACKLOG = 128
 _ACCEPT_AGAIN_S = 0.1
+_PART = 16384
+"""Octets of one look; nearly every request is shorter."""
 _KERNEL_ANSWERS_S = 5
 """For a request in the pod's namespace; somebody else who has the socket too may take the kernel's answer away."""
 
@@ -133,7 +136,7 @@ class Server:
             client.close()
 
     async def _answer(self, client: socket.socket, fds: list[int]) -> Answer:
-        version = "1.0.0"
+        payload = b""
         try:
             _check_peer(client, self._limits.uids)
             try:
@@ -144,7 +147,6 @@ class Server:
                     Code.IO_FAILURE,
                     Problem("the request did not arrive in time", "unix socket", f"send it in {self._limits.read_s} s"),
                 ) from None
-            version = version_of(payload)
             request = decode(payload)
             if request.command is Command.VERSION:
                 return version_answer()
@@ -154,12 +156,12 @@ class Server:
                 return await self._handle(request, PodNamespace(fds[0], netlink))
         except OSError as error:
             problem = Problem(f"the kernel refused: {os.strerror(error.errno or 0)}", "muslin agent", "see dmesg")
-            return refused(CniError(Code.IO_FAILURE, problem), version)
+            return refused(CniError(Code.IO_FAILURE, problem), version_of(payload))
         except MuslinError as error:
-            return refused(error, version)
+            return refused(error, version_of(payload))
         except Exception as error:  # noqa: BLE001  it must not take down the agent
             _log.exception("a CNI request met a bug of ours")
-            return refused(error, version)
+            return refused(error, version_of(payload))
 
     async def _without_namespace(self, request: Request) -> Answer:
         if request.command is not Command.DEL:
@@ -224,9 +226,7 @@ async def _read_frame(client: socket.socket, fds: list[int]) -> bytes:
     known = False
     while len(data) < wanted:
         try:
-            part, control, flags, _ = client.recvmsg(
-                min(wanted - len(data), 65536), socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC
-            )
+            part, control, flags, _ = client.recvmsg(_PART, socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             await _readable(client)
             continue
@@ -240,13 +240,13 @@ async def _read_frame(client: socket.socket, fds: list[int]) -> bytes:
                 Code.BAD_INPUT, Problem("the request breaks off", "frame", "send as many bytes as announced")
             )
         data += part
-        if not known and len(data) == 4:
-            (length,) = struct.unpack("!I", data)
+        if not known and len(data) >= 4:
+            (length,) = struct.unpack_from("!I", data)
             if not 0 < length <= MAX_MESSAGE:
                 fix = f"1..{MAX_MESSAGE} bytes"
                 raise CniError(Code.BAD_INPUT, Problem("the request has an impossible length", "frame", fix))
             known, wanted = True, 4 + length
-    return bytes(data[4:])
+    return bytes(data[4:wanted])
 
 
 def _namespace_socket(fds: list[int]) -> socket.socket:
@@ -255,7 +255,7 @@ def _namespace_socket(fds: list[int]) -> socket.socket:
         is_namespace = fcntl.ioctl(fds[0], _NS_GET_NSTYPE) == _CLONE_NEWNET
     except OSError:
         is_namespace = False
-    if is_namespace and os.path.samestat(os.fstat(fds[0]), Path("/proc/self/ns/net").stat()):
+    if is_namespace and os.path.samestat(os.fstat(fds[0]), _OURS.stat()):
         what = "the network namespace is the node's own, and not a container's"
         raise CniError(Code.BAD_ENVIRONMENT, Problem(what, "CNI_NETNS", "a pod of the host's network needs no plugin"))
     try:

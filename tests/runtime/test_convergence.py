@@ -292,6 +292,23 @@ def test_a_pod_waits_until_its_policy_is_in_the_kernel() -> None:
     assert node.kernel.verdict(_packet())
 
 
+def test_a_pod_whose_link_comes_late_waits_for_the_route_to_it() -> None:
+    """Policy may be there before the interface; `enforced` returns once the route through it is there as well."""
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster(workload("web", "10.48.0.3", on=_HERE, interfaceName="cali3")))
+        waiting = asyncio.ensure_future(node.loop.enforced("cali3", [ip_address("10.48.0.3")]))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        node.kernel.routes.add_link("cali3")
+        node.loop.look_again()
+        await asyncio.wait_for(waiting, 1)
+
+    node = _run(body)
+
+    assert ip_network("10.48.0.3/32") in {route.prefix for route in node.kernel.routes.routes}
+
+
 def test_one_step_serves_all_workloads_that_are_being_attached() -> None:
     """While endpoints are being made a step waits for the last of them, and not for one that takes long."""
 

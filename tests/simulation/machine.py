@@ -12,7 +12,7 @@ from ipaddress import ip_network
 
 from muslin.errors import Problem
 from muslin.net import Address, Mac
-from runtime.cni.attach import Link, Pair
+from runtime.cni.attach import Link
 from runtime.cni.server import PodNamespace
 from runtime.convergence import Kernel
 from runtime.dataplane.conntrack import Flow
@@ -105,7 +105,12 @@ class SystemCalls:
         if any([fake.nftables.drain(), fake.routes.drain()]):
             asyncio.get_running_loop().call_soon(self._looked)
 
-    async def make(self, link: Link, namespace: PodNamespace) -> Pair:
+    def new_mac(self) -> Mac:
+        """See `Links.new_mac`."""
+        self._machine.made += 1
+        return Mac(b"\x02\x00" + self._machine.made.to_bytes(4))
+
+    async def make(self, link: Link, mac: Mac, namespace: PodNamespace) -> int:
         """See `Links.make`."""
         if link.interface in self._machine.links:
             await self.disconnect(link.interface)
@@ -114,10 +119,9 @@ class SystemCalls:
         self._machine.links[link.interface] = link
         self.heard()
         self.done()
-        self._machine.made += 1
-        return Pair(Mac(b"\x02\x00" + self._machine.made.to_bytes(4)), 2)
+        return 2
 
-    async def connect(self, link: Link, pair: Pair, namespace: PodNamespace) -> None:
+    async def connect(self, link: Link, peer: int, namespace: PodNamespace) -> None:
         """See `Links.connect`."""
         self._call()
         self._machine.links[link.interface] = link

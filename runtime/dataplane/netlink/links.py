@@ -23,6 +23,7 @@ __all__ = [
 NEW_LINK: Final = 16
 _NEW, _DELETE, _GET, _SET = NEW_LINK, 17, 18, 19
 _INFO = struct.Struct("=BBHiII")
+_FIRST = struct.Struct("=HH")
 _UP: Final = 0x1
 _ADDRESS, _NAME, _MTU, _LINK, _LINK_INFO, _FAMILIES, _GROUP, _NAMESPACE_FD = 1, 3, 4, 5, 18, 26, 27, 28
 _INET_CONF = 1
@@ -103,9 +104,13 @@ def get_link(name: str | None = None) -> Message:
 
 def parse_name(body: bytes | memoryview) -> tuple[int, str, bool]:
     """Index, name and whether it is up, of a link: all that most news about links are read for."""
-    view = memoryview(body)
-    index, flags = _INFO.unpack_from(view)[3:5]
-    return index, bytes(wire.attributes(view[_INFO.size :])[_NAME]).rstrip(b"\0").decode(), bool(flags & _UP)
+    index, flags = _INFO.unpack_from(body)[3:5]
+    length, kind = _FIRST.unpack_from(body, _INFO.size) if len(body) >= _INFO.size + 4 else (0, 0)
+    if kind == _NAME and 4 < length <= len(body) - _INFO.size:  # where the kernel puts it
+        name = body[_INFO.size + 4 : _INFO.size + length]
+    else:
+        name = wire.attributes(memoryview(body)[_INFO.size :])[_NAME]
+    return index, bytes(name).rstrip(b"\0").decode(), bool(flags & _UP)
 
 
 def parse_link(body: bytes | memoryview) -> Link:

@@ -18,7 +18,7 @@ from muslin.errors import Failed, MuslinError, Problem, Unavailable
 from muslin.net import Address, Mac
 from muslin.resources.keys import Key
 from runtime.cni.answer import CniError, Code
-from runtime.cni.attach import Attacher, Link, Pair
+from runtime.cni.attach import Attacher, Link
 from runtime.cni.endpoints import Attachment
 from runtime.cni.names import Handle
 from runtime.cni.pod import Pod
@@ -71,12 +71,15 @@ class _World:
         self._step("release", lambda: None)
         self.held_by.pop(handle, None)
 
-    async def make(self, link: Link, namespace: PodNamespace) -> Pair:
-        self._step("make", lambda: self.links.update({link.interface: link}))
-        return Pair(Mac("0a:58:0a:30:00:01"), 2)
+    def new_mac(self) -> Mac:
+        return Mac("0a:58:0a:30:00:01")
 
-    async def connect(self, link: Link, pair: Pair, namespace: PodNamespace) -> None:
-        assert (self.links[link.interface].ifname, pair.peer) == (link.ifname, 2)
+    async def make(self, link: Link, mac: Mac, namespace: PodNamespace) -> int:
+        self._step("make", lambda: self.links.update({link.interface: link}))
+        return 2
+
+    async def connect(self, link: Link, peer: int, namespace: PodNamespace) -> None:
+        assert (self.links[link.interface].ifname, peer) == (link.ifname, 2)
         self._step("connect", lambda: self.links.update({link.interface: link}))
 
     async def disconnect(self, interface: str) -> None:
