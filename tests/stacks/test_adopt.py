@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable
@@ -14,15 +13,10 @@ import pytest
 from blueprints.emit import render
 from muslin.cli.blueprint import decide
 from muslin.cli.main import main
-from muslin.datastore.kubernetes.store import KubernetesDatastore
-from muslin.datastore.settings import KubernetesSettings
-from reconciler.apply import apply
-from reconciler.ledger import Ledger
-from reconciler.local import read_folder
-from reconciler.plan import Action, Plan, Why
-from reconciler.preview import preview
+from reconciler.plan import Action, Why
 from tests.stacks.conftest import MakeStack
 from tests.stacks.engine.deployment import Stack
+from tests.stacks.reconciling import reconciled
 from tests.support.kube_apiserver import KubeApiserver
 
 pytestmark = pytest.mark.engines
@@ -54,21 +48,6 @@ def _uids(server: KubeApiserver) -> list[str]:
     return [str(server.request("GET", path)["metadata"]["uid"]) for path in _OBJECTS]
 
 
-def _reconciled(server: KubeApiserver, files: Path) -> Plan:
-    """One look of a reconciler at these files; gives the plan that it took."""
-
-    async def look() -> Plan:
-        store = await KubernetesDatastore.open(KubernetesSettings(kubeconfig=str(server.kubeconfig), qps=100))
-        try:
-            proposed = await preview(store, read_folder(files))
-            await apply(store, proposed, await Ledger.load(store, "default"), wrote=lambda *_: None)
-            return proposed
-        finally:
-            await store.close()
-
-    return asyncio.run(look())
-
-
 def _files(mine: Stack, folder: Path) -> Path:
     """What the repository declares: the same facts, rendered."""
     for name, text in render(decide(str(mine.folder / "cluster.yaml"), None)).items():
@@ -85,7 +64,7 @@ def test_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, muslin: Musli
     uids, files = _uids(cluster), _files(mine, tmp_path / "files")
     exported, marked = tmp_path / "test.json", tmp_path / "test.marked.json"
 
-    blocked = _reconciled(cluster, files)
+    blocked = reconciled(cluster, files)
     assert {each.why for each in blocked.blocked} == {Why.OWNED_BY_PULUMI}
     assert len(blocked.blocked) == 3
     assert not blocked.steps
@@ -107,7 +86,7 @@ def test_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, muslin: Musli
         assert {each["manager"] for each in metadata["managedFields"]} == {"muslin"}
     assert "3 had already" in muslin("adopt", str(exported))[1]
 
-    taken = _reconciled(cluster, files)
+    taken = reconciled(cluster, files)
     assert {(each.action, each.writes) for each in taken.steps} == {(Action.ADOPT, False)}
     dropped = mine.destroy()
     assert {each.action for each in dropped.steps if each.type.startswith("kubernetes:")} == {"retain"}
@@ -116,7 +95,7 @@ def test_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, muslin: Musli
     status, said = muslin("adopt", "--back", "test")
     assert (status, "3 of 3 are no longer the reconciler's" in said) == (0, True)
     assert cluster.request("GET", _POOL)["metadata"]["annotations"][_NAMED] == "muslin"
-    assert {each.why for each in _reconciled(cluster, files).blocked} == {Why.OWNED_BY_PULUMI}
+    assert {each.why for each in reconciled(cluster, files).blocked} == {Why.OWNED_BY_PULUMI}
     again = mine.up()
     assert (again.error, len(again.names("create"))) == ("", 3)
     assert _uids(cluster) == uids
