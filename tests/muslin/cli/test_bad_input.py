@@ -210,7 +210,7 @@ def test_a_fault_of_ours_is_told_as_such(run: Run, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["reconcile"], "required: --mirror"),
+        (["reconcile"], "one of the arguments --mirror --sources is required"),
         (["reconcile", "--mirror", "m", "--datastore", "d", "--interval", "nan"], "nan is not a number of seconds"),
         (["reconcile", "--mirror", "m", "--datastore", "d", "--max-deletes", "-1"], "-1 is not between 0 and 1"),
         (["reconcile", "--mirror", "m", "--datastore", "/nowhere/d", "--once"], "its folder must exist"),
