@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from blueprints.decision import section
 from blueprints.default_policy import ORDER
 from blueprints.encapsulation import encapsulation_name
 from blueprints.fact_parts import DatastoreWish
+from blueprints.staged import states_of
 from blueprints.upstream.emitted import Emitted, text_of
 from blueprints.upstream.network import Backend, Network
 from blueprints.upstream.pools import of_the_operator
@@ -21,12 +23,14 @@ from blueprints.upstream.typha import apart_from_reflectors
 from muslin.errors import BadInput, Problem
 from muslin.resources import dump
 from muslin.resources.global_network_policy import GlobalNetworkPolicy
+from muslin.resources.ip_pool import IPPool
 from muslin.resources.places import FieldPath
 
 __all__ = ["COMPONENTS_POLICY", "components_policy", "files", "installation", "operators_typhas"]
 
 _API: Final = "operator.tigera.io/v1"
 _NETWORK: Final = ("spec", "calicoNetwork")
+_POOLS_SOURCE: Final = section("Multi-Subnet Configuration")
 COMPONENTS_POLICY: Final = "calico-components"
 _NAMESPACES: Final = "projectcalico.org/name in {'calico-apiserver', 'calico-system', 'tigera-operator'}"
 
@@ -81,6 +85,12 @@ def _installation(network: Network) -> Emitted:
             f"the operator installs Calico with the datastore kubernetes only, and {network.datastore.value} is decided"
         )
         raise BadInput(Problem(what, "--for operator", "use --for manifests, or the datastore kubernetes"))
+    if going := _going(network):
+        what = f"pools change in stages, and the operator would delete {', '.join(going)} at once"
+        fix = (
+            "go through the stages of muslin render first; then leave what ran before out of the facts, and repeat this"
+        )
+        raise BadInput(Problem(what, "--for operator", fix, _POOLS_SOURCE))
     calico: dict[str, Any] = {
         "bgp": "Enabled" if network.backend is Backend.BIRD else "Disabled",
         "mtu": network.mtu,
@@ -116,6 +126,19 @@ def _installation(network: Network) -> Emitted:
     header += f"\nThe operator sets the number of Typhas itself, by the nodes that run: {scaled} for today's."
     value = {"apiVersion": _API, "kind": "Installation", "metadata": {"name": "default"}, "spec": spec}
     return Emitted(value, header, why)
+
+
+def _going(network: Network) -> list[str]:
+    """Names of pools that a stage still has and the last one has not, or not so."""
+    final = {each.key: each for each in network.pools}
+    states = states_of(network.blueprint) if network.blueprint.procedures else ()
+    moved = {
+        key.name
+        for state in states
+        for key, each in state.items()
+        if isinstance(each, IPPool) and final.get(key) != each
+    }
+    return sorted(moved)
 
 
 def _api_server() -> Emitted:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import click
 
+from blueprints.emit import DECISIONS_FILE, decisions_text
 from blueprints.emit import render as rendered
 from muslin.cli.blueprint import facts_and_decisions
 from muslin.cli.printing import printable
@@ -124,7 +126,9 @@ def _upstream(
     if groups:
         raise BadInput(Problem(f"--for {target} has no groups of files", "--group", "leave it out"))
     decided = network(*facts_and_decisions(cluster, blueprint), version=version or CALICO_VERSION, file=cluster)
-    return {"operator": operator.files, "manifests": manifests.files}[target](decided)
+    files = {"operator": operator.files, "manifests": manifests.files}[target](decided)
+    of_files = replace(decided.blueprint, groups=(), procedures=())  # these are about resources
+    return {DECISIONS_FILE: decisions_text(of_files), **files}
 
 
 def write_files(folder: Path, texts: dict[str, str]) -> list[Path]:

@@ -36,6 +36,7 @@ def test_the_operators_files_are_printed(run: Run, tmp_path: Path) -> None:
 
     assert (ran.status, ran.err) == (0, "")
     assert names == [
+        "DECISIONS.md",
         "operator/1-installation.yaml",
         "operator/2-api-server.yaml",
         "operator/3-calico-components.yaml",
@@ -53,6 +54,7 @@ def test_the_manifests_are_written_for_a_version(run: Run, tmp_path: Path) -> No
 
     assert (ran.status, ran.err) == (0, "")
     assert [path.split("/")[-1] for path in ran.out.split()] == [
+        "DECISIONS.md",
         "kustomization.yaml",
         "calico-config.yaml",
         "calico-node.yaml",
@@ -85,6 +87,11 @@ def test_what_cannot_be_asked_for_is_told(run: Run, tmp_path: Path, arguments: l
 @pytest.mark.parametrize(
     ("changed", "target", "told"),
     [
+        (
+            {"running": {"podRange": "10.49.0.0/16"}},
+            "operator",
+            "the operator would delete default-ipv4-ippool",
+        ),
         ({"datastore": "embedded"}, "operator", "upstream Calico keeps its resources in Kubernetes or in etcd"),
         ({"datastore": "embedded"}, "manifests", "upstream Calico keeps its resources in Kubernetes or in etcd"),
         (NETWORKS["separate-etcd"], "operator", "use --for manifests"),
