@@ -54,7 +54,12 @@ def _complaint(line: str) -> str | None:
         if found is None:
             return "there is no such verb"
         command = found
-    if command.context_settings.get("ignore_unknown_options") and command.name in ("fetch", "reconcile", "speaker"):
+    if command.context_settings.get("ignore_unknown_options") and command.name in (
+        "fetch",
+        "reconcile",
+        "speaker",
+        "webhook",
+    ):
         return None  # they read their arguments themselves
     known = {option for parameter in command.params for option in parameter.opts}
     given = [word for word in _before(words, "--") if word.startswith("-") and not word[1:].isdigit()]

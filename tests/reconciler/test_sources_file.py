@@ -130,3 +130,13 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
             _load(tmp_path, text)
     with pytest.raises(BadInput, match="no set 'c'"):
         _load(tmp_path).set_named("c")
+
+
+def test_the_file_in_the_documentation_is_right(tmp_path: Path) -> None:
+    """What people copy is read without a problem."""
+    page = (Path(__file__).parents[2] / "docs" / "gitops.md").read_text("utf-8")
+    (tmp_path / "sources.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    sources = load(tmp_path / "sources.yaml", Role.RECONCILER)
+
+    assert [each.name for each in sources.origins] == ["network", "policies"]
+    assert [each.name for each in sources.sets] == ["prod", "stage"]
