@@ -48,7 +48,8 @@ def read_installation(names: Sequence[str]) -> tuple[Installed, tuple[Problem, .
     return Installed(tuple(found)), tuple(problems)
 
 
-def _of_name(name: str, problems: list[Problem]) -> list[Found]:
+def _of_name(name: str, problems: list[Problem], inside: tuple[Path, ...] = ()) -> list[Found]:
+    """`inside` are the kustomizations that name it, from the outermost on."""
     path = Path(name)
     try:
         folder = name != "-" and path.is_dir()
@@ -58,7 +59,7 @@ def _of_name(name: str, problems: list[Problem]) -> list[Found]:
         return list(_of_text(_octets(name), "standard input" if name == "-" else name, problems))
     kustomization = next((path / each for each in _KUSTOMIZATIONS if (path / each).is_file()), None)
     if kustomization is not None:
-        return _kustomized(kustomization, problems)
+        return _kustomized(kustomization, problems, inside)
     files = sorted(each for each in path.rglob("*") if each.suffix in _SUFFIXES and each.is_file())
     if not files:
         raise BadInput(Problem("the folder holds no manifests", name, "put .yaml, .yml or .json files in it"))
@@ -99,8 +100,11 @@ def _documents(text: bytes) -> Iterator[bytes]:
     yield b"\n" * before + b"".join(lines)
 
 
-def _kustomized(file: Path, problems: list[Problem]) -> list[Found]:
+def _kustomized(file: Path, problems: list[Problem], inside: tuple[Path, ...]) -> list[Found]:
     """What kustomize would make of a folder, as far as it is resources and patches."""
+    if file.resolve() in inside:
+        fix = "take the folder out of its own resources"
+        raise BadInput(Problem("the kustomization is part of itself", str(file), fix))
     by_hand = f"let kustomize do it: kubectl kustomize {file.parent} | muslin verify-install ... -"
     told = [each.value for each in _of_text(_octets(str(file)), str(file), problems)]
     whole: Mapping[str, Any] = told[0] if len(told) == 1 else {}
@@ -113,7 +117,7 @@ def _kustomized(file: Path, problems: list[Problem]) -> list[Found]:
         if not (file.parent / name).exists():
             fix = f"save it there, or {by_hand}"
             raise BadInput(Problem(f"{name}, which kustomization.yaml names, is not there", str(file.parent), fix))
-        found += _of_name(str(file.parent / name), problems)
+        found += _of_name(str(file.parent / name), problems, (*inside, file.resolve()))
     paths = [*_patches(whole, file, by_hand), *_texts(whole, "patchesStrategicMerge", file, by_hand)]
     for name in paths:
         for patch in _of_text(_octets(str(file.parent / name)), str(file.parent / name), problems):

@@ -112,6 +112,16 @@ def test_what_only_kustomize_can_do_is_left_to_it(
     assert "kubectl kustomize" in ran.err
 
 
+def test_a_kustomization_that_names_itself_is_refused(run: Run, tmp_path: Path) -> None:
+    """And not read for ever."""
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / "kustomization.yaml").write_text(dump({"resources": ["../k"]}))
+    ran = run("verify-install", _cluster(tmp_path), tmp_path / "k")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert "part of itself" in ran.err
+
+
 def test_standard_input_and_a_folder_are_read_as_well(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
