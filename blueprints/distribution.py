@@ -12,6 +12,7 @@ from blueprints.fact_parts import Distribution, OverrideFacts
 from blueprints.musts import Must, refuse
 from blueprints.network_traits import NetworkTrait, lets
 from muslin.errors import Problem
+from muslin.net import AsNumber
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath
 from muslin.semantics.routes import Encapsulation
@@ -218,6 +219,16 @@ def backend(asked: Asked, modes: Iterable[Mode]) -> Outcome:
     return asked.choose("backend", options, told, must=Must.ROUTES_OVER_BGP)
 
 
+_NOBODYS: Final = ((64496, 64511), (64512, 65534), (65536, 65551), (4200000000, 4294967294))
+"""First and last of the numbers that are nobody's: for documentation (RFC 5398), and private (RFC 6996)."""
+
+
+def _whose(given: AsNumber | None) -> str:
+    if given is None or any(first <= int(given) <= last for first, last in _NOBODYS):
+        return ""
+    return f"; {given} is not private (RFC 6996): use it only if it was given to you, else 64512..65534"
+
+
 def as_number(asked: Asked) -> Outcome:
     """The number that was given, else Calico's default."""
     given = asked.facts.as_number
@@ -240,7 +251,7 @@ def as_number(asked: Asked) -> Outcome:
         "all nodes share one AS" + ("" if given is not None else "; without a wish, Calico's default"),
         {"asNumber": "unset" if given is None else str(given)},
         (Alternative("one AS for each rack", "for networks whose own switches are peers, in several subnets"),),
-        "peers outside the cluster must expect this number",
+        "peers outside the cluster must expect this number" + _whose(given),
         section("Global Route Reflection"),
         ((BGP, ("spec", "asNumber")),),
     )
