@@ -135,6 +135,22 @@ def _kubernetes(state: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for each in state["deployment"]["resources"] if each["type"].startswith("kubernetes:")]
 
 
+def test_objects_of_any_program_are_left_alone(cluster: KubeApiserver, tmp_path: Path) -> None:
+    """An object that Pulumi made without our components is known by its manager, and left to it."""
+    pool = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "IPPool",
+        "metadata": {"name": "default-ipv4-ippool"},
+        "spec": {"cidr": "10.64.0.0/16"},
+    }
+    cluster.request("POST", f"{_API}/ippools?fieldManager=pulumi-kubernetes", pool)
+    (tmp_path / "pool.yaml").write_text(json.dumps({**pool, "spec": {"cidr": "10.48.0.0/16"}}), "utf-8")
+    taken = reconciled(cluster, tmp_path)
+
+    assert ([each.why for each in taken.blocked], taken.steps) == ([Why.OWNED_BY_PULUMI], ())
+    assert cluster.request("GET", _POOL)["spec"]["cidr"] == "10.64.0.0/16"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

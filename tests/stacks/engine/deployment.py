@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ import yaml
 from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
 
 from tests.stacks.engine.kubernetes_provider import KubernetesProvider, Refusal
+from tests.stacks.engine.launcher import start
 from tests.stacks.engine.monitor import Diagnostics, Monitor, Step
 from tests.stacks.engine.state import State
 from tests.stacks.engine.values import plain
@@ -171,43 +170,21 @@ class Run:
         self._grpc.start()
         project, environment = stack.arguments()
         mode = "preview" if preview else "up"
-        command = [
-            sys.executable,
-            "-m",
-            "tests.stacks.engine.host",
-            address,
-            address,
-            project,
-            stack.name,
-            mode,
-            "__main__.py",
-        ]
-        self._process = subprocess.Popen(
-            command,
-            cwd=stack.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        self._program = start([address, address, project, stack.name, mode, "__main__.py"], stack.folder, environment)
 
     @property
     def ended(self) -> bool:
         """Whether the program is gone, well or not."""
-        return self._process.poll() is not None
+        return self._program.ended
 
     def finished(self) -> Result:
         """Wait for the program's end; after a good one, what it no longer names is removed."""
-        try:
-            printed, _ = self._process.communicate(timeout=_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self.close()
-            raise
+        printed = self._program.wait(_LIMIT_S)
         self._grpc.stop(None)
         stack, monitor = self._stack, self.monitor
         error = "\n".join([*monitor.failed, self.diagnostics.errors]).strip()
-        if self._process.returncode and not error:
-            error = printed.decode()
+        if self._program.status and not error:
+            error = printed
         steps = list(monitor.steps)
         gone = [urn for urn in stack.state.resources if urn not in monitor.after.resources]
         if not error and self._preview:
@@ -230,8 +207,6 @@ class Run:
     def close(self) -> None:
         """End the program and whatever waits."""
         self.monitor.stop_waiting()
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
+        self._program.kill()
         self._grpc.stop(None)
         self._threads.shutdown(wait=True)

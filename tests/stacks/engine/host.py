@@ -48,5 +48,24 @@ def main() -> int:
     return 32
 
 
+def _imported() -> None:
+    """What programs of stacks import, so that they need not."""
+    import pulumi_kubernetes.core.v1  # noqa: PLC0415 - only where programs are started from here
+    import pulumi_kubernetes.meta.v1  # noqa: PLC0415 - as above
+    import pulumi_kubernetes.rbac.v1  # noqa: F401, PLC0415 - as above
+
+    import blueprints.catalogue  # noqa: PLC0415 - as above
+    import muslin.pulumi.looking  # noqa: F401, PLC0415 - as above
+    from muslin.resources.registry import KINDS  # noqa: PLC0415 - as above
+
+    assert blueprints.catalogue.BLUEPRINTS
+    assert all(kind.model for kind in KINDS.values())
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "--serve":
+        from tests.stacks.engine.launcher import serve
+
+        _imported()
+        serve(sys.argv[2])
     sys.exit(main())

@@ -1,0 +1,123 @@
+"""What is made of a cluster's answers: wrong, missing, or fine. A real server answers in tests/stacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from muslin.kubernetes import errors as api
+from muslin.pulumi.arguments import Client, ReferenceNetworkArgs
+from muslin.pulumi.looking import access_of
+from muslin.pulumi.looking_rules import GROUP, Objects, Seen, findings
+from muslin.resources.keys import Key
+
+_POOL, _NODE = Key("IPPool", "a"), Key("Node", "n")
+_POLICY = Key("NetworkPolicy", "p", "shop")
+_OBJECTS: Objects = {_POOL: {}, _NODE: {}, _POLICY: {}}
+_KINDS = frozenset({"IPPool", "NetworkPolicy"})
+_ARGS = ReferenceNetworkArgs({})
+
+
+def _told(seen: Seen, args: ReferenceNetworkArgs = _ARGS) -> tuple[list[str], list[str]]:
+    wrong, missing = findings(seen, _OBJECTS, args)
+    return [each.what for each in wrong], [each.what for each in missing]
+
+
+def _conflict(manager: str) -> api.Conflict:
+    cause = api.Cause("FieldManagerConflict", f'conflict with "{manager}" using projectcalico.org/v3', ".spec.cidr")
+    return api.Conflict(409, "Conflict", "conflict", "ippools/a", (cause,))
+
+
+def test_a_cluster_that_takes_everything() -> None:
+    """Nothing is told of a cluster whose dry runs all went through."""
+    seen = Seen("server", frozenset({GROUP}), _KINDS, (), dict.fromkeys(_OBJECTS))
+
+    assert _told(seen) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("versions", "said"),
+    [
+        (frozenset({"v1"}), "the cluster has no definitions of projectcalico.org/v3"),
+        (
+            frozenset({"crd.projectcalico.org/v1"}),
+            "this is an older Calico",
+        ),
+    ],
+)
+def test_definitions(versions: frozenset[str], said: str) -> None:
+    """Definitions that are not there may come with the same program; an older Calico is told as such."""
+    wrong, missing = _told(Seen("server", versions))
+
+    assert (wrong, [each.partition(":")[0] for each in missing]) == ([], [said])
+
+
+def test_what_is_absent_may_come() -> None:
+    """Kinds, namespaces and nodes that are not there are missing, not wrong."""
+    gone = api.NotFound(404, "NotFound", "not found", "x")
+    seen = Seen("server", frozenset({GROUP}), frozenset({"IPPool"}), (), {_NODE: gone, _POLICY: gone})
+
+    assert _told(seen) == (
+        [],
+        ["the cluster does not serve NetworkPolicy", "the cluster has no node n", "the namespace shop is not there"],
+    )
+
+
+def test_rights_are_told_by_kind() -> None:
+    """One problem for each kind, with all verbs."""
+    seen = Seen("server", frozenset({GROUP}), _KINDS, (("IPPool", "create"), ("IPPool", "patch"), ("Node", "get")))
+
+    assert _told(seen)[0] == [
+        "this user may not create, patch IPPool objects", "this user may not get Node objects",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("manager", "force", "said"),
+    [
+        ("kubectl", (), "somebody else set this field to another value"),
+        ("tigera-operator/installation", (), "the operator owns this field and wants another value"),
+        ("pulumi-kubernetes", (), None),
+        ("pulumi-kubernetes-0a1b2c3d", (), None),
+        ("kubectl", ("IPPool/a",), None),
+    ],
+)
+def test_fields_of_others(manager: str, force: tuple[str, ...], said: str | None) -> None:
+    """Conflicts are told by field and manager; the provider's own, and those that are forced, are none."""
+    seen = Seen("server", frozenset({GROUP}), _KINDS, (), {_POOL: _conflict(manager)})
+    wrong = findings(seen, _OBJECTS, ReferenceNetworkArgs({}, force=force))[0]
+
+    assert [each.what.partition(" (")[0] for each in wrong] == ([] if said is None else [said])
+    assert [each.where for each in wrong] == ([] if said is None else ["IPPool/a  spec.cidr"])
+
+
+def test_what_a_server_calls_invalid() -> None:
+    """The server's own words, with the object that they are about."""
+    cause = api.Cause("FieldValueInvalid", "spec.cidr is no prefix", "spec.cidr")
+    invalid = api.Invalid(422, "Invalid", "invalid", "ippools/a", (cause,))
+    wrong = findings(Seen("server", frozenset({GROUP}), _KINDS, (), {_POOL: invalid}), _OBJECTS, _ARGS)[0]
+
+    assert [(each.what, each.where.partition(" ")[0]) for each in wrong] == [("spec.cidr is no prefix", "IPPool/a")]
+
+
+def test_a_reconcilers_object() -> None:
+    """One writer at a time."""
+    seen = Seen("server", frozenset({GROUP}), _KINDS, (), {}, {"IPPool/a": "default"})
+
+    assert _told(seen)[0] == ["a reconciler writes IPPool/a already: one writer at a time"]
+
+
+def test_which_cluster_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A kubeconfig's text, a path, or KUBECONFIG: as the provider finds it."""
+    text = (
+        '{"apiVersion": "v1", "kind": "Config", "current-context": "c",'
+        ' "clusters": [{"name": "c", "cluster": {"server": "https://192.0.2.1:6443"}}],'
+        ' "users": [{"name": "u", "user": {"token": "t"}}],'
+        ' "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}'
+    )
+    path = str(tmp_path / "config")
+    Path(path).write_text(text, "utf-8")
+    monkeypatch.setenv("KUBECONFIG", path)
+
+    assert {access_of(Client(kubeconfig=given)).server for given in (text, path, None)} == {"https://192.0.2.1:6443"}

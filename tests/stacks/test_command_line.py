@@ -1,0 +1,99 @@
+"""The shipped stack through Pulumi's own command line and provider, where they are: what the guide leaves out.
+
+Never seen to run where this was written: the command line is in no package index. Each test says what it relies on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stacks.command_line import environment, missing
+from tests.support.kube_apiserver import KubeApiserver
+
+pytestmark = [pytest.mark.engines, pytest.mark.skipif(bool(missing()), reason=missing())]
+
+_ROOT = Path(__file__).parents[2]
+_API = "/apis/projectcalico.org/v3"
+_BGP = f"{_API}/bgpconfigurations/default"
+_LIMIT_S = 300
+
+Pulumi = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def pulumi(cluster: KubeApiserver, tmp_path: Path) -> Pulumi:
+    """`pulumi("up", "--yes")` in a copy of a stack, with state in a file; gives exit status and all that was said."""
+    folder = tmp_path / "network"
+    shutil.copytree(_ROOT / "stacks" / "single_subnet", folder)
+    variables = environment(cluster, tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=folder, env=variables, capture_output=True, text=True, timeout=_LIMIT_S, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    assert run("stack", "init", "dev")[0] == 0
+    assert run("config", "set", "protectPools", "false")[0] == 0
+    return run
+
+
+def _done(answer: tuple[int, str]) -> str:
+    status, said = answer
+    assert status == 0, said
+    return said
+
+
+def test_create_no_change_and_destroy(pulumi: Pulumi, cluster: KubeApiserver) -> None:
+    """A preview writes nothing; up makes all; up again has nothing to do; destroy removes all."""
+    _done(pulumi("preview"))
+    assert cluster.request("GET", _BGP).status == 404
+
+    _done(pulumi("up", "--yes"))
+    assert cluster.request("GET", _BGP)["spec"]["asNumber"] == 64512
+    _done(pulumi("up", "--yes", "--expect-no-changes"))
+    outputs: dict[str, Any] = json.loads(_done(pulumi("stack", "output", "--json")))
+    assert outputs["decisions"]["encapsulation"]["because"]
+
+    _done(pulumi("destroy", "--yes"))
+    assert cluster.request("GET", _BGP).status == 404
+
+
+def test_drift(pulumi: Pulumi, cluster: KubeApiserver) -> None:
+    """What somebody changed is refused by name; taken by force after a refresh, it is put back."""
+    _done(pulumi("up", "--yes"))
+    cluster.request("PATCH", _BGP, {"spec": {"asNumber": 64500}}, content_type="application/merge-patch+json")
+
+    status, said = pulumi("preview")
+    assert status != 0
+    assert "BGPConfiguration/default  spec.asNumber" in said
+    _done(pulumi("config", "set", "force", '["BGPConfiguration/default"]'))
+    _done(pulumi("up", "--yes", "--refresh"))
+    assert cluster.request("GET", _BGP)["spec"]["asNumber"] == 64512
+
+
+def test_refused_without_a_traceback(pulumi: Pulumi, cluster: KubeApiserver, tmp_path: Path) -> None:
+    """A refusal of the architecture is the program's error, with file and line, and nothing is written."""
+    facts = tmp_path / "network" / "cluster.yaml"
+    facts.write_text(facts.read_text("utf-8").replace("plannedNodes: 40", "plannedNodes: 80"), "utf-8")
+    status, said = pulumi("preview")
+
+    assert status != 0
+    assert "cluster.yaml:" in said
+    assert "Traceback" not in said
+    assert cluster.request("GET", f"{_API}/ippools")["items"] == []
+
+
+def test_the_policy_pack(pulumi: Pulumi) -> None:
+    """The pack is started and asked, and our own stack breaks none of its policies."""
+    said = _done(pulumi("preview", "--policy-pack", str(_ROOT / "stacks" / "policy")))
+
+    assert "mandatory" not in said.lower()
