@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from blueprints.catalogue import BLUEPRINTS
+from blueprints.staged import states_of
 from muslin.resources import dump
 from muslin.resources.crd_kinds import CUSTOM_KINDS
 from muslin.resources.crds import definitions
@@ -36,16 +37,26 @@ _ROUTABLE = {"clusterIPs": True, "externalIPs": ["203.0.113.0/27"], "loadBalance
         ("multi_subnet", nodes_in(2, 2)),
         ("multi_subnet", {**_V6, "topOfRack": [_SWITCH], "serviceRanges": ["10.96.0.0/16"], "routable": _ROUTABLE}),
         ("route_reflectors", nodes_in(30, 30)),
+        ("route_reflectors", {**nodes_in(2), "externalReflectors": [
+            {"name": f"bird-{n}", "address": f"203.0.113.{n}", "passwordSecret": "bgp"} for n in (1, 2)]}),
+        ("single_subnet", {"startingPolicies": ["default"], "hostEndpoints": {
+            "operators": ["198.51.100.0/24"], "sshPort": 2222, "open": [{"protocol": "SCTP", "port": 9}]}}),
+        ("single_subnet", {"podRange": None, "podRangeV6": "2001:db8:48::/48", "subnets": ["2001:db8::/64"],
+                           "nodes": [{"name": "a", "address": "2001:db8::1"}]}),
+        ("single_subnet", {"podRange": "10.49.0.0/16", "running": {"podRange": "10.48.0.0/16", "asNumber": 64500}}),
         ("top_of_rack", {**nodes_in(2, racks=1), "topOfRack": [{**_SWITCH, "racks": ["r0"], "nextToNodes": True}]}),
     ],
-)
+)  # fmt: skip
 def test_the_server_takes_it(kube_apiserver: KubeApiserver, blueprint: str, told: dict[str, Any]) -> None:
-    """Every resource that has a definition is created, in a dry run; Nodes are Kubernetes' own."""
+    """Every resource that has a definition, in each stage, is created, in a dry run; Nodes are Kubernetes' own."""
     for definition in definitions():
         kube_apiserver.install(definition)
-    resources = [each for each in BLUEPRINTS[blueprint](facts(**told), None, None).resources if each.kind != "Node"]
+    decided = BLUEPRINTS[blueprint](facts(**told), None, None)
+    states = [resource for state in states_of(decided) for resource in state.values()]
+    resources = [each for each in dict.fromkeys([*decided.resources, *states]) if each.kind != "Node"]
 
     assert {each.kind for each in resources} <= set(CUSTOM_KINDS)
     for each in resources:
-        answer = kube_apiserver.request("POST", f"{path_of(each.kind, '')}?dryRun=All", dump(each))
+        namespace = each.metadata.namespace or ""
+        answer = kube_apiserver.request("POST", f"{path_of(each.kind, namespace)}?dryRun=All", dump(each))
         assert answer.status == 201, answer
