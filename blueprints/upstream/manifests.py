@@ -22,8 +22,8 @@ from blueprints.upstream.typha import emitted_typha
 from muslin.resources.places import FieldPath
 
 __all__ = [
-    "CONFIG", "NAMESPACE", "NODE", "addresses", "cni_network_config", "config_map", "files", "node_patch", "probes",
-    "upstream_file",
+    "CONFIG", "NAMESPACE", "NODE", "addresses", "cni_network_config", "config_map", "config_patch", "files",
+    "node_patch", "probes", "upstream_file",
 ]  # fmt: skip
 
 NAMESPACE: Final = "kube-system"
@@ -36,13 +36,35 @@ _MTU_OF_IPV6: Final = ("FELIX_VXLANMTUV6", "FELIX_WIREGUARDMTUV6")
 
 
 def config_map(network: Network) -> dict[str, Any]:
-    """`calico-config` with all of its keys, to be merged into upstream's or applied as it is."""
+    """`calico-config` with all of its keys, to be applied as it is."""
     return _config_map(network).value
 
 
-def node_patch(network: Network) -> dict[str, Any]:
-    """What is said of the DaemonSet `calico-node`: environment and probes, as a strategic merge."""
-    return _node_patch(network).value
+def config_patch(network: Network) -> dict[str, Any]:
+    """What is said of upstream's `calico-config`, as a strategic merge.
+
+    Its CNI configuration is left as upstream's version has it, unless pods get IPv6 addresses: then it must say so, and
+    a patch cannot reach inside a text.
+    """
+    return _config_patch(network).value
+
+
+def node_patch(network: Network, *, strategic: bool = True) -> dict[str, Any]:
+    """What is said of the DaemonSet `calico-node`: environment and probes.
+
+    Args:
+        network: what was decided.
+        strategic: as a strategic merge, which can take variables out. Else without that word, for who applies on the
+            server's side: there such a variable says Never, which means the same.
+    """
+    patch = _node_patch(network).value
+    if not strategic:
+        for container in patch["spec"]["template"]["spec"]["containers"]:
+            gone = {each["name"] for each in container["env"] if each.get("$patch") == "delete"}
+            container["env"] = [
+                {"name": each["name"], "value": "Never"} if each["name"] in gone else each for each in container["env"]
+            ]
+    return patch
 
 
 def files(network: Network) -> Mapping[str, str]:
@@ -50,7 +72,7 @@ def files(network: Network) -> Mapping[str, str]:
     typha = emitted_typha(network)
     texts = {
         "manifests/kustomization.yaml": text_of([_kustomization(network)]),
-        "manifests/calico-config.yaml": text_of([_config_map(network)]),
+        "manifests/calico-config.yaml": text_of([_config_patch(network)]),
         "manifests/calico-node.yaml": text_of([_node_patch(network)]),
     }
     if typha:
@@ -131,6 +153,15 @@ def _config_map(network: Network) -> Emitted:
         "data": data,
     }
     return Emitted(value, "" if "etcd_endpoints" in data else network.told("datastore"), why)
+
+
+def _config_patch(network: Network) -> Emitted:
+    whole = _config_map(network)
+    if 6 in network.facts.families:
+        text = "Whole, for IPv6: compare it with upstream's; older versions of that have the plugin bandwidth too."
+        return Emitted(whole.value, whole.header, {**whole.why, ("data", "cni_network_config"): text})
+    data = {name: value for name, value in whole.value["data"].items() if name != "cni_network_config"}
+    return Emitted({**whole.value, "data": data}, whole.header, whole.why)
 
 
 def addresses(network: Network) -> dict[str, str]:

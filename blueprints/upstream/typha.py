@@ -59,6 +59,14 @@ def emitted_typha(network: Network) -> tuple[Emitted, ...]:
                 ("spec", "replicas"): network.told("fan-out replicas"),
                 ("spec", "template", "spec", "hostNetwork"): "Pods have no network before it runs.",
                 ("spec", "template", "spec", "containers", 0, "image"): "The version of calico-node.",
+                (
+                    "spec",
+                    "template",
+                    "spec",
+                    "containers",
+                    0,
+                    "envFrom",
+                ): "Where Kubernetes is, if kube-proxy is not there.",
             },
         ),
     )
@@ -163,6 +171,7 @@ def _container(network: Network) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": NAME,
         "image": f"quay.io/calico/typha:{network.version}",
+        "envFrom": [{"configMapRef": {"name": "kubernetes-services-endpoint", "optional": True}}],
         "env": told + (environment() if etcd else []),
         "ports": [{"name": NAME, "containerPort": PORT, "protocol": "TCP"}],
         "livenessProbe": _probe("liveness", 30) | {"initialDelaySeconds": 30},

@@ -18,7 +18,7 @@ from muslin.pulumi.arguments import ReferenceNetworkArgs
 from muslin.pulumi.deciding import decided
 from muslin.pulumi.naming import annotated, resource_name, spoken
 from muslin.pulumi.outputs import told
-from muslin.pulumi.provider import provider_of, provider_options
+from muslin.pulumi.provider import handed_on, provider_of
 from muslin.pulumi.refusals import Refused
 from muslin.resources.keys import Key
 
@@ -83,7 +83,7 @@ class UpstreamInstallation(pulumi.ComponentResource):
         super().__init__("muslin:network:UpstreamInstallation", name, None, opts)
         provider = provider_of(self, name, args.client)
         self._opts = pulumi.ResourceOptions.merge(
-            provider_options(provider),
+            handed_on(provider, opts),
             pulumi.ResourceOptions(parent=self, retain_on_delete=args.retain or None),
         )
         made: list[pulumi.CustomResource] = []
@@ -149,7 +149,7 @@ def _manifests(drawn: Network) -> tuple[dict[str, Any], ...]:
             fix = "install by the operator, or with kustomize: muslin render --for manifests"
             what = f"a Patch resource can't take {', '.join(gone)} out of upstream's DaemonSet"
             raise BadInput(Problem(what, "by=manifests", fix))
-    return manifests.config_map(drawn), *typha(drawn), node
+    return manifests.config_patch(drawn), *typha(drawn), node
 
 
 def _against(by: str, etcd: EtcdCredentials | None, drawn: Network) -> list[Problem]:

@@ -106,7 +106,7 @@ def test_files_read_back_as_the_objects(name: str) -> None:
     texts = dict(manifests.files(network))
     read = {path: [each.value for each in yaml.load(text.encode(), path)] for path, text in texts.items()}
 
-    assert read["manifests/calico-config.yaml"] == [manifests.config_map(network)]
+    assert read["manifests/calico-config.yaml"] == [manifests.config_patch(network)]
     assert read["manifests/calico-node.yaml"] == [manifests.node_patch(network)]
     assert read.get("manifests/typha.yaml", []) == list(typha.typha(network))
     assert dict(manifests.files(decided(name))) == texts
@@ -115,6 +115,17 @@ def test_files_read_back_as_the_objects(name: str) -> None:
             each.value for text in operator.files(network).values() for each in yaml.load(text.encode(), "operator")
         ]
         assert told == [*operator.installation(network), dump(operator.components_policy())]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_upstreams_cni_configuration_is_left_alone_where_it_may_be(name: str) -> None:
+    """A patch says what is decided; the plugins are upstream's, unless IPv6 has to be said."""
+    network = decided(name)
+    whole, patch = manifests.config_map(network)["data"], manifests.config_patch(network)["data"]
+    left = {} if 6 in network.facts.families else {"cni_network_config": whole["cni_network_config"]}
+
+    assert whole == {**patch, **left}
+    assert ("cni_network_config" in patch) is (6 in network.facts.families)
 
 
 def test_the_operator_cannot_use_an_etcd() -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from blueprints.upstream import manifests
 from blueprints.upstream.verify.installed import Installed, value_at
 from blueprints.upstream.verify.lines import Line, Verdict
 from blueprints.upstream.verify.verifying import verify
@@ -163,6 +164,20 @@ def test_vxlan_wants_no_word_on_ipip() -> None:
         ("CALICO_IPV4POOL_IPIP", Verdict.DIFFERS),
         ("readinessProbe asks BIRD", Verdict.DIFFERS),
     }
+
+
+def test_a_patch_without_the_word_delete_means_the_same() -> None:
+    """For who applies on the server's side, where nothing of others can be taken out."""
+    network = decided("vxlan-on-azure")
+    objects = by_manifests(network)
+    (said,) = manifests.node_patch(network, strategic=False)["spec"]["template"]["spec"]["containers"]
+    (strategic,) = manifests.node_patch(network)["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each.get("value") for each in said["env"]}
+    set_variable(objects, "CALICO_IPV4POOL_IPIP", told["CALICO_IPV4POOL_IPIP"])
+
+    assert not [each for each in said["env"] if "$patch" in each]
+    assert [each["name"] for each in said["env"]] == [each["name"] for each in strategic["env"]]
+    assert _not_held(verify(network, installed(objects))) == set()
 
 
 def test_an_mtu_that_each_node_finds_is_wrong_where_hops_differ() -> None:

@@ -115,7 +115,7 @@ def merged(network: Network) -> list[dict[str, Any]]:
     etcd = network.datastore is DatastoreWish.ETCD
     config, node, *_ = upstreams_objects(etcd=etcd)
     return [
-        strategic_merge(config, manifests.config_map(network), MERGE_KEYS),
+        strategic_merge(config, manifests.config_patch(network), MERGE_KEYS),
         strategic_merge(node, manifests.node_patch(network), MERGE_KEYS),
         *copy.deepcopy(list(typha.typha(network))),
     ]

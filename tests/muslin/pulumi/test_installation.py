@@ -55,7 +55,7 @@ def test_by_its_manifests() -> None:
     done, drawn = _installed("manifests"), _drawn()
 
     assert done.error is None
-    assert _objects(done) == [manifests.config_map(drawn), *typha(drawn), manifests.node_patch(drawn)]
+    assert _objects(done) == [manifests.config_patch(drawn), *typha(drawn), manifests.node_patch(drawn)]
     assert done.of("Patch") == [
         "calico-configmap-kube-system-calico-config",
         "calico-daemonset-kube-system-calico-node",
