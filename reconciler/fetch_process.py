@@ -75,7 +75,10 @@ current), 2 wrong usage""",
     parser.add_argument("--interval", type=_seconds, default=30.0, help="seconds between looks without a push (30)")
     parser.add_argument("--timeout", type=_seconds, default=60.0, help="seconds that one git command may take (60)")
     parser.add_argument(
-        "--max-bytes", type=_bytes, default=256 << 20, help="size of the largest file written (256 MiB)"
+        "--max-bytes",
+        type=_bytes,
+        default=256 << 20,
+        help="size of the largest file written, and an eighth of a mirror's (256 MiB)",
     )
     parser.add_argument("--allow-local", action="store_true", help="allow a repository on this machine")
     parser.add_argument("--ssh-key", type=Path, help="private key for ssh; then no agent is asked")
@@ -132,7 +135,7 @@ def _origin(arguments: argparse.Namespace) -> Origin:
     )
 
 
-async def _serve(origins: Sequence[Origin], say: Callable[[str], None], *, once: bool) -> int:
+async def _serve(origins: Sequence[Origin], say: Callable[[str], None], *, once: bool, largest: int) -> int:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -151,6 +154,7 @@ async def _serve(origins: Sequence[Origin], say: Callable[[str], None], *, once:
             now=lambda: datetime.now(UTC),
             say=told(each.name),
             policy=each.policy,
+            most_bytes=8 * largest,
         )
         for each in origins
     ]
@@ -201,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if lacking:
             say(lacking)
-        return asyncio.run(_serve(origins, say, once=arguments.once))
+        return asyncio.run(_serve(origins, say, once=arguments.once, largest=largest))
     except MuslinError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, BadInput) else 1

@@ -52,6 +52,8 @@ class Fetcher:
         now: wall clock for the state file.
         say: is given one line for the log.
         policy: whose signatures a commit needs, None where it needs none.
+        most_bytes: a mirror that is larger fetches nothing more: a branch that is rewritten again and again with large
+            files must not fill the disk, one fetch after the other.
     """
 
     def __init__(
@@ -65,11 +67,13 @@ class Fetcher:
         now: Callable[[], datetime],
         say: Callable[[str], None],
         policy: Policy | None = None,
+        most_bytes: int = 2 << 30,
     ) -> None:
         self._git = git
         self._mirror = git.mirror
         self._pokes = () if poke is None else (poke,) if isinstance(poke, Path) else tuple(poke)
         self._timeout_s = timeout_s
+        self._most_bytes = most_bytes
         self._now = now
         self._say = say
         self._lock: int | None = None
@@ -238,6 +242,11 @@ class Fetcher:
 
     async def _brought(self, held: str | None) -> tuple[str | None, str] | None:
         """Fetch; gives (what was held, what is there now), None where it was refused and `_refusal` says why."""
+        if (size := self._bytes()) > self._most_bytes:
+            self._refusal = (
+                f"the mirror has {size} bytes, {self._most_bytes} is the limit; move the folder away to begin anew"
+            )
+            return None
         for attempt in (1, 2):
             shallow = held is None and self._verified_start is None
             name = FETCHED if self._looks_first else TRACKED
@@ -259,6 +268,14 @@ class Fetcher:
     def _verified_start(self) -> str | None:
         """The commit from which signatures are checked, whose history the mirror must reach."""
         return None if self._verification is None else self.state.verified or self._verification.anchor
+
+    def _bytes(self) -> int:
+        """What is in packs; objects that are not yet packed are small, and few."""
+        size = 0
+        for path in (self._mirror / "objects" / "pack").glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # git tidies up meanwhile
+                size += path.stat().st_size
+        return size
 
     def _sweep(self) -> None:
         """Remove halves of packs and objects that a git left which failed or was killed: else they fill the disk."""

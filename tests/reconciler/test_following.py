@@ -24,7 +24,7 @@ from tests.reconciler.cases import policy
 from tests.reconciler.repositories import bare, git, push
 
 
-def _with(mirror: Path, remote: Remote, deed: Callable[[Fetcher], Awaitable[None]]) -> None:
+def _with(mirror: Path, remote: Remote, deed: Callable[[Fetcher], Awaitable[None]], most_bytes: int = 1 << 30) -> None:
     async def scenario() -> None:
         fetcher = Fetcher(
             Git(mirror, remote),
@@ -34,6 +34,7 @@ def _with(mirror: Path, remote: Remote, deed: Callable[[Fetcher], Awaitable[None
             random=Random(0),
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             say=lambda _: None,
+            most_bytes=most_bytes,
         )
         await fetcher.open()
         try:
@@ -164,3 +165,25 @@ def test_references_that_are_none_are_refused() -> None:
         with pytest.raises(BadInput) as caught:
             Remote.parse("https://example.org/a", branch, tag=tag, commit=commit)
         assert all(problem.fix for problem in caught.value.problems)
+
+
+@pytest.mark.slow
+def test_a_mirror_that_grew_too_large_fetches_nothing_more(tmp_path: Path) -> None:
+    """A branch that is rewritten with large files again and again fills no disk: it is said, and what is held stays."""
+    repository = bare(tmp_path / "r")
+    remote, mirror = Remote.parse(str(repository), "main", allow_local=True), tmp_path / "m"
+    states: list[FetchState] = []
+
+    async def deed(fetcher: Fetcher) -> None:
+        for number in range(4):
+            large = Random(number).randbytes(150_000).hex()
+            await asyncio.to_thread(push, tmp_path / "w", repository, {"large": large})
+            with contextlib.suppress(Unavailable):
+                await fetcher.fetch_once()
+            git(mirror, "repack", "-dq")
+            states.append(fetcher.state)
+
+    _with(mirror, remote, deed, most_bytes=400_000)
+    assert [each.standing for each in states] == [Standing.CURRENT] * 2 + [Standing.REFUSED] * 2
+    assert "400000 is the limit" in states[-1].message
+    assert states[-1].commit == states[1].commit

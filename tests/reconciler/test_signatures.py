@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from muslin.errors import BadInput
 from reconciler.commands import TRACKED, Git
-from reconciler.fetch_state import FetchState, Standing
+from reconciler.fetch_state import STATE_FILE, FetchState, Standing
 from reconciler.fetcher import Fetcher
 from reconciler.references import reference
 from reconciler.remotes import Remote
@@ -111,6 +112,25 @@ class _Team:
         git(self.work, "push", "--quiet", "--force", str(self.remote), "HEAD:refs/heads/main")
         return git(self.work, "rev-parse", "HEAD")
 
+    def process(self, *options: str | Path) -> str | None:
+        """What `muslin fetch --once` lets in, as a process that the kernel confines."""
+        mirror = self.folder / "p"
+        words = (
+            "-m",
+            "reconciler.fetch_process",
+            "--allow-local",
+            "--once",
+            "--repository",
+            self.remote,
+            "--mirror",
+            mirror,
+        )
+        command: list[str | Path] = [sys.executable, *words, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = reference(mirror, TRACKED)
+        assert done.returncode == (0 if found else 1), done.stderr
+        return found
+
     def look(self, mirror: str = "m", **changes: object) -> FetchState:
         """What a fetcher that has just been started finds in one look."""
 
@@ -154,6 +174,7 @@ def test_what_is_not_signed_by_somebody_known_does_not_come_into_force(team: _Te
     """Unsigned, signed by a stranger, tampered with: the last verified commit stays, and the reason is said once."""
     good = team.sign("alice", "a.yaml")
     assert (team.look().commit, team.look().standing) == (good, Standing.CURRENT)
+    assert team.process("--allowed-signers", team.folder / "signers") == good
     _held((team.sign(None, "b.yaml"), team.look())[1], good, Unverified.NOT_SIGNED)
     said = len(team.said)
     _held(team.look(), good, Unverified.NOT_SIGNED)
@@ -303,8 +324,33 @@ def test_openpgp_signatures_count_by_their_keyring(armour: tuple[str, ...], team
 
         good = by("carol", "c/1.yaml")
         assert team.look().commit == good
+        assert team.process("--keyring", team.folder / "keyring") == good
         _held((by("dave", "c/2.yaml"), team.look())[1], good, Unverified.UNKNOWN_SIGNER)
         _held((team.sign("alice", "c/3.yaml", on=good), team.look())[1], good, Unverified.UNKNOWN_SIGNER)
         _held((team.sign(None, "c/4.yaml", on=good), team.look())[1], good, Unverified.NOT_SIGNED)
     finally:
         subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=False, capture_output=True)
+
+
+@pytest.mark.slow
+def test_a_fetcher_that_died_between_two_writes_and_a_lost_mirror_go_on_where_they_were(team: _Team) -> None:
+    """Whichever of reference and state was written last, the next look has both; so with lost objects."""
+    team.sign("alice", "a.yaml")
+    team.look()
+    mirror = team.folder / "m"
+    before = (mirror / STATE_FILE).read_text()
+    second = team.sign("bob", "b.yaml")
+    team.look()
+    after = (mirror / STATE_FILE).read_text()
+    (mirror / STATE_FILE).write_text(before)
+    state = team.look()
+    assert (state.commit, state.verified, state.standing) == (second, second, Standing.CURRENT)
+    git(mirror, "update-ref", TRACKED, f"{second}^")
+    (mirror / STATE_FILE).write_text(after)
+    assert team.look().commit == second
+    shutil.rmtree(mirror / "objects")
+    third = team.sign("alice", "c.yaml")
+    assert team.look().commit == third
+    shutil.rmtree(mirror / "objects")
+    _held((team.sign("mallory", "d.yaml"), team.look())[1], third, Unverified.UNKNOWN_SIGNER)
+    assert git(mirror, "cat-file", "-t", f"{third}^{{tree}}") == "tree"
