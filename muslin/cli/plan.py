@@ -1,149 +1,236 @@
-"""`muslin plan`: what the files of a folder would change in a datastore. Reads, and never writes."""
+"""`muslin plan`: what files or a commit would change, and what that does to the network. Reads, and never writes."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from muslin.cli.options import Reach, reaching
-from muslin.cli.printing import field_lines, printable, short_commit
+from muslin.cli.plan_text import tell
 from muslin.cli.stored import value_at
 from muslin.datastore.protocol import NotFound
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
+from muslin.semantics.snapshot import Snapshot
+from reconciler.effect.effect import NETWORK_MTU, Effect, effect
 from reconciler.ledger import Ledger
 from reconciler.local import read_folder
 from reconciler.manifests import Reading
-from reconciler.plan import Action, Budget, Cause, Owner, Plan, Step, hold
+from reconciler.plan import Budget, hold
 from reconciler.preview import preview
+from reconciler.references import reference
+from reconciler.remotes import is_object_id
+from reconciler.report import Report
+from reconciler.report_cluster import as_it_is, as_planned, between, exported, with_declared
+from reconciler.report_markdown import markdown
+
+if TYPE_CHECKING:
+    from muslin.datastore.protocol import Datastore
 
 __all__ = ["plan"]
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--repo", type=click.Path(path_type=Path), help="A git repository, instead of FOLDER.")
+@click.option("--from", "old", metavar="COMMIT", help="With --repo: what is there; asks no datastore.")
+@click.option("--to", "new", metavar="COMMIT", help="With --repo: what is to be. [HEAD]")
+@click.option("--path", "path", default=".", show_default=True, help="With --repo: the folder inside that is read.")
+@click.option(
+    "--endpoints", type=click.Path(path_type=Path), multiple=True, metavar="FILE",
+    help="With --from: workloads, profiles, nodes and blocks, as `muslin get -o yaml` prints them. Repeatable.",
+)  # fmt: skip
 @click.option("--set", "set_name", default="default", show_default=True, help="Name of the ledger, as of `reconcile`.")
 @click.option(
     "--max-deletes", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="PART",
     help="Part of what is ours that one commit may remove, as of `reconcile`.",
 )  # fmt: skip
 @click.option("--allow-empty", is_flag=True, help="As of `reconcile`.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--network-mtu", type=click.IntRange(576, 65535), default=NETWORK_MTU, show_default=True,
+    help="MTU of the links between nodes, from which that of pods follows.",
+)  # fmt: skip
+@click.option("--exact-agents", is_flag=True, help="Compute every node's state, to count exactly who must act.")
+@click.option("--full", is_flag=True, help="Leave nothing out: every path, node and name.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True
+)  # fmt: skip
 @reaching
-def plan(folder: Path, *, set_name: str, max_deletes: float, allow_empty: bool, output: str, reach: Reach) -> int:
+def plan(
+    folder: Path | None,
+    *,
+    repo: Path | None,
+    old: str | None,
+    new: str | None,
+    path: str,
+    endpoints: tuple[Path, ...],
+    set_name: str,
+    max_deletes: float,
+    allow_empty: bool,
+    network_mtu: int,
+    exact_agents: bool,
+    full: bool,
+    output: str,
+    reach: Reach,
+) -> int:
     r"""Show what the manifests in FOLDER, if they were pushed, would change in a datastore. Nothing is written.
 
     The files go through the checks that a commit goes through; FOLDER is what `reconcile --path` names. Steps are
     listed in the order in which they would be taken. Drift, what somebody else changed, is listed apart: the
     reconciler puts it back in any case.
 
+    Then it tells what the change does: who may talk to whom anew or no more, which BGP sessions and prefixes come and
+    go, whose addresses lose their pool, which MTU new pods get, how many agents must act.
+
     \b
     muslin plan . --datastore lab.db
-    muslin plan clusters/a -o json | jq .counts
+    muslin plan clusters/a -o json | jq .effect.traffic.opened.pairs
+    muslin plan --repo . --from main --to HEAD --endpoints pods.yaml -o markdown
 
     Exit status: 0 the datastore is as the files say, 2 it is not, 1 a file is wrong or something failed.
     """
-    reading = read_folder(folder, name=str(folder))
-    if reading.problems:
-        raise BadInput(reading.problems)
-    look = asyncio.run(_look(reach, reading, set_name, Budget(part=max_deletes, allow_empty=allow_empty)))
+    asked = _Asked(folder, repo, old, new, path, endpoints)
+    asked.check()
+    look = _Look(set_name, Budget(part=max_deletes, allow_empty=allow_empty), network_mtu, exact_agents)
+    report = asyncio.run(_offline(asked, look) if old is not None else _live(reach, asked, look))
     if output == "json":
-        held = look.held and {"reason": look.held[0], "what": look.held[1].what, "fix": look.held[1].fix}
-        told = look.plan.to_json() | {"accepted": look.accepted, "held": held, "paused": look.paused}
-        click.echo(json.dumps(told, indent=2, default=str))
+        click.echo(json.dumps(report.to_json(full=full), indent=2, default=str))
+    elif output == "markdown":
+        click.echo(markdown(report, full=full), nl=False)
     else:
-        _tell(look)
-    return 2 if look.plan.steps or look.plan.blocked else 0
+        tell(report, full=full)
+    return 2 if report.changes else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the plan is to be of."""
+
+    folder: Path | None
+    repo: Path | None
+    old: str | None
+    new: str | None
+    path: str
+    endpoints: tuple[Path, ...]
+
+    def check(self) -> None:
+        """Raise BadInput for what does not go together."""
+        if (self.folder is None) == (self.repo is None):
+            what = "give a folder, or a repository with --repo" if self.folder is None else "give one of the two"
+            raise BadInput(Problem("it is not clear what the plan is to be of", "FOLDER, --repo", what))
+        if self.repo is None and (self.old is not None or self.new is not None or self.path != "."):
+            raise BadInput(Problem("there is no repository", "--from, --to, --path", "add --repo"))
+        if self.endpoints and self.old is None:
+            what = "a plan against a datastore takes its endpoints from there"
+            raise BadInput(Problem(what, "--endpoints", "add --from, or leave it out"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A plan, and what else decides whether the reconciler would take it."""
+    """How it is looked at."""
 
-    plan: Plan
-    accepted: str | None
-    held: tuple[str, Problem] | None
-    paused: bool
+    set_name: str
+    budget: Budget
+    network_mtu: int
+    exact_agents: bool
+
+    def effect(self, before: Snapshot, after: Snapshot) -> Effect:
+        """What a change does, told with these settings."""
+        return effect(before, after, network_mtu=self.network_mtu, state=_state if self.exact_agents else None)
 
 
-async def _look(reach: Reach, reading: Reading, set_name: str, budget: Budget) -> _Look:
+def _state(snapshot: Snapshot, node: str) -> object:
+    from runtime.calc.compute import compute  # noqa: PLC0415 - only where it is asked for
+
+    return replace(compute(snapshot, node), revision="", problems=())
+
+
+async def _live(reach: Reach, asked: _Asked, look: _Look) -> Report:
+    """Against a datastore: what the steps that would really be taken do to the cluster that is really there."""
+    if asked.folder is not None:
+        reading = _readable(read_folder(asked.folder, name=str(asked.folder)))
+    else:
+        (reading,) = await _commits(asked, asked.new or "HEAD")
     async with reach.store(gate=False) as store:
-        ledger = await Ledger.load(store, set_name)
-        proposed = await preview(store, reading, set_name)
-        found = hold(proposed, len(reading.resources), len(ledger.owned), budget)
-        try:
-            cluster = (await store.get(Key("ClusterInformation", "default"))).value
-        except NotFound:
-            cluster = {}
-        return _Look(
-            proposed,
-            ledger.accepted,
-            None if found is None else (found[0].value, found[1]),
-            value_at(cluster, "spec", "datastoreReady") is False,
+        ledger = await Ledger.load(store, look.set_name)
+        proposed = await preview(store, reading, look.set_name)
+        found = hold(proposed, len(reading.resources), len(ledger.owned), look.budget)
+        told: Effect | None = None
+        unread: tuple[Problem, ...] = ()
+        if proposed.steps:
+            before, unread = await as_it_is(store)
+            after, wrong = as_planned(before, proposed)
+            told, unread = look.effect(before, after), (*unread, *wrong)
+        return Report(
+            proposed, told, accepted=ledger.accepted, held=found, paused=await _is_paused(store), unread=unread
         )
 
 
-def _tell(look: _Look) -> None:
-    proposed = look.plan
-    click.echo(f"Files in {printable(proposed.commit)}; in force is {short_commit(look.accepted)}.")
-    numbered = list(enumerate(proposed.steps, 1))
-    width = len(str(len(numbered)))
-    for heading, cause in (
-        ("Changes, in this order:", Cause.CHANGE),
-        ("Drift, which somebody else caused and the reconciler puts back:", Cause.DRIFT),
-    ):
-        steps = [(number, step) for number, step in numbered if step.cause is cause]
-        if steps:
-            click.echo(f"\n{heading}")
-        for number, step in steps:
-            click.echo(f"\n{number:>{width + 2}}. {_title(step)}")
-            for line in _details(step):
-                click.secho(f"{'':{width + 4}}{line}", fg={"+": "green", "-": "red", "~": "yellow"}.get(line[0]))
-    if proposed.blocked:
-        click.echo("\nNot done:")
-    for each in proposed.blocked:
-        click.echo(f"\n  {printable(each.problem.what)} ({each.why.value})\n    fix: {printable(each.problem.fix)}")
-    if proposed.forget:
-        click.echo("\nStay as they are, and are no longer ours:\n")
-    for key in proposed.forget:
-        click.echo(f"  {printable(str(key))}")
-    if look.held is not None:
-        reason, problem = look.held
-        click.echo(f"\nThe reconciler would hold this commit: {printable(problem.what)} ({reason})")
-        click.echo(f"  fix: {printable(problem.fix)}")
-    if look.paused:
-        click.echo("\nThe reconciler is paused: datastoreReady is false in ClusterInformation default.")
-    click.echo(f"\n{_summary(proposed)}")
+async def _is_paused(store: Datastore) -> bool:
+    try:
+        cluster = (await store.get(Key("ClusterInformation", "default"))).value
+    except NotFound:
+        return False
+    return value_at(cluster, "spec", "datastoreReady") is False
 
 
-_DEEDS = {Action.CREATE: "create", Action.UPDATE: "change", Action.ADOPT: "take over", Action.DELETE: "remove"}
+async def _offline(asked: _Asked, look: _Look) -> Report:
+    """Between two commits; who lives in the cluster is told by files."""
+    before, after = await _commits(asked, asked.old or "", asked.new or "HEAD")
+    people = Snapshot.of(each for file in asked.endpoints for each in exported(_content(file), str(file)))
+    proposed = between(before, after)
+    told = look.effect(with_declared(people, before), with_declared(people, after))
+    return Report(proposed, told, origin=before.commit)
 
 
-def _title(step: Step) -> str:
-    place = "" if step.place is None else f"  {step.place}"
-    return printable(f"{_DEEDS[step.action]} {step.key}{place}")
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadInput(Problem(f"the file cannot be read: {error.strerror}", str(file), "give another one")) from error
 
 
-def _details(step: Step) -> Iterator[str]:
-    if step.action is Action.DELETE:
-        yield "- it is ours, and no file declares it any more"
-    if step.owner is Owner.SOMEBODY_ELSE:
-        yield "  it is there already and nobody's in this ledger: from now on it is ours"
-    if step.action is Action.CREATE and step.cause is Cause.DRIFT:
-        yield "  somebody removed it"
-    for line in field_lines((each.path, each.old, each.new) for each in step.fields):
-        if not line.startswith(("+ metadata.name: ", "+ metadata.namespace: ")):  # the title says it
-            yield line
+async def _commits(asked: _Asked, *names: str) -> list[Reading]:
+    from reconciler.source import GitSource  # noqa: PLC0415 - a plan of a folder does without git
+
+    assert asked.repo is not None
+    inner = asked.repo / ".git"
+    folder = inner if inner.is_dir() else asked.repo
+    source = GitSource(folder, asked.path)
+    try:
+        return [_readable(await source.read(_commit(folder, name))) for name in names]
+    finally:
+        await source.close()
 
 
-def _summary(proposed: Plan) -> str:
-    counts = proposed.counts
-    told = [f"{counts[action.value]} to {_DEEDS[action]}" for action in Action if counts[action.value]]
-    drift = f", of these {counts['drift']} drift" if counts["drift"] else ""
-    blocked = f"; {counts['blocked']} not possible now" if counts["blocked"] else ""
-    return f"{', '.join(told) or 'Nothing to change'}{drift}; {counts['unchanged']} as declared{blocked}."
+def _commit(repository: Path, name: str) -> str:
+    """The id that a name means, as the files of a repository say: a branch, a tag, a remote's branch, HEAD, an id."""
+    if is_object_id(name):
+        return name
+    if name == "HEAD":
+        try:
+            text = (repository / "HEAD").read_text("ascii").strip()
+        except (OSError, ValueError):
+            text = ""
+        at, _, target = text.partition("ref: ")
+        found = reference(repository, target) if target else at if is_object_id(at) else None
+    else:
+        places = (name, f"refs/heads/{name}", f"refs/tags/{name}", f"refs/remotes/{name}")
+        ok = ".." not in name and not name.startswith("/")
+        candidates = (reference(repository, place) for place in places if place.startswith("refs/"))
+        found = next(filter(None, candidates), None) if ok else None
+    if found is None:
+        fix = "give a branch, a tag, or a commit's 40 digits: git rev-parse NAME says them"
+        raise BadInput(Problem(f"{name!r} is no commit of this repository", str(repository), fix))
+    return found
+
+
+def _readable(reading: Reading) -> Reading:
+    if reading.problems:
+        raise BadInput(reading.problems)
+    return reading

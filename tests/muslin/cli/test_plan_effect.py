@@ -1,0 +1,157 @@
+"""`muslin plan` says what a change does: against a datastore, between two commits, for people, reviews and programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from muslin import resources
+from muslin.resources.base import Resource
+from reconciler.report_schema import PlanReport
+from tests.muslin.cli.running import FILES, Cluster, Run
+from tests.reconciler.cases import policy
+from tests.reconciler.repositories import git
+from tests.support.clusters import namespace_profile, node, workload
+
+_PEOPLE: list[Resource] = [
+    node("node-a", "192.0.2.1/24"),
+    node("node-b", "192.0.2.2/24"),
+    namespace_profile("shop"),
+    *(workload(f"client-{at}", f"10.48.0.{at + 1}", namespace="shop", labels={"app": "client"}) for at in range(3)),
+    workload("b", "10.48.1.1", namespace="shop", on="node-b", labels={"app": "b"}),
+]
+_CLOSED = policy("b", action="Deny")
+
+
+@pytest.fixture
+def populated(cluster: Cluster) -> Cluster:
+    """A cluster with three clients, and one pod that a policy of its first commit lets them reach."""
+    for each in _PEOPLE:
+        cluster.put(resources.dump(each), each.metadata.namespace)
+    return cluster
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A working copy with two commits: `main`, and `closed` in which the pod's policy denies."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for branch, content in (("main", FILES), ("closed", {**FILES, "b.yaml": _CLOSED})):
+        if branch != "main":
+            git(folder, "checkout", "--quiet", "-b", branch)
+        for name, text in content.items():
+            (folder / name).write_text(text)
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", branch)
+    (tmp_path / "people.yaml").write_text("\n---\n".join(json.dumps(resources.dump(each)) for each in _PEOPLE))
+    return folder
+
+
+def test_who_is_cut_off_is_told_before_a_push(run: Run, populated: Cluster) -> None:
+    """The three clients that the policy let in, by their common label; how many agents must act; the digest."""
+    populated.write({**FILES, "b.yaml": _CLOSED})
+    ran = run("plan", populated.manifests, "--datastore", populated.file)
+
+    assert (ran.status, ran.err) == (2, "")
+    assert "What this does to the network (4 endpoints looked at):" in ran.out
+    assert "Closes 3 pairs; agents end connections of 4 endpoints:" in ran.out
+    assert "shop: app=client (3)   shop/b   everything       3   ingress" in ran.out
+    assert "Agents that must act: at most 1 of 2." in ran.out
+    assert "Digest, for `muslin approve`: sha256:" in ran.out
+
+    exact = run("plan", populated.manifests, "--datastore", populated.file, "--exact-agents")
+    assert "Agents that must act: 1 of 2." in exact.out
+
+
+def test_between_two_commits_no_datastore_is_asked(run: Run, repository: Path, tmp_path: Path) -> None:
+    """Endpoints come from a file; the same is told, and each branch is named by its commit."""
+    ran = run("plan", "--repo", repository, "--from", "main", "--to", "closed", "--endpoints", tmp_path / "people.yaml")
+
+    assert (ran.status, ran.err) == (2, "")
+    assert ran.out.startswith("From ")
+    assert "Closes 3 pairs; agents end connections of 4 endpoints:" in ran.out
+
+    same = run("plan", "--repo", repository, "--from", "main", "--to", "main")
+    assert (same.status, same.out.splitlines()[-1]) == (0, "Nothing to change; 3 as declared.")
+
+
+def test_head_is_what_is_checked_out_and_a_datastore_is_asked_without_from(
+    run: Run, repository: Path, populated: Cluster
+) -> None:
+    """`--repo` alone plans the commit that is checked out; its id is in the digest that an approval quotes."""
+    ran = run("plan", "--repo", repository, "--datastore", populated.file, "-o", "json")
+    told = json.loads(ran.out)
+
+    assert ran.status == 2
+    assert told["commit"] == git(repository, "rev-parse", "closed")
+    assert (told["origin"], told["effect"]["traffic"]["closed"]["pairs"]) == ("datastore", 3)
+
+
+def test_json_is_as_its_schema_says(run: Run, repository: Path, populated: Cluster, tmp_path: Path) -> None:
+    """Of plans with and without effect, against a datastore and offline; `--full` names everybody."""
+    populated.write({**FILES, "b.yaml": _CLOSED})
+    people = ("--endpoints", tmp_path / "people.yaml")
+    for arguments in (
+        (populated.manifests, "--datastore", populated.file),
+        (populated.manifests, "--datastore", populated.file, "--full"),
+        ("--repo", repository, "--from", "main", "--to", "closed", *people),
+        ("--repo", repository, "--from", "main", "--to", "main"),
+    ):
+        PlanReport.model_validate_json(run("plan", *arguments, "-o", "json").out)
+
+    full = json.loads(run("plan", populated.manifests, "--datastore", populated.file, "--full", "-o", "json").out)
+    assert full["effect"]["agents"] == {"count": 1, "of": 2, "exact": False, "members": ["node-b"]}
+
+
+def test_a_review_gets_markdown(run: Run, populated: Cluster) -> None:
+    """A table of who is cut off, the fields as a difference, and the counts first."""
+    populated.write({**FILES, "b.yaml": _CLOSED})
+    ran = run("plan", populated.manifests, "--datastore", populated.file, "-o", "markdown")
+
+    assert ran.out.splitlines()[2] == "**1 to change; 2 as declared.**"
+    assert "| shop: app=client (3) | shop/b | everything | 3 | ingress |" in ran.out
+    assert "```diff\n- spec.ingress[0].action: Allow\n+ spec.ingress[0].action: Deny\n```" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ((), "it is not clear what the plan is to be of"),
+        ((".", "--repo", "."), "it is not clear what the plan is to be of"),
+        ((".", "--from", "main"), "there is no repository"),
+        ((".", "--endpoints", "x.yaml"), "takes its endpoints from there"),
+        (("--repo", "REPOSITORY", "--from", "never"), "'never' is no commit of this repository"),
+        (("--repo", "REPOSITORY", "--from", "../../etc"), "is no commit of this repository"),
+        (("--repo", "REPOSITORY", "--from", "main", "--endpoints", "x.yaml"), "the file cannot be read"),
+    ],
+)
+def test_wrong_use_is_told(run: Run, repository: Path, arguments: tuple[str, ...], what: str) -> None:
+    """What does not go together, names that are none, and files that are not there."""
+    ran = run("plan", *(str(repository) if each == "REPOSITORY" else each for each in arguments))
+
+    assert (ran.status, what in ran.err) == (1, True)
+
+
+def test_an_export_may_be_lists_and_must_be_objects(
+    run: Run, repository: Path, populated: Cluster, tmp_path: Path
+) -> None:
+    """What `muslin get` prints is taken, also as a list; what is no object is refused with its file."""
+    listed = tmp_path / "list.json"
+    listed.write_text(json.dumps({"kind": "List", "items": [resources.dump(each) for each in _PEOPLE]}))
+    asked = ("plan", "--repo", repository, "--from", "main", "--to", "closed", "--endpoints")
+    assert "Closes 3 pairs" in run(*asked, listed).out
+
+    given = []
+    for kind in ("workloadendpoints", "profiles", "nodes"):
+        file = tmp_path / f"{kind}.yaml"
+        everywhere = ("-A",) if kind == "workloadendpoints" else ()
+        file.write_text(run("get", kind, *everywhere, "-o", "yaml", "--datastore", populated.file).out)
+        given += ["--endpoints", file]
+    assert "Closes 3 pairs" in run(*asked[:-1], *given).out
+
+    listed.write_text(json.dumps([{"kind": "WorkloadEndpoint"}]))
+    ran = run(*asked, listed)
+    assert (ran.status, "this is no object" in ran.err) == (1, True)
