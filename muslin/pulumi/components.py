@@ -15,7 +15,7 @@ import pulumi
 from muslin.pulumi.arguments import ReferenceNetworkArgs
 from muslin.pulumi.deciding import Decided, decided
 from muslin.pulumi.outputs import told
-from muslin.pulumi.provider import provider_of, provider_options
+from muslin.pulumi.provider import handed_on, provider_of
 from muslin.pulumi.writing import Writing
 from muslin.resources.keys import Key
 
@@ -57,7 +57,7 @@ class Concern(pulumi.ComponentResource):
         super().__init__(self.TYPE, name, None, opts)
         provider = provider_of(self, name, args.client)
         objects = self.objects(found, args)
-        writing = Writing(self, prefix, args, provider_options(provider))
+        writing = Writing(self, prefix, args, handed_on(provider, opts))
         self._write(writing, prefix, objects, found, args)
         self.resources: Mapping[Key, pulumi.CustomResource] = dict(writing.made)
         """Mapping[Key, resource]: for `depends_on` of others."""

@@ -11,7 +11,7 @@ from muslin.pulumi.arguments import ReferenceNetworkArgs
 from muslin.pulumi.components import CONCERNS, Whole
 from muslin.pulumi.deciding import decided
 from muslin.pulumi.outputs import told
-from muslin.pulumi.provider import provider_of, provider_options
+from muslin.pulumi.provider import handed_on, provider_of
 from muslin.resources.keys import Key
 
 __all__ = ["ReferenceNetwork"]
@@ -51,7 +51,7 @@ class ReferenceNetwork(pulumi.ComponentResource):
         look(objects, args, opts)
         super().__init__("muslin:network:ReferenceNetwork", name, None, opts)
         provider = provider_of(self, name, args.client)
-        below = pulumi.ResourceOptions.merge(provider_options(provider), pulumi.ResourceOptions(parent=self))
+        below = pulumi.ResourceOptions.merge(handed_on(provider, opts), pulumi.ResourceOptions(parent=self))
         parts = [
             concern(f"{name}-{concern.__name__.lower()}", args, below, whole=Whole(found, name)) for concern in CONCERNS
         ]

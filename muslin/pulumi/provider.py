@@ -11,7 +11,7 @@ from muslin.pulumi.arguments import Client
 if TYPE_CHECKING:
     from pulumi_kubernetes import Provider
 
-__all__ = ["provider_of", "provider_options"]
+__all__ = ["handed_on", "provider_of"]
 
 _PACKAGE = "kubernetes:index:Provider"
 
@@ -39,6 +39,11 @@ def provider_of(component: pulumi.ComponentResource, name: str, client: Client) 
     )
 
 
-def provider_options(provider: Provider | None) -> pulumi.ResourceOptions:
-    """Options that hand the provider on; nothing where children find their parent's."""
-    return pulumi.ResourceOptions() if provider is None else pulumi.ResourceOptions(provider=provider)
+def handed_on(provider: Provider | None, opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    """Options of a component for what it makes: its provider, where children do not find one, and `depends_on`.
+
+    Pulumi makes children after what their component waits for, and does not record it: on the way down what they need
+    could go first.
+    """
+    after = None if opts is None else opts.depends_on
+    return pulumi.ResourceOptions(provider=provider, depends_on=after)

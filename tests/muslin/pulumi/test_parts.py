@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
-from muslin.pulumi import Peering, Policy, Pools, ReferenceNetwork, ReferenceNetworkArgs, Refused, configured, naming
+from muslin.pulumi import (
+    Client,
+    Peering,
+    Policy,
+    Pools,
+    ReferenceNetwork,
+    ReferenceNetworkArgs,
+    Refused,
+    configured,
+    naming,
+)
 from muslin.pulumi.components import CONCERNS
 from tests.blueprints.clusters import facts, nodes_in
 from tests.muslin.pulumi.recording import Program, run
@@ -172,3 +183,58 @@ def test_the_manager_is_the_reconcilers() -> None:
     from muslin.datastore.kubernetes.views import FIELD_MANAGER  # noqa: PLC0415 - only to compare
 
     assert naming.FIELD_MANAGER == FIELD_MANAGER
+
+
+def test_what_the_component_waits_for_every_object_waits_for() -> None:
+    """`depends_on` of the network is recorded with each object, so that deletes keep the order too."""
+
+    def program() -> None:
+        import pulumi_kubernetes as kubernetes  # noqa: PLC0415 - as programs of the SDK do
+
+        first = kubernetes.Provider("first")
+        args = ReferenceNetworkArgs(facts(), "single_subnet", look_first=False)
+        ReferenceNetwork("net", args, pulumi.ResourceOptions(depends_on=[first]))
+
+    done = run(program)
+    objects = [each for each in done.resources.values() if "metadata" in each.inputs]
+
+    assert done.error is None
+    assert len(objects) == 3
+    assert all("first" in each.after for each in objects)
+
+
+def test_two_networks_in_one_program() -> None:
+    """A program for two clusters: nothing of one has a name of the other."""
+
+    def program() -> None:
+        for name in ("a", "b"):
+            ReferenceNetwork(name, ReferenceNetworkArgs(facts(), "single_subnet", look_first=False))
+
+    done = run(program)
+
+    assert done.error is None
+    assert len(done.of(":IPPool")) == 2
+
+
+def test_a_cluster_that_is_yet_to_be_made() -> None:
+    """A kubeconfig that is an output is secret for the provider, and the cluster is not asked beforehand."""
+
+    def program() -> None:
+        later = pulumi.Output.from_input("kubeconfig of tomorrow")
+        ReferenceNetwork("net", ReferenceNetworkArgs(facts(), "single_subnet", client=Client(kubeconfig=later)))
+
+    done = run(program)
+
+    assert done.error is None
+    assert done.resources["net-kubernetes"].secrets == ("kubeconfig",)
+
+
+def test_nobody_else_loads_pulumi() -> None:
+    """Outside of this package nothing that is shipped imports it, or Pulumi."""
+    root = Path(__file__).parents[3]
+    files = [path for room in ("muslin", "blueprints", "reconciler", "runtime") for path in (root / room).rglob("*.py")]
+    others = [path for path in files if (root / "muslin" / "pulumi") not in path.parents]
+    loading = re.compile(r"^\s*(?:from|import) (?:muslin\.)?pulumi(?:_kubernetes)?\b", re.MULTILINE)
+
+    assert len(others) > 200
+    assert [str(path) for path in others if loading.search(path.read_text("utf-8"))] == []
