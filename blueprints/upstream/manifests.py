@@ -31,6 +31,13 @@ CONFIG: Final = "calico-config"
 NODE: Final = "calico-node"
 
 _PROGRAM: Final = "/bin/calico-node"
+_OF_IPV4: Final = {
+    "_CIDR": "pod range",
+    "_BLOCK_SIZE": "block size",
+    "_IPIP": encapsulation_name(4),
+    "_NAT_OUTGOING": "outgoing NAT",
+}
+"""Mapping[end of a variable for the default pool, the decision that it follows from]."""
 _MTU_OF_IPV6: Final = ("FELIX_VXLANMTUV6", "FELIX_WIREGUARDMTUV6")
 """Upstream's file takes those of IPv4 from `veth_mtu` already."""
 
@@ -194,22 +201,12 @@ def _variables(network: Network) -> tuple[dict[str, str | None], dict[str, str]]
     for pool in network.pools:
         if not pool.metadata.name.startswith("default-"):
             continue
-        version = pool.spec.cidr.version
-        given = environment(pool)
-        names = {
-            "_CIDR": ("pod range",),
-            "_BLOCK_SIZE": ("block size",),
-            "_IPIP" if version == 4 else "_VXLAN": (encapsulation_name(version),),
-            "_NAT_OUTGOING": ("outgoing NAT",),
-        }
-        for suffix, decisions in names.items():
-            why[f"CALICO_IPV{version}POOL{suffix}"] = (
-                network.told(*decisions) if suffix == "_VXLAN" or version == 4 else ""
-            )
+        version, given = pool.spec.cidr.version, environment(pool)
+        decisions = {"_VXLAN": encapsulation_name(6)} if version == 6 else _OF_IPV4
+        why |= {f"CALICO_IPV{version}POOL{suffix}": network.told(name) for suffix, name in decisions.items()}
         first = next(iter(given))
-        why[first] = (
-            f"Where calico-node starts first, it creates {pool.metadata.name} as the resource says.\n{why[first]}"
-        )
+        starts = f"Where calico-node starts first, it creates {pool.metadata.name} as the resource says."
+        why[first] = f"{starts}\n{why.get(first, '')}"
         told |= given
     return told, why
 
