@@ -167,7 +167,6 @@ class Fetcher:
             if self.state is before:  # not a word of git's: the credentials cannot be read
                 self._stand(before, Standing.UNREACHABLE, held, error.problems[0].what)
             raise
-        got = await self._brought(held)
         if got is None:
             self._stand(before, Standing.REFUSED, held, self._refusal or "git fetch failed")
             raise Unavailable(self._problem("could not be fetched"))

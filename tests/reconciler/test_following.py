@@ -23,6 +23,8 @@ from reconciler.remotes import Remote
 from tests.reconciler.cases import policy
 from tests.reconciler.repositories import bare, git, push
 
+_ASKED = frozenset({"ls-remote", "fetch", "rev-parse", "merge-base", "gc", "update-ref", "rev-list"})
+
 
 def _with(mirror: Path, remote: Remote, deed: Callable[[Fetcher], Awaitable[None]], most_bytes: int = 1 << 30) -> None:
     async def scenario() -> None:
@@ -127,7 +129,7 @@ def test_only_the_newest_commit_is_brought_first_and_what_follows_after(tmp_path
 def test_a_look_at_rest_is_one_program_and_costs_next_to_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With nothing new the fetcher executes one ls-remote, and its own share of the work is below 20 ms."""
+    """With nothing new the fetcher executes one ls-remote, and its own share is below 20 ms; a push costs one fetch."""
     repository, _ = _pushed(tmp_path, "a")
     git(repository, "tag", "v1", "main")
     log, real = tmp_path / "log", shutil.which("git")
@@ -146,6 +148,13 @@ def test_a_look_at_rest_is_one_program_and_costs_next_to_nothing(
         print(f"own CPU of a look at rest: {used * 1000:.1f} ms")
         assert used < 0.020
         assert ["ls-remote" in line for line in log.read_text().splitlines()] == [True] * 10
+        log.write_text("")
+        if "v1" not in fetcher.state.branch:
+            await asyncio.to_thread(push, tmp_path / "w", repository, {"b.yaml": policy("b")})
+            log.write_text("")
+            await fetcher.fetch_once()
+            asked = [word for line in log.read_text().splitlines() for word in line.split() if word in _ASKED]
+            assert asked == ["ls-remote", "fetch", "rev-parse", "merge-base", "gc"]
 
     monkeypatch.setenv("PATH", f"{front.parent}:{os.environ['PATH']}")
     for number, remote in enumerate((
@@ -184,6 +193,6 @@ def test_a_mirror_that_grew_too_large_fetches_nothing_more(tmp_path: Path) -> No
             states.append(fetcher.state)
 
     _with(mirror, remote, deed, most_bytes=400_000)
-    assert [each.standing for each in states] == [Standing.CURRENT] * 2 + [Standing.REFUSED] * 2
+    assert [each.standing for each in states] == [Standing.CURRENT] * 3 + [Standing.REFUSED]
     assert "400000 is the limit" in states[-1].message
-    assert states[-1].commit == states[1].commit
+    assert states[-1].commit == states[2].commit
