@@ -64,6 +64,8 @@ class ReferenceNetworkArgs:
     Attributes:
         facts: the cluster as its owner describes it.
         blueprint: which one decides; the facts' own where None, else the one that fits.
+        stage: of a change that a running cluster must not make at once, from 1: one `pulumi up` each; None where
+            nothing that runs has to change so.
         passwords: Mapping[name of a Secret, password of the BGP sessions]. The Secret is made, with the password under
             the key `password`; always secret in Pulumi's state.
         password_namespace: where these Secrets are: the agents' namespace.
@@ -81,6 +83,7 @@ class ReferenceNetworkArgs:
 
     facts: FactsInput
     blueprint: str | None = None
+    stage: int | None = None
     passwords: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     password_namespace: str = "kube-system"  # noqa: S105 - a namespace
     password_readers: str | None = "calico-node"  # noqa: S105 - an account

@@ -91,7 +91,12 @@ class Concern(pulumi.ComponentResource):
 class Pools(Concern):
     """Where pods' addresses come from, how they are encapsulated, and the MTU that follows."""
 
-    KINDS = frozenset({"IPPool", "IPReservation", "IPAMConfiguration", "FelixConfiguration"})
+    KINDS = frozenset(
+        {
+            "ClusterInformation", "FelixConfiguration", "IPAMConfiguration", "IPPool", "IPReservation",
+            "KubeControllersConfiguration",
+        }
+    )  # fmt: skip
     TYPE = "muslin:network:Pools"
 
 
@@ -121,8 +126,11 @@ class Policy(Concern):
     """What may talk to what: tiers, sets, policies. Empty while `default_policy` is False."""
 
     KINDS = frozenset(
-        {"Tier", "GlobalNetworkSet", "NetworkSet", "NetworkPolicy", "GlobalNetworkPolicy", "HostEndpoint"}
-    )
+        {
+            "GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "NetworkPolicy", "NetworkSet", "Profile",
+            "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy", "Tier",
+        }
+    )  # fmt: skip
     TYPE = "muslin:network:Policy"
 
     @classmethod

@@ -16,6 +16,7 @@ __all__ = ["KEYS", "configured"]
 KEYS: Final[Mapping[str, str]] = {
     "factsFile": "path of the facts, beside the program; cluster.yaml where unset",
     "facts": "the facts themselves, instead of a file",
+    "stage": "which stage of a change that a running cluster must not make at once, from 1",
     "passwords": "secret: the password of the BGP sessions for each Secret that the facts name",
     "passwordNamespace": "namespace of these Secrets: where the agents run; kube-system where unset",
     "defaultPolicy": "whether policies are written as well; true where unset",
@@ -51,6 +52,7 @@ def configured(blueprint: str) -> ReferenceNetworkArgs:
     args = ReferenceNetworkArgs(
         facts=facts if facts is not None else reading.text("factsFile") or "cluster.yaml",
         blueprint=blueprint,
+        stage=reading.number("stage", 0) or None,
         passwords=reading.passwords(),
         password_namespace=reading.text("passwordNamespace") or "kube-system",
         default_policy=reading.truth("defaultPolicy", default=True),

@@ -47,6 +47,7 @@ def decided(args: ReferenceNetworkArgs, *, installs: bool = False) -> Decided:
         Refused: facts that are wrong, an architecture that says no, arguments that fit neither; with every problem.
     """
     from blueprints import catalogue, draft  # noqa: PLC0415 - see the module
+    from blueprints.staged import staged  # noqa: PLC0415 - as above
 
     try:
         given, places, file = _facts(args.facts)
@@ -54,10 +55,27 @@ def decided(args: ReferenceNetworkArgs, *, installs: bool = False) -> Decided:
         blueprint = catalogue.decide(given.model_copy(update={"blueprint": name}), places, file)
     except BadInput as refusal:
         raise Refused(refusal.problems) from None
-    problems = [] if installs else _against(args, given, blueprint)
+    if installs:
+        return Decided(given, blueprint)
+    problems = [*_against(args, given, blueprint), *_at_once(args.stage, blueprint)]
     if problems:
         raise Refused(problems)
-    return Decided(given, blueprint)
+    return Decided(given, blueprint if args.stage is None else staged(blueprint, args.stage))
+
+
+def _at_once(stage: int | None, blueprint: Blueprint) -> list[Problem]:
+    """What speaks against this stage: one must be named exactly where a running cluster must not change at once."""
+    from blueprints.staged import stages_of  # noqa: PLC0415 - see the module
+
+    count = len(stages_of(blueprint))
+    if stage is not None and not 1 <= stage <= count:
+        fix = f"1 to {count}" if count else "leave it out: nothing that runs has to change in stages"
+        return [Problem(f"there is no stage {stage}", "stage", fix)]
+    if stage is None and count:
+        names = ", ".join(each.name for each in blueprint.procedures)
+        fix = f"stage 1, pulumi up, and so on to stage {count}; muslin explain says what ends each"
+        return [Problem(f"a running cluster must not change at once: {names}", "stage", fix)]
+    return []
 
 
 def _facts(given: Any) -> tuple[Facts, Places | None, str | None]:

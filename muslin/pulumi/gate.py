@@ -63,9 +63,9 @@ def _cluster_id(node: Mapping[str, Any] | None) -> Any:
 
 
 def _addresses(facts: Facts, node: NodeFacts) -> Iterator[Address]:
-    yield node.address
-    if 6 in facts.families and node.address_v6 is not None:
-        yield node.address_v6
+    for version in facts.families:
+        if (address := node.address_of(version)) is not None:
+            yield address
 
 
 def _established(address: Address) -> str:

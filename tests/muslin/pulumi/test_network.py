@@ -201,12 +201,29 @@ def test_policies_can_wait() -> None:
     assert done.of("NetworkPolicy") == []
 
 
+_RUNNING = {**nodes_in(3, 3), "running": {"routeDistribution": "node-to-node mesh"}}
+
+
+def test_a_change_in_stages() -> None:
+    """What a running cluster must not do at once is done stage by stage: the mesh stays on until the last of them."""
+    first = _network(_RUNNING, blueprint="route_reflectors", stage=1)
+    args = ReferenceNetworkArgs(facts(**_RUNNING), "route_reflectors", look_first=False)
+    at_once = run(lambda: ReferenceNetwork("net", args))
+
+    assert first.resources["net-bgpconfiguration-default"].inputs["spec"].get("nodeToNodeMeshEnabled", True) is True
+    assert isinstance(at_once.error, Refused)
+    assert "a running cluster must not change at once" in str(at_once.error)
+    assert at_once.resources == {}
+
+
 @pytest.mark.parametrize(
     ("told", "args", "said"),
     [
         ({"datastore": "embedded"}, {}, "Pulumi writes to Kubernetes, and the datastore is embedded"),
         ({}, {"passwords": {"bgp": "x"}}, "no session uses the Secret 'bgp'"),
         ({}, {"shared": ["IPPool/other"]}, "'IPPool/other' is none of the blueprint's objects"),
+        ({}, {"stage": 1}, "there is no stage 1"),
+        (_RUNNING, {"stage": 99, "blueprint": "route_reflectors"}, "there is no stage 99"),
         ({}, {"blueprint": "ring"}, "there is no blueprint 'ring'"),
         ({"plannedNodes": 80}, {"blueprint": "single_subnet"}, "80 nodes"),
     ],

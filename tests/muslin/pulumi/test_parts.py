@@ -21,6 +21,7 @@ from muslin.pulumi import (
     naming,
 )
 from muslin.pulumi.components import CONCERNS
+from reconciler.manifests import declarable
 from tests.blueprints.clusters import facts, nodes_in
 from tests.muslin.pulumi.recording import Program, run
 
@@ -62,11 +63,12 @@ def test_a_part_by_itself(part: type[Pools], kinds: set[str]) -> None:
     assert done.outputs["net"]["decisions"]
 
 
-def test_concerns_share_no_kind() -> None:
-    """No object can be of two concerns: there is one resource for each."""
+def test_every_kind_is_of_one_concern() -> None:
+    """No object can be of two concerns, and none of what a repository may declare is of none."""
     kinds = [kind for concern in CONCERNS for kind in concern.KINDS]
 
     assert len(set(kinds)) == len(kinds)
+    assert set(declarable()) <= set(kinds)
 
 
 def test_a_provider_of_the_program_is_used() -> None:
