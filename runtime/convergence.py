@@ -44,6 +44,10 @@ _GATHER_S = 0.03
 """While workloads are being attached a step waits so long at most for all of them to be ready for it."""
 
 
+_GONE_S = 0.05
+"""So long connections of a pod that went wait for those of others: a look costs the kernel 10 ms, for one or many."""
+
+
 class SpeakerSide(Protocol):
     """What the BGP speaker has told, and is to be told."""
 
@@ -123,6 +127,8 @@ class Convergence:
         self._guard = _Guard()
         self._in_force: NodeState | None = None  # unknown at the start: a predecessor may have died before its cut
         self._suspects = Suspects()
+        self._cut_later: asyncio.TimerHandle | None = None
+        self._cut_is_due = False
         self._cutter = Cutter(kernel.conntrack, kernel.host_addresses)
         self._applied: Applied | None = None
         self._moved = asyncio.Event()
@@ -219,14 +225,27 @@ class Convergence:
         self._applied = Applied(state, learnt, (*state.problems, *self._guard.problems), waiting)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
-        if self._suspects:
+        if self._suspects and self._pressing(state):
             await asyncio.sleep(0)  # new pods wait for their policy, not for the connections of others
             self._cut(state)
             self._suspects = Suspects()
+            self._cut_is_due = False
+        elif self._suspects and self._cut_later is None:
+            self._cut_later = loop.call_later(_GONE_S, self._due)
         self._on_applied(self._applied)
         if outcome.refused:
             raise Failed([problem for refusal in outcome.refused for problem in refusal.problems])
         await asyncio.sleep(min(loop.time() - began, _BREATH_S))
+
+    def _pressing(self, state: NodeState) -> bool:
+        """Whether connections must be looked at now; those of addresses that nobody has can wait for more of them."""
+        if self._suspects.changed or self._cut_is_due:
+            return True
+        return any(address in self._suspects.gone for each in state.endpoints.values() for address in each.addresses)
+
+    def _due(self) -> None:
+        self._cut_later, self._cut_is_due = None, True
+        self._loop.wake()
 
     def _cut(self, state: NodeState) -> None:
         loop = asyncio.get_running_loop()

@@ -7,7 +7,8 @@ holds a lock file for the same reason.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
@@ -22,7 +23,7 @@ from muslin.ipam.blocks import Block
 from muslin.ipam.names import block_key, handle_key
 from muslin.ipam.pools import reservations
 from muslin.ipam.release import release_by_handle
-from muslin.ipam.together import assign_together
+from muslin.ipam.together import assign_together, release_together
 from muslin.net import Address, parse_prefix
 from muslin.resources.ip_pool import IPPool
 from muslin.resources.ip_reservation import IPReservation
@@ -45,6 +46,7 @@ start together come one after the other, and each write of the block costs this 
 wait."""
 
 
+_Leaving: TypeAlias = tuple[Handle, "asyncio.Future[None]"]
 _Asked: TypeAlias = tuple[Handle, Pod, tuple[str, ...], "asyncio.Future[tuple[Address, ...]]"]
 
 
@@ -65,6 +67,8 @@ class PodAddresses:
         self._turn = asyncio.Lock()
         self._asking: list[_Asked] = []
         self._answering: asyncio.Task[None] | None = None
+        self._leaving: list[_Leaving] = []
+        self._freeing: asyncio.Task[None] | None = None
 
     async def assign(self, handle: Handle, pod: Pod, pools: tuple[str, ...]) -> tuple[Address, ...]:
         """One address for this handle; what it holds already is given again. Raises MuslinError."""
@@ -78,20 +82,12 @@ class PodAddresses:
         """Answer who have gathered, together, until nobody asks; each goes on as soon as it has its answer."""
         try:
             while self._asking:
-                await self._gathered()
+                await _quiet(self._asking)
                 async with self._turn:
                     gathered, self._asking = self._asking[:_TOGETHER], self._asking[_TOGETHER:]
                     await self._answer(gathered)
         finally:
             self._answering = None
-
-    async def _gathered(self) -> None:
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + _GATHER_AT_MOST_S
-        count = 0
-        while count != len(self._asking) and loop.time() < latest:
-            count = len(self._asking)
-            await asyncio.sleep(_GATHER_S)
 
     async def _answer(self, gathered: Sequence[_Asked]) -> None:
         """Addresses for all who wait: together as far as that goes, then one by one."""
@@ -154,9 +150,41 @@ class PodAddresses:
 
     async def release(self, handle: Handle) -> None:
         """Give everything of the handle back. Nothing to give is success."""
-        async with self._turn:
-            operation = release_by_handle(str(handle), self._now(), self._configuration())
-            await run(self._datastore, operation)
+        freed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._leaving.append((handle, freed))
+        if self._freeing is None:
+            self._freeing = asyncio.create_task(self._free())
+        await asyncio.shield(freed)
+
+    async def _free(self) -> None:
+        """Release for who have gathered, together, until nobody asks; then one by one what is not plain."""
+        gathered: Sequence[_Leaving] = ()
+        try:
+            while self._leaving:
+                await _quiet(self._leaving)
+                async with self._turn:
+                    gathered, self._leaving = self._leaving[:_TOGETHER], self._leaving[_TOGETHER:]
+                    done: Collection[str] = ()
+                    with contextlib.suppress(MuslinError):  # told below to whom it concerns
+                        handles = [str(handle) for handle, _ in gathered]
+                        operation = release_together(handles, self._now(), self._configuration())
+                        done = await run(self._datastore, operation)
+                    for handle, freed in gathered:
+                        await self._free_one(str(handle), freed, done)
+        finally:
+            self._freeing = None
+            for _, freed in (*gathered, *self._leaving):  # the loop ends: nobody must wait for ever
+                freed.cancel()
+
+    async def _free_one(self, handle: str, freed: asyncio.Future[None], done: Collection[str]) -> None:
+        try:
+            if handle not in done:
+                await run(self._datastore, release_by_handle(handle, self._now(), self._configuration()))
+        except Exception as error:  # noqa: BLE001 - told to who asked
+            freed.set_exception(error)
+            freed.exception()  # who may be gone
+        else:
+            freed.set_result(None)
 
     def _configuration(self) -> IPAMConfigurationSpec:
         found = self._snapshot().get(IPAMConfiguration, "default")
@@ -208,6 +236,16 @@ class PodAddresses:
         except (NotFound, ValueError):
             return []
         return [block.address(ordinal) for ordinal in block.held_by(handle)]
+
+
+async def _quiet(asking: Sequence[object]) -> None:
+    """Wait until nobody new has asked for a moment."""
+    loop = asyncio.get_running_loop()
+    latest = loop.time() + _GATHER_AT_MOST_S
+    count = 0
+    while count != len(asking) and loop.time() < latest:
+        count = len(asking)
+        await asyncio.sleep(_GATHER_S)
 
 
 def _tell(asked: asyncio.Future[tuple[Address, ...]], addresses: tuple[Address, ...]) -> None:

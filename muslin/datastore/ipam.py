@@ -59,8 +59,8 @@ async def perform(datastore: Datastore, request: Request) -> Answer:
                 return _stored(await datastore.update(key, value, Revision(revision)))
             case Delete(key, revision):
                 return _stored(await datastore.delete(key, Revision(revision)))
-            case Together(creates):
-                return await _together(datastore, creates)
+            case Together(writes):
+                return await _together(datastore, writes)
     except NotFound:
         return Refusal(Refused.NOT_FOUND)
     except AlreadyExists as error:
@@ -69,9 +69,9 @@ async def perform(datastore: Datastore, request: Request) -> Answer:
         return Refusal(Refused.CONFLICT, _stored(error.current))
 
 
-async def _together(datastore: Datastore, creates: Sequence[Create]) -> Answers:
+async def _together(datastore: Datastore, writes: Sequence[Create | Delete]) -> Answers:
     """All of them under way at once; a datastore that fails one of them fails all, after the others have ended."""
-    found = await asyncio.gather(*(perform(datastore, each) for each in creates), return_exceptions=True)
+    found = await asyncio.gather(*(perform(datastore, each) for each in writes), return_exceptions=True)
     for answer in found:
         if isinstance(answer, BaseException):
             raise answer

@@ -17,7 +17,7 @@ from muslin.ipam.requests import ATTEMPTS, Operation, delete, get, list_all
 from muslin.net import Address, Prefix
 from muslin.resources.ipam import IPAMConfigurationSpec
 
-__all__ = ["Claim", "Mismatch", "Released", "release_by_handle", "release_ips"]
+__all__ = ["Claim", "Mismatch", "Released", "release_by_handle", "release_ips", "write_or_delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _release_in_block(prefix: Prefix, claims: Collection[Claim], now: datetime, 
         if not taken:
             return Released(unallocated=free)
         block = block.released([block.ordinal(address) for address in taken], now).collected(now, cooldown_s)
-        if not (yield from _write_or_delete(held, block)):
+        if not (yield from write_or_delete(held, block)):
             continue
         counts: dict[str, int] = {}
         for address in taken:
@@ -155,12 +155,12 @@ def _release_handle_in_block(
             return ()
         ordinals = held.block.held_by(handle)
         block = held.block.released(ordinals, now).collected(now, cooldown_s) if ordinals else held.block
-        if (yield from _write_or_delete(held, block)):
+        if (yield from write_or_delete(held, block)):
             return tuple(block.address(ordinal) for ordinal in ordinals)
     raise contended(str(prefix))
 
 
-def _write_or_delete(held: HeldBlock, block: Block) -> Operation[bool]:
+def write_or_delete(held: HeldBlock, block: Block) -> Operation[bool]:
     """Write a block back; one that is nobody's and has nothing, not even a cooling address, is deleted."""
     if block.affinity is None and not any(index is not None for index in block.allocations):
         return (yield from delete(held.stored))

@@ -30,11 +30,11 @@ __all__ = [
     "Together",
     "Update",
     "create",
-    "create_together",
     "delete",
     "get",
     "list_all",
     "update",
+    "write_together",
 ]
 
 Json: TypeAlias = Mapping[str, Any]
@@ -84,9 +84,9 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Several objects to create that do not depend on each other. Answer: `Answers`, in the same order."""
+    """Several writes that do not depend on each other. Answer: `Answers`, in the same order."""
 
-    creates: tuple[Create, ...]
+    writes: tuple[Create | Delete, ...]
 
 
 Request: TypeAlias = Get | List | Create | Update | Delete | Together
@@ -161,9 +161,9 @@ def create(key: Key, value: Json) -> Operation[Stored | Refusal]:
     return answer
 
 
-def create_together(creates: Sequence[Create]) -> Operation[tuple[Stored | Refusal, ...]]:
+def write_together(writes: Sequence[Create | Delete]) -> Operation[tuple[Stored | Refusal, ...]]:
     """See `Together`."""
-    answer = yield Together(tuple(creates))
+    answer = yield Together(tuple(writes))
     assert isinstance(answer, Answers)
     return answer.each
 

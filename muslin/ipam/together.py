@@ -1,25 +1,29 @@
-"""Addresses for several holders at once, from a block that is ours: what a node does when many pods start together.
+"""Addresses for several holders at once, and back again: what a node does when many pods start or end together.
 
 One after the other each would read and write the block; together they write it once. Only the plain case is done
 here. Who gets nothing (no room, no block, a handle that is there already, somebody who wrote in between) asks
-`muslin.ipam.assign.auto_assign`, which knows all cases.
+`muslin.ipam.assign.auto_assign`, and who is left `muslin.ipam.release.release_by_handle`, which know all cases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from ipaddress import ip_interface
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from ipaddress import ip_interface, ip_network
 
 from muslin.errors import BadInput
 from muslin.ipam.affinities import HeldBlock, read_block
 from muslin.ipam.assignment import AssignmentRequest, NoPool
 from muslin.ipam.blocks import Block
-from muslin.ipam.handles import decrement, first_count
+from muslin.ipam.handles import blocks_of, decrement, first_count
+from muslin.ipam.names import handle_key
 from muslin.ipam.pools import qualified
-from muslin.ipam.requests import Operation, Stored, create_together, update
+from muslin.ipam.release import write_or_delete
+from muslin.ipam.requests import Delete, Operation, Refused, Stored, get, update, write_together
 from muslin.net import InterfaceAddress, Prefix
+from muslin.resources.ipam import IPAMConfigurationSpec
 
-__all__ = ["assign_together"]
+__all__ = ["assign_together", "release_together"]
 
 
 def assign_together(requests: Sequence[AssignmentRequest]) -> Operation[Mapping[str, InterfaceAddress]]:
@@ -39,7 +43,7 @@ def assign_together(requests: Sequence[AssignmentRequest]) -> Operation[Mapping[
         if not fitting:
             continue
         counts = [first_count(handle, prefix, 1) for handle in fitting]
-        answers = yield from create_together(counts)
+        answers = yield from write_together(counts)
         counted = {handle for handle, answer in zip(fitting, answers, strict=True) if isinstance(answer, Stored)}
         if len(counted) < len(fitting):
             block, given = _given(held, prefix, [request for request in wanted if request.handle in counted])
@@ -50,6 +54,52 @@ def assign_together(requests: Sequence[AssignmentRequest]) -> Operation[Mapping[
             yield from decrement(handle, prefix, 1)
         return {}
     return {}
+
+
+def release_together(
+    handles: Collection[str], now: datetime, configuration: IPAMConfigurationSpec | None = None
+) -> Operation[frozenset[str]]:
+    """Release all that these handles hold, and the handles.
+
+    Returns:
+        Handles that are gone and hold nothing. The others may have been released and not be gone.
+    """
+    cooldown_s = (configuration.ip_cooldown_seconds if configuration else None) or 0
+    done: set[str] = set()
+    inside: dict[str, dict[str, Stored]] = {}
+    for handle in handles:
+        stored = yield from get(handle_key(handle))
+        if stored is None:
+            done.add(handle)
+        elif len(blocks_of(stored)) == 1:
+            (text,) = blocks_of(stored)
+            inside.setdefault(text, {})[handle] = stored
+    for text, holders in inside.items():
+        if not (yield from _emptied(text, holders, now, cooldown_s)):
+            continue
+        answers = yield from write_together([Delete(each.key, each.revision) for each in holders.values()])
+        done.update(
+            handle
+            for handle, answer in zip(holders, answers, strict=True)
+            if isinstance(answer, Stored) or answer.reason is Refused.NOT_FOUND
+        )
+    return frozenset(done)
+
+
+def _emptied(text: str, handles: Collection[str], now: datetime, cooldown_s: int) -> Operation[bool]:
+    """Whether the handles have nothing of a block any more. The block is written also where they had nothing.
+
+    An assignment that is under way for one of them then meets a conflict, and takes its count back.
+    """
+    try:
+        held = yield from read_block(ip_network(text))
+    except (BadInput, ValueError):
+        return False
+    if held is None:
+        return True
+    ordinals = [ordinal for handle in handles for ordinal in held.block.held_by(handle)]
+    block = held.block.released(ordinals, now).collected(now, cooldown_s) if ordinals else held.block
+    return (yield from write_or_delete(held, block))
 
 
 def _given(

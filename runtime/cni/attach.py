@@ -249,7 +249,8 @@ class Attacher:
             # An endpoint of a newer sandbox is left alone, and so is the interface, which has the same name.
             if found is None or found.container_id in {"", request.container_id}:
                 await self._links.disconnect(interface_of(pod.namespace, pod.name, self._prefixes))
-                await self._endpoints.delete(pod, ifname, request.container_id)
+                if found is not None:
+                    await self._endpoints.delete(pod, ifname, request.container_id, found)
         await self._addresses.release(handle_of(request.network.name, request.container_id))
 
     async def _check(self, request: Request, pod: Pod, namespace: PodNamespace) -> None:

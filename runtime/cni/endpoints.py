@@ -70,11 +70,22 @@ class Endpoints:
                 found = None
         raise _contended(key)
 
-    async def delete(self, pod: Pod, ifname: str, container_id: str) -> None:
-        """Remove the endpoint if it belongs to this container. Absent, or another's, is success."""
+    async def delete(self, pod: Pod, ifname: str, container_id: str, known: Attachment | None = None) -> None:
+        """Remove the endpoint if it belongs to this container. Absent, or another's, is success.
+
+        Args:
+            pod: whose endpoint.
+            ifname: of its interface.
+            container_id: to whom it must belong.
+            known: the endpoint as it was a moment ago, belonging to this container.
+        """
         key = key_of(self._node, pod, ifname)
         for _ in range(_RETRIES):
             try:
+                if known is not None:
+                    revision, known = known.revision, None
+                    await self._datastore.delete(key, revision)
+                    return
                 found = await self._datastore.get(key)
                 if found.value.get("spec", {}).get("containerID", "") not in {"", container_id}:
                     return

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from random import Random
 
 import pytest
 
 from muslin.net import Address, Mac, Prefix
+from muslin.resources.base import Resource
 from muslin.resources.cluster_information import ClusterInformation
 from muslin.semantics.snapshot import Snapshot
 from runtime.calc.state import NodeState
 from runtime.convergence import Applied, Convergence, Kernel
+from runtime.dataplane.conntrack import Flow
 from tests.support.clusters import affinity, block, namespace_profile, policy, pool, workload
 from tests.support.clusters import node as cluster_node
-from tests.support.fake_kernel import FakeKernel
+from tests.support.fake_kernel import FakeConntrack, FakeKernel
 from tests.support.fake_nftables import FilterPacket
 from tests.support.virtual_time import run_virtual
 
@@ -73,6 +75,10 @@ def _cluster(*more: object, ready: bool = True) -> Snapshot:
             *more,  # type: ignore[list-item]
         ]
     )
+
+
+def _without(cluster: Snapshot, resource: Resource) -> Snapshot:
+    return Snapshot.of([each for key, each in cluster.resources.items() if key != resource.key])
 
 
 def _machine() -> FakeKernel:
@@ -180,6 +186,45 @@ def test_a_tightened_policy_ends_what_was_established_and_only_that() -> None:
 
     assert [str(entry.original.source) for entry in node.kernel.conntrack.entries] == [str(_OTHER)]
     assert not node.kernel.verdict(_packet())
+
+
+def test_connections_of_pods_that_went_are_ended_by_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods that go one after the other cost one look at all connections; an address given anew waits for none."""
+    one = workload("one", str(_POD), on=_HERE, interfaceName="cali1")
+    two = workload("two", str(_OTHER), on=_HERE, interfaceName="cali2")
+    none = _without(_without(_cluster(), one), two)
+    looks: list[int] = []
+
+    cut = FakeConntrack.cut
+
+    def counted(conntrack: FakeConntrack, addresses: Collection[Address], keep: Callable[[Flow], bool]) -> int:
+        looks.append(1)
+        return cut(conntrack, addresses, keep)
+
+    monkeypatch.setattr(FakeConntrack, "cut", counted)
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster())
+        await asyncio.sleep(1)
+        node.kernel.verdict(_packet())
+        looks.clear()
+        node.loop.take(_without(_cluster(), one))
+        await asyncio.sleep(0.03)
+        node.loop.take(none)
+        await asyncio.sleep(0.1)
+        assert (looks, node.kernel.conntrack.entries) == ([1], [])
+
+        node.loop.take(_cluster())
+        await asyncio.sleep(0.1)
+        node.kernel.verdict(_packet())
+        node.loop.take(none)
+        await asyncio.sleep(0.01)
+        assert node.kernel.conntrack.entries
+        node.loop.take(_without(_cluster(workload("new", str(_POD), on=_HERE, interfaceName="cali1")), one))
+        await asyncio.sleep(0.03)
+        assert not node.kernel.conntrack.entries
+
+    _run(body)
 
 
 def test_an_answer_on_its_way_does_not_revive_an_ended_flow() -> None:

@@ -70,8 +70,9 @@ def answer(history: History, asked: Request) -> Answer:
                 return tuple(_stored(entry) for entry in history.list(kind).entries)
             case Create():
                 return _created(history, asked)
-            case Together(creates):
-                return Answers(tuple(_created(history, each) for each in creates))
+            case Together(writes):
+                answers = [answer(history, each) for each in writes]
+                return Answers(tuple(each for each in answers if isinstance(each, Stored | Refusal)))
             case Update(key, value, revision):
                 return _stored(history.update(key, value, revision))
             case Delete(key, revision):

@@ -5,15 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 from ipaddress import ip_address
 
+import pytest
+
 from muslin.datastore.history import History
 from muslin.ipam.affinities import Owner, release_affinity
 from muslin.ipam.assign import auto_assign
 from muslin.ipam.handles import increment
 from muslin.ipam.release import Claim, Mismatch, release_by_handle, release_ips
+from muslin.ipam.requests import Update
+from muslin.ipam.together import release_together
 from tests.muslin.ipam.stage import (
     NOW,
     addresses,
     affinities,
+    answer,
     blocks,
     check,
     configuration,
@@ -34,6 +39,45 @@ def test_a_handle_releases_all_of_its_addresses() -> None:
     assert set(held(history).values()) == {"net.c2"}
     assert [entry.key.name for entry in history.list("IPAMHandle").entries] == ["net.c2"]
     assert finish(history, release_by_handle("net.c1", NOW)) == ()
+    check(history)
+
+
+def test_several_handles_are_released_by_one_write_of_their_block() -> None:
+    """What they held is free and they are gone, as one by one; others keep theirs; one that is not there is done."""
+    history = History()
+    for number in range(6):
+        finish(history, auto_assign(request(handle=f"net.c{number}")))
+    (before,) = history.list("IPAMBlock").entries
+    gone = [f"net.c{number}" for number in (0, 2, 3, 5)]
+
+    assert finish(history, release_together([*gone, "net.none"], NOW)) == {*gone, "net.none"}
+
+    (after,) = history.list("IPAMBlock").entries
+    assert set(held(history).values()) == {"net.c1", "net.c4"}
+    assert [entry.key.name for entry in history.list("IPAMHandle").entries] == ["net.c1", "net.c4"]
+    assert int(after.value["spec"]["sequenceNumber"]) == int(before.value["spec"]["sequenceNumber"]) + 1
+    check(history)
+
+
+def test_what_is_not_plain_is_left_for_release_by_handle() -> None:
+    """A handle with addresses in several blocks, and all of a block that somebody wrote in between, are not done."""
+    history = History()
+    finish(history, auto_assign(request(handle="net.wide", count=20)))
+    finish(history, auto_assign(request(handle="net.c1")))
+    assert finish(history, release_together(["net.wide"], NOW)) == frozenset()
+
+    operation = release_together(["net.c1"], NOW)
+    asked = next(operation)
+    while not isinstance(asked, Update):
+        asked = operation.send(answer(history, asked))
+    finish(history, auto_assign(request(handle="net.c2")))
+    with pytest.raises(StopIteration) as stopped:
+        operation.send(answer(history, asked))
+
+    assert stopped.value.value == frozenset()
+    for handle in ("net.wide", "net.c1", "net.c2"):
+        finish(history, release_by_handle(handle, NOW))
+    assert not held(history)
     check(history)
 
 
