@@ -6,16 +6,18 @@ import asyncio
 import hashlib
 import hmac
 import os
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from muslin.errors import BadInput
+from muslin.errors import BadInput, Failed
 from reconciler.sources_file import Listen
 from reconciler.webhook import Provider, Rate, Secret
 from reconciler.webhook_process import Limits, Target, listening
+from tests.support.certificates import Authority
 
 _KEY = b"0123456789abcdef0123456789abcdef"
 _BODY = b'{"ref": "refs/heads/main"}'
@@ -179,6 +181,38 @@ def test_a_fetcher_that_does_not_run_is_said(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert (tmp_path / "file").read_text() == ""
+
+
+@pytest.mark.slow
+def test_with_a_certificate_it_speaks_tls_alone(tmp_path: Path) -> None:
+    """A sender who trusts the authority is heard, plain HTTP is not; files that are no certificate are refused."""
+    authority = Authority(tmp_path / "ca")
+    pair = authority.issue("hook")
+    os.mkfifo(tmp_path / "fifo")
+    targets = {"net": Target(Secret(Provider.GITLAB, _KEY), tmp_path / "fifo")}
+    headers = {"X-Gitlab-Token": _KEY.decode()}
+    trust = ssl.create_default_context(cafile=str(authority.cert))
+    reader = os.open(tmp_path / "fifo", os.O_RDWR | os.O_NONBLOCK)
+
+    async def scenario() -> None:
+        listen = Listen("127.0.0.1", 0, pair.cert, pair.key)
+        async with listening(listen, targets, print) as port, aiohttp.ClientSession() as session:
+            async with session.post(f"https://localhost:{port}/hook/net", headers=headers, ssl=trust) as answer:
+                assert answer.status == 202
+            with pytest.raises(aiohttp.ClientError):
+                await session.post(f"http://localhost:{port}/hook/net", headers=headers)
+        with pytest.raises(BadInput, match="cannot be used"):
+            async with listening(Listen("127.0.0.1", 0, pair.key, pair.cert), targets, print):
+                pass
+        with pytest.raises(Failed, match="cannot listen"):
+            async with listening(Listen("192.0.2.1", 1, None, None), targets, print):
+                pass
+
+    try:
+        asyncio.run(scenario())
+        assert os.read(reader, 10) == b"."
+    finally:
+        os.close(reader)
 
 
 def test_secrets_that_are_none_are_refused(tmp_path: Path) -> None:
