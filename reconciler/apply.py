@@ -8,7 +8,6 @@ that waiting writes nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from reconciler.ledger import Ledger, Owned, applied, intended
 from reconciler.levels import Level, Missed, Placed, levels
 from reconciler.order import Group
 from reconciler.plan import Action, Plan, Step
+from reconciler.together import together
 
 __all__ = ["AT_ONCE", "Outcome", "apply"]
 
@@ -144,16 +144,7 @@ async def _at_once(
             elif not await _take(datastore, each.step, outcome, wrote):
                 missed.append(each)
 
-    if len(ready) < 2:
-        await work()
-        return missed
-    workers = [asyncio.ensure_future(work()) for _ in range(min(AT_ONCE, len(ready)))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await together(work, min(AT_ONCE, len(ready)))
     return missed
 
 

@@ -33,7 +33,7 @@ from reconciler.loop import Backoff, Loop
 from reconciler.manifests import Reading, declarable
 from reconciler.passage import Passage, Standings
 from reconciler.plan import Budget, Hold, Plan
-from reconciler.planning import Leave, plan
+from reconciler.planning import Leave, Settled, plan
 from reconciler.source import Head, Source
 from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
 from reconciler.telling import Teller, fetch_words
@@ -105,7 +105,7 @@ class Controller:
         self._board = StatusBoard(datastore, settings.set_name)
         self._board_loaded = False
         self._loop = Loop(
-            self._look,
+            self.look,
             random=random,
             resync_s=settings.poll_s,
             backoff=settings.backoff,
@@ -118,6 +118,8 @@ class Controller:
         )
         self._ask_revert = ask_revert
         self._fights = Fights()
+        self._settled: Settled = {}
+        self._rested: tuple[Head, int] | None = None
         self._again: asyncio.TimerHandle | None = None
         self._again_s: float | None = None
         self._stopped = asyncio.Event()
@@ -162,7 +164,7 @@ class Controller:
         for attempt in range(1, attempts + 1):
             try:
                 for _ in range(_AT_ONCE):
-                    await self._look()
+                    await self.look()
                     if self._again_s != 0.0:
                         break
                 break
@@ -188,7 +190,8 @@ class Controller:
             for each in waits:
                 each.cancel()
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """One look at what is known; `run` and `once` do this. Raises `MuslinError`."""
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
@@ -204,6 +207,9 @@ class Controller:
             await self._board.load()
             self._board_loaded = True
         head = await self._source.head()
+        if self._rested == (head, self._live.version):
+            return  # all was as declared, and nothing has moved since
+        self._rested = None
         try:
             if self._ledger is None:
                 ledger = await Ledger.load(self._datastore, self._settings.set_name)
@@ -240,9 +246,11 @@ class Controller:
             if (control.suspended, control.held) != (known.suspended, known.held):
                 self._look_again_in(0.0)  # somebody said so after the watch last told us
                 return
-        await self._bring_into_force(choice, ledger, control, status)
+        await self._bring_into_force(choice, ledger, control, status, head)
 
-    async def _bring_into_force(self, choice: Choice, ledger: Ledger, control: Control, status: Status) -> None:
+    async def _bring_into_force(
+        self, choice: Choice, ledger: Ledger, control: Control, status: Status, head: Head
+    ) -> None:
         assert choice.reading is not None
         assert choice.plan is not None
         commit, proposed = choice.reading.commit, choice.plan
@@ -288,6 +296,8 @@ class Controller:
         await self._show(status, repairs)
         if believed and outcome.complete:
             await self._passage.rest()
+            if not (proposed or proposed.blocked or status.problems):
+                self._rested = (head, self._live.version)
         self._look_again_in(min((each.again_s for each in verdicts if each.again_s is not None), default=None))
         if outcome.stale:
             raise Unavailable(
@@ -399,6 +409,7 @@ class Controller:
             others=ledger.others,
             blocks=blocks,
             leave=leave,
+            settled=self._settled,
         )
 
     async def _show(self, status: Status, repairs: tuple[Repair, ...]) -> None:
@@ -415,7 +426,7 @@ class Controller:
         return isinstance(spec, Mapping) and spec.get("datastoreReady") is False
 
     def _failed(self, error: BaseException, retry_after_s: float | None) -> None:
-        self._ledger = None
+        self._ledger, self._rested = None, None
         kind = EventKind.FAILED if retry_after_s is None else EventKind.RETRY
         after = "" if retry_after_s is None else f"; again in {retry_after_s:.2f} s"
         self._teller.event(kind, f"{str(error).splitlines()[0]}{after}")

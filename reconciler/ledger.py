@@ -12,6 +12,7 @@ is in force, stands in the first.
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,13 +23,21 @@ from zlib import crc32
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, Json
 from muslin.errors import BadInput, Failed, Problem
 from muslin.resources.keys import Key
+from reconciler.together import together
 
 __all__ = ["API_VERSION", "KIND", "PARTS", "Ledger", "Owned", "applied", "intended"]
 
 API_VERSION: Final = "reconciler.muslin/v1alpha1"
 KIND: Final = "ReconcilerLedger"
-PARTS: Final = 8
-"""Never to be changed without moving what is stored: which part an object is in follows from it."""
+PARTS: Final = 64
+"""Which part an object is in follows from it, so each part says how many there are. With 64, 10,000 objects of two
+kilobytes are some 300 kB a part: a fifth of what etcd takes, and little to write for one object that changed."""
+
+_PARTS_BEFORE: Final = 8
+"""As many as there were when parts did not say it."""
+
+_AT_ONCE: Final = 8
+"""Parts that are written at one time."""
 
 _SET_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
@@ -68,14 +77,18 @@ class Ledger:
         self._datastore = datastore
         self._set = set_name
         self._parts = [_Part() for _ in range(PARTS)]
+        self._all: Mapping[Key, Owned] | None = None
+        self._to_move: set[int] = set()
         self.accepted: str | None = None
         self.before: str | None = None
         self.others: dict[Key, str] = {}
 
     @property
     def owned(self) -> Mapping[Key, Owned]:
-        """Mapping[Key, Owned]: every object that is ours or about to be."""
-        return MappingProxyType({key: item for part in self._parts for key, item in part.items.items()})
+        """Mapping[Key, Owned]: every object that is ours or about to be. Another object after each change."""
+        if self._all is None:
+            self._all = MappingProxyType({key: item for part in self._parts for key, item in part.items.items()})
+        return self._all
 
     @classmethod
     async def load(cls, datastore: Datastore, set_name: str) -> Ledger:
@@ -86,14 +99,19 @@ class Ledger:
             Unavailable: the datastore does not answer.
         """
         ledger = cls(datastore, set_name)
+        former: dict[Key, Owned] = {}
         after: str | None = None
         while True:
             listing = await datastore.list(KIND, limit=100, after=after)
             for entry in listing.entries:
-                ledger._take(entry)
+                former |= ledger._take(entry)
             after = listing.more
             if after is None:
-                return ledger
+                break
+        for key, item in former.items():
+            ledger._parts[_part_of(key)].items.setdefault(key, item)
+            ledger._to_move.add(_part_of(key))
+        return ledger
 
     async def change(
         self, items: Mapping[Key, Owned | None], *, accepted: str | None = None, before: str | None = None
@@ -113,23 +131,36 @@ class Ledger:
                 wanted.setdefault(_part_of(key), {})[key] = item
         if accepted is not None and accepted != self.accepted:
             wanted.setdefault(0, {})
-        for number in sorted(wanted):
-            part = self._parts[number]
-            fresh = {**part.items, **{key: item for key, item in wanted[number].items() if item is not None}}
-            for key, item in wanted[number].items():
-                if item is None:
-                    fresh.pop(key, None)
-            commits = (self.accepted, self.before) if accepted is None else (accepted, before)
-            part.entry = await self._write(number, part.entry, fresh, commits)
-            part.items = fresh
-            if number == 0:
-                self.accepted, self.before = commits
+        if wanted:
+            wanted = {number: {} for number in self._to_move} | wanted
+        commits = (self.accepted, self.before) if accepted is None else (accepted, before)
+        left = iter(sorted(wanted))
+
+        async def work() -> None:
+            for number in left:
+                await self._put(number, wanted[number], commits)
+
+        if 0 in wanted:
+            await self._put(next(left), wanted[0], commits)
+        await together(work, min(_AT_ONCE, len(wanted)))
+        self._to_move.clear()
+
+    async def _put(
+        self, number: int, items: Mapping[Key, Owned | None], commits: tuple[str | None, str | None]
+    ) -> None:
+        part = self._parts[number]
+        fresh = {key: item for key, item in {**part.items, **items}.items() if item is not None}
+        self._all = None
+        part.entry = await self._write(number, part.entry, fresh, commits)
+        part.items = fresh
+        if number == 0:
+            self.accepted, self.before = commits
 
     async def _write(
         self, number: int, entry: Entry | None, items: Mapping[Key, Owned], commits: tuple[str | None, str | None]
     ) -> Entry:
         key = Key(KIND, f"{self._set}.{number}")
-        spec: dict[str, Any] = {"set": self._set, "part": number}
+        spec: dict[str, Any] = {"set": self._set, "part": number, "parts": PARTS}
         if number == 0:
             named = zip(("accepted", "before"), commits, strict=True)
             spec |= {name: commit for name, commit in named if commit is not None}
@@ -142,18 +173,24 @@ class Ledger:
         except AlreadyExists as error:
             raise Conflict(error.current) from error
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: Entry) -> dict[Key, Owned]:
+        """Read a part; gives its items if it is of a ledger that was split otherwise, to be moved."""
         try:
             spec = entry.value["spec"]
             name, number = str(spec["set"]), int(spec["part"])
             if name != self._set:
                 self.others.update(dict.fromkeys(map(_key, spec["items"]), name))
-                return
+                return {}
             part = self._parts[number]
-            part.items = {_key(text): _item(item) for text, item in spec["items"].items()}
+            items = {_key(text): _item(item) for text, item in spec["items"].items()}
             part.entry = entry
             if number == 0:
                 self.accepted, self.before = spec.get("accepted"), spec.get("before")
+            if int(spec.get("parts", _PARTS_BEFORE)) != PARTS:
+                self._to_move.add(number)
+                return items
+            part.items = items
+            return {}
         except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
             raise Failed(
                 Problem(
@@ -202,7 +239,21 @@ def applied(value: Json, commit: str) -> Owned:
     return Owned(_plain(value), None, commit)
 
 
-def _plain(value: Json) -> Json:
-    """The value as a store gives it back, so that what was written and what is read are equal."""
-    plain: Json = json.loads(json.dumps(value))
-    return plain
+def _plain(value: Any) -> Any:
+    """The value as a store gives it back, so that what was written and what is read are equal: itself where it is."""
+    if type(value) in _ATOMS:
+        return value
+    if type(value) is dict:
+        inner = {str(name): _plain(content) for name, content in value.items()}
+        return value if all(inner[name] is content for name, content in value.items()) else inner
+    if type(value) is list:
+        each = [_plain(content) for content in value]
+        return value if all(map(operator.is_, each, value)) else each
+    return json.loads(json.dumps(value, default=_container))
+
+
+_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def _container(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else list(value)

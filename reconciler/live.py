@@ -49,7 +49,7 @@ async def listed(datastore: Datastore, kinds: Collection[str]) -> tuple[dict[Key
 
 
 class Live:
-    """The copy. Run `run` as a task; nothing is complete before `in_sync` is set.
+    """The copy. Run `run` as a task; nothing is complete before `in_sync` is set. `version` grows with each change.
 
     Args:
         datastore: to list and watch.
@@ -75,6 +75,7 @@ class Live:
             retryable=(Unavailable, Conflict, Compacted),
         )
         self.in_sync = asyncio.Event()
+        self.version = 0
 
     @property
     def entries(self) -> Mapping[Key, Entry]:
@@ -130,7 +131,9 @@ class Live:
         entries, revision = await listed(self._datastore, self._kinds)
         assert revision is not None
         different = entries != self._entries
-        self._entries = entries
+        if different:
+            self.version += 1
+            self._entries = entries
         self._awaited.clear()
         self._told.clear()
         self._canonical = {key: known for key, known in self._canonical.items() if key in entries}
@@ -167,6 +170,7 @@ class Live:
         return True
 
     def _put(self, key: Key, entry: Entry | None) -> None:
+        self.version += 1
         if entry is None:
             self._entries.pop(key, None)
             self._canonical.pop(key, None)

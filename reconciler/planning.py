@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from muslin import resources
 from muslin.datastore.protocol import Entry, Json
@@ -25,13 +26,17 @@ from reconciler.order import position
 from reconciler.plan import Action, Blocked, Cause, Owner, Plan, Step, Why
 from reconciler.pulumi_owned import is_pulumis
 
-__all__ = ["PROTECTED", "PRUNE", "Leave", "plan"]
+__all__ = ["PROTECTED", "PRUNE", "Leave", "Settled", "plan"]
 
 PRUNE: Final = "muslin/prune"
 """Annotation of an object: with the value `never` it is not removed, whoever no longer declares it."""
 
 PROTECTED: Final = frozenset({Key("Tier", name) for name in ("default", "kube-admin", "kube-baseline")})
 """Objects that every cluster has: a commit may change them, and when it no longer names them they are let go of."""
+
+
+Settled: TypeAlias = dict[Key, tuple[Declared, Entry, Owned]]
+"""Objects that were found to be as declared, with the very values for which that was so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ def plan(
     others: Mapping[Key, str] = MappingProxyType({}),
     blocks: Iterable[Prefix] = (),
     leave: Leave = _PLAIN,
+    settled: Settled | None = None,
 ) -> Plan:
     """The steps from what is there to what a commit declares.
 
@@ -79,7 +85,9 @@ def plan(
         others: objects that another set's ledger claims, with that set's name.
         blocks: IPAM blocks that exist: a pool that one of them lies in is in use.
         leave: what people have said about single objects.
+        settled: what former plans of the same reconciler found to be as declared; what is the same is not looked at.
     """
+    known: Settled = {} if settled is None else settled
     work = _Planning(commit, live, canonical, tuple(blocks), leave)
     for key, declared in desired.items():
         if key in others:
@@ -87,7 +95,12 @@ def plan(
                 key, Why.OWNED_BY_ANOTHER_SET, f"{key} belongs to the set {others[key]}", "declare it in one set only"
             )
         else:
-            work.declare(key, declared, owned.get(key))
+            entry, mine = live.get(key), owned.get(key)
+            same = known.get(key)
+            if same is not None and same[0] is declared and same[1] is entry and same[2] is mine:
+                work.unchanged += 1
+            elif work.declare(key, declared, mine) and entry is not None and mine is not None:
+                known[key] = (declared, entry, mine)
     for key, mine in owned.items():
         if key not in desired:
             work.prune(key, mine)
@@ -111,12 +124,13 @@ class _Planning:
         self._blocked: list[Blocked] = []
         self._record: dict[Key, Json] = {}
         self._forget: list[Key] = []
-        self._unchanged = 0
+        self.unchanged = 0
 
     def block(self, key: Key, why: Why, what: str, fix: str) -> None:
         self._blocked.append(Blocked(key, why, Problem(what, str(key), fix)))
 
-    def declare(self, key: Key, declared: Declared, mine: Owned | None) -> None:
+    def declare(self, key: Key, declared: Declared, mine: Owned | None) -> bool:
+        """Plan one object; gives whether it is as declared, and nobody has anything to learn from it."""
         wanted, place = declared.value, str(declared.place)
         entry = self._live.get(key)
         if entry is None:
@@ -125,14 +139,17 @@ class _Planning:
             fields = tuple(each for each in differences({}, wanted) if each.path not in _IDENTITY)
             owner = Owner.NOBODY if base is None else Owner.US
             if cause is Cause.DRIFT and self._left(key, fields, whole=True):
-                return
+                return False
             self._steps.append(Step(Action.CREATE, key, cause, owner, wanted, None, wanted, base, fields, place))
-            return
+            return False
         if is_pulumis(entry.value):
             what = f"{key} is Pulumi's, and has one writer at a time, so it is left alone"
             fix = "hand its stack over with muslin adopt STACK, or take it out of these files"
             self.block(key, Why.OWNED_BY_PULUMI, what, fix)
-            return
+            return False
+        if mine is not None and mine.intent is None and mine.applied == wanted and stripped(entry.value) == wanted:
+            self.unchanged += 1  # as it was written, to the letter
+            return True
         full = self._canonical(entry)
         base = _base(full, mine)
         seen = ours(full, wanted, base)
@@ -143,26 +160,28 @@ class _Planning:
                 Action.ADOPT, key, Cause.CHANGE, Owner.SOMEBODY_ELSE, value, entry.revision, wanted, None, fields, place
             )
             self._unless_pool_moves(replace(step, former=entry.value))
-            return
+            return False
         if not fields:
-            self._unchanged += 1
+            self.unchanged += 1
             if mine is None or mine.applied != wanted or mine.intent is not None:
                 self._record[key] = wanted
-            return
+                return False
+            return True
         cause = Cause.DRIFT if base == wanted else Cause.CHANGE
         kept = self._leave.drift.kept(key, fields, base, wanted)
         if kept:
             self._drifted.append(Drifted(key, Mode.IGNORE, kept))
             fields = tuple(each for each in fields if each not in kept)
             if not fields:
-                self._unchanged += 1
-                return
+                self.unchanged += 1
+                return False
         if cause is Cause.DRIFT and self._left(key, fields, whole=False):
-            return
+            return False
         value = with_kept(merged(entry.value, wanted, base), full, kept)
         self._unless_pool_moves(
             Step(Action.UPDATE, key, cause, Owner.US, value, entry.revision, wanted, base, fields, place, entry.value)
         )
+        return False
 
     def prune(self, key: Key, mine: Owned) -> None:
         entry = self._live.get(key)
@@ -233,19 +252,17 @@ class _Planning:
         moved = {step.key: step.value for step in self._steps if step.action is not Action.DELETE}
         steps = []
         for step in self._steps:
-            user = self._policy_in(step.key, leaving, moved) if step in self._tier_removals() else None
+            gone = step.action is Action.DELETE and step.key.kind == "Tier"
+            user = self._policy_in(step.key, leaving, moved) if gone else None
             if user is None:
                 steps.append(step)
             else:
                 self.block(step.key, Why.TIER_IN_USE, f"{step.key} still has {user}", "remove its policies first")
         steps.sort(key=lambda step: position(step.key, step.value, delete=step.deletes, former=step.former))
         return Plan(
-            self._commit, tuple(steps), self._unchanged, tuple(self._blocked), self._record, tuple(self._forget),
+            self._commit, tuple(steps), self.unchanged, tuple(self._blocked), self._record, tuple(self._forget),
             tuple(self._drifted),
         )  # fmt: skip
-
-    def _tier_removals(self) -> list[Step]:
-        return [step for step in self._steps if step.action is Action.DELETE and step.key.kind == "Tier"]
 
     def _policy_in(self, tier: Key, leaving: set[Key], moved: Mapping[Key, Json]) -> Key | None:
         for key, entry in self._live.items():
@@ -291,10 +308,19 @@ class _Planning:
 
 def _forbidden(live: Json, step: Step) -> tuple[Problem, ...]:
     """Which rules about changes the step breaks; a live object that can't be read may become anything."""
+    if not _has_rules(step.key.kind):
+        return ()
     try:
         return resources.refused_changes(resources.load(live), resources.load(step.value))
     except BadInput:
         return ()
+
+
+@cache
+def _has_rules(kind: str) -> bool:
+    """Whether anything forbids replacing one object of a kind by another."""
+    field = resources.KINDS[kind].model.model_fields.get("spec")
+    return field is None or bool(getattr(field.annotation, "CHANGE_RULES", True))
 
 
 _IDENTITY: Final = frozenset({"apiVersion", "kind", "metadata.name", "metadata.namespace"})

@@ -19,8 +19,10 @@ _BENCHES = {
     "kernel": "The kernel's packet filter and routes",
     "kubernetes_api": "Client of the Kubernetes API, plain dictionaries on all sides, CPU time of the client",
     "reading": "Reading YAML, selectors, computing a node",
+    "effect": "What a change does to traffic, and a plan",
     "validation": "Reading objects into checked models",
     "etcd": "The driver on etcd, with TLS",
+    "reconcile": "Reconciling 10,000 objects, embedded datastore",
     "showing": "One object shown from etcd, from start to exit",
     "pulumi_program": "A Pulumi program with ReferenceNetwork",
 }

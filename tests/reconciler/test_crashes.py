@@ -25,14 +25,18 @@ class _Mortal:
 
     def __init__(self, store: Datastore, writes: int, *, after: bool) -> None:
         self._store, self._left, self._after = store, writes, after
+        self._dead = False
 
     async def _write(self, deed: Any) -> Entry:
         self._left -= 1
-        if self._left == 0 and not self._after:
+        mine = self._left
+        if self._dead or (mine == 0 and not self._after):
+            self._dead = True
             deed.close()
             raise _Killed
         entry: Entry = await deed
-        if self._left == 0:
+        if mine == 0:
+            self._dead = True
             raise _Killed
         return entry
 
