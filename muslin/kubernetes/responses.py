@@ -151,20 +151,21 @@ class ResponseReader:
             if not (length.isascii() and length.isdigit() and len(length) <= _DIGITS):
                 raise Malformed("the length of the answer is no number")
             self._at, self._left = _At.LENGTH, int(length)
-            self._spend(self._left)
+            if self._most is not None and self._left > self._most:
+                raise Malformed("the answer is far too large")
             if not self._left:
                 self._finish()
         else:
             self._at, self.reusable = _At.TO_THE_END, False
 
     def _counted(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left < 0:
+        left = self._left = self._left - len(data)
+        if left < 0:
             raise Malformed("the answer is longer than it says")
         if data:
             self.pieces.append(data)
-        if not self._left:
-            self._finish()
+        if not left:
+            self._at, self.done = _At.DONE, True
 
     def _chunks(self, data: bytes, position: int) -> None:
         end = len(data)

@@ -12,6 +12,7 @@ import functools
 import socket
 import ssl
 import zlib
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple, Protocol
@@ -21,6 +22,7 @@ from yarl import URL
 
 from muslin.errors import Problem
 from muslin.kubernetes.errors import Distrusted
+from muslin.kubernetes.secured import Secured, secured
 from muslin.kubernetes.wire import Broken, Wire
 
 __all__ = ["Answer", "HttpTransport", "Lost", "Request", "Stream", "Transport"]
@@ -125,12 +127,12 @@ class HttpTransport:
         connect_s: float = 10.0,
     ) -> None:
         url = URL(server)
-        self.server = server
+        self.server, self._url = server, url
         self._loop = asyncio.get_running_loop()
         self._connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_socket)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
         self._connect_s = connect_s
-        self._slots = asyncio.Semaphore(connections)
+        self._free, self._queue = connections, deque[asyncio.Future[None]]()
         self._idle: list[Wire] = []
         self._open: set[Wire] = set()
         self._closed = False
@@ -140,11 +142,18 @@ class HttpTransport:
         self._host = host
         self._server_name = server_name
         self._proxy = proxy
+        self._context: ssl.SSLContext | None = None
         self._wanted = self._template(url, context)
 
     def _template(self, url: URL, context: ssl.SSLContext | None) -> aiohttp.ClientRequest:
-        """What aiohttp's connector asks: where to, through what, with which TLS. Never sent."""
+        """What aiohttp's connector asks: where to, through what, with which TLS. Never sent.
+
+        TLS that goes through no proxy is ours: the connector is asked for a plain connection.
+        """
         proxy = URL(self._proxy) if self._proxy else None
+        if context is not None and proxy is None:
+            self._context = context
+            url = URL.build(scheme="http", host=url.host or "", port=url.port)
         headers = None
         if proxy and proxy.user:
             basic = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
@@ -162,7 +171,7 @@ class HttpTransport:
 
     def use(self, context: ssl.SSLContext) -> None:
         """Another TLS identity from here on: connections of the former one are closed as they become idle."""
-        self._wanted = self._template(self._wanted.url, context)
+        self._wanted = self._template(self._url, context)
         self._open.clear()
         while self._idle:
             self._idle.pop().close()
@@ -175,38 +184,87 @@ class HttpTransport:
         head = f"{first}{fields}Content-Length: {len(request.body)}\r\n\r\n"
         return head.encode("latin-1") + request.body
 
-    async def _wire(self) -> Wire:
-        """A connection that nobody uses; a new one if none is fresh."""
-        oldest = self._loop.time() - _IDLE_S
+    def _fresh(self, now: float) -> Wire | None:
+        """A connection that nobody uses and that the server has not given up yet."""
         while self._idle:
             wire = self._idle.pop()
-            if wire.usable and wire.used_at > oldest:
+            if wire.usable and wire.used_at > now - _IDLE_S:
+                wire.used_at = now
                 return wire
             wire.close()
+        return None
+
+    async def _wire(self) -> Wire:
+        """A new connection."""
         if self._closed:
             raise Lost("the client is closed", sent=False)
+        context, began = self._context, self._loop.time()
         connection = await self._connect()
         protocol, transport = connection.protocol, connection.transport
         if protocol is None or transport is None or transport.is_closing():
             connection.close()
             raise Lost("the server closed the connection", sent=False)
+        secure: Secured | None = None
+        if context is not None:
+            plain = transport.get_extra_info(
+                "socket"
+            ).dup()  # the connector ends its own descriptor, not the connection
+            connection.close()
+            secure = await self._secure(plain, context, began + self._connect_s)
 
         def gone(error: BaseException | None) -> None:
-            protocol.connection_lost(error)  # what aiohttp's connector waits for when it closes
-            connection.close()
+            if secure is None:
+                protocol.connection_lost(error)  # what aiohttp's connector waits for when it closes
+                connection.close()
             self._open.discard(wire)
             if wire in self._idle:
                 self._idle.remove(wire)
 
         wire = Wire(self._loop, gone)
-        wire.take(transport)
-        self._open.add(wire)
+        wire.used_at = self._loop.time()
+        wire.take(secure or transport)
+        if context is self._context:
+            self._open.add(wire)  # of a former identity it is used once
         return wire
+
+    async def _secure(self, plain: socket.socket, context: ssl.SSLContext, until: float) -> Secured:
+        """TLS on a new connection. Raises Lost, Distrusted."""
+        name = self._server_name or (self._url.host or "").rstrip(".")
+        try:
+            async with asyncio.timeout_at(until):
+                return await secured(self._loop, plain, context, name)
+        except TimeoutError as error:
+            raise Lost(f"no connection within {self._connect_s:g} s", sent=False) from error
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise Lost("the server closed the connection", sent=False) from error
+        except ssl.SSLError as error:
+            raise _distrusted(self.server, error) from error
+        except OSError as error:
+            raise Lost(error.strerror or str(error), sent=False) from error
+
+    async def _turn(self) -> None:
+        """Waits for one of the answers that are waited for at once to be there; who came first goes first."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._queue.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():  # it was our turn: somebody else's now
+                self._next()
+            raise
+
+    def _next(self) -> None:
+        """One answer less is waited for."""
+        while self._queue:
+            waiter = self._queue.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._free += 1
 
     def _back(self, wire: Wire) -> None:
         """Keeps a connection for the next request if it can carry one."""
         if wire.finished and wire in self._open:
-            wire.used_at = self._loop.time()
             self._idle.append(wire)
         else:
             wire.close()
@@ -227,17 +285,27 @@ class HttpTransport:
 
     async def exchange(self, request: Request, timeout_s: float) -> Answer:
         """The whole answer within the time, or `Lost`."""
-        async with self._slots:
-            wire = await self._wire()
+        if not self._free:
+            await self._turn()
+        else:
+            self._free -= 1
+        try:
+            now = self._loop.time()
+            wire = self._fresh(now)
+            if wire is None:
+                wire = await self._wire()
+                now = self._loop.time()
             try:
                 wire.send(self._octets(request), _LARGEST)
-                status, headers, body = await wire.answer(timeout_s)
+                status, headers, body = await wire.answer(now + timeout_s)
             except TimeoutError as error:
                 raise Lost(f"no answer within {timeout_s:g} s", sent=True) from error
             except Broken as error:
                 raise Lost(str(error), sent=True) from error
             finally:
                 self._back(wire)
+        finally:
+            self._next()
         if "content-encoding" in headers:
             body = _unpacked(headers["content-encoding"], body)
         return Answer(status, headers, body)
@@ -245,7 +313,7 @@ class HttpTransport:
     @asynccontextmanager
     async def stream(self, request: Request, timeout_s: float) -> AsyncIterator[Stream]:
         """An open answer, its head within the time; leaving the block ends it."""
-        wire = await self._wire()
+        wire = self._fresh(self._loop.time()) or await self._wire()
         try:
             try:
                 wire.send(self._octets(request))

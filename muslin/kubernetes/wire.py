@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from muslin.kubernetes.responses import Malformed, ResponseReader
+from muslin.kubernetes.secured import Secured
 
 __all__ = ["Broken", "Wire"]
 
@@ -37,7 +38,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, gone: Callable[[BaseException | None], None]) -> None:
         self._loop, self._gone = loop, gone
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport | Secured | None = None
         self._reader = ResponseReader()
         self._waiter: asyncio.Future[None] | None = None
         self._whole = False
@@ -48,10 +49,18 @@ class Wire(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self.used_at = 0.0
 
-    def take(self, transport: asyncio.Transport) -> None:
+    def take(self, transport: asyncio.Transport | Secured) -> None:
         """From here on this connection is ours."""
         self._transport = transport
-        transport.set_protocol(self)
+        if isinstance(transport, Secured):
+            transport.begin(self)
+        else:
+            transport.set_protocol(self)
+
+    @property
+    def content(self) -> bool:
+        """Whether the response is whole, so that nothing more should come."""
+        return self._reader.done
 
     @property
     def usable(self) -> bool:
@@ -66,7 +75,8 @@ class Wire(asyncio.Protocol):
     @property
     def finished(self) -> bool:
         """Whether the response was read to its end and another request may follow."""
-        return self._reader.done and self._reader.reusable and not self._reader.pieces and self.usable
+        reader = self._reader
+        return reader.done and reader.reusable and not reader.pieces and self._error is None and self.usable
 
     def send(self, octets: bytes, most: int | None = None) -> None:
         """Write a request; a new response is awaited from here on, of at most so many octets."""
@@ -75,11 +85,11 @@ class Wire(asyncio.Protocol):
             raise self._error or Broken("the connection was closed")
         self._transport.write(octets)
 
-    async def answer(self, within_s: float) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the whole response. Raises Broken, TimeoutError."""
+    async def answer(self, until: float) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the whole response, at this time of the loop's. Raises Broken, TimeoutError."""
         reader = self._reader
         if not reader.done:
-            await self._wait(within_s, whole=True)
+            await self._wait(until, whole=True)
         pieces, reader.pieces = reader.pieces, []
         return reader.status, reader.headers, pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -87,7 +97,7 @@ class Wire(asyncio.Protocol):
         """Status and headers. Raises Broken, TimeoutError."""
         reader = self._reader
         while not reader.status:
-            await self._wait(within_s, whole=False)
+            await self._wait(self._loop.time() + within_s, whole=False)
         return reader.status, reader.headers
 
     async def some(self, within_s: float) -> bytes:
@@ -96,7 +106,7 @@ class Wire(asyncio.Protocol):
         while not reader.pieces:
             if reader.done:
                 return b""
-            await self._wait(within_s, whole=False)
+            await self._wait(self._loop.time() + within_s, whole=False)
         pieces, reader.pieces, self._waiting = reader.pieces, [], 0
         self._handed_at = self._loop.time()
         if self._held and self._transport is not None:
@@ -109,12 +119,12 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _wait(self, within_s: float, *, whole: bool) -> None:
+    async def _wait(self, until: float, *, whole: bool) -> None:
         if self._error is not None:
             raise self._error
         self._whole = whole
         waiter = self._waiter = self._loop.create_future()
-        self._until = self._loop.time() + within_s
+        self._until = until
         if self._timer is None or self._timer.when() > self._until:
             self._set_timer()
         try:
