@@ -17,7 +17,7 @@ import pulumi
 
 from muslin.conversion.kinds import CRD_KINDS
 from muslin.datastore.kubernetes.store import KubernetesDatastore
-from muslin.errors import BadInput, MuslinError
+from muslin.errors import BadInput, MuslinError, Problem
 from muslin.kubernetes import errors as api
 from muslin.kubernetes.access import Access
 from muslin.kubernetes.client import KubernetesClient
@@ -88,6 +88,9 @@ def access_of(client: Client) -> Access:
         return find_access(inline=given, context=client.context)
     usual = Path("~/.kube/config").expanduser()
     path = given or os.environ.get("KUBECONFIG") or (str(usual) if usual.is_file() else None)
+    if path is None and "KUBERNETES_SERVICE_HOST" not in os.environ:
+        fix = "set KUBECONFIG, or kubeconfig in the stack's configuration; lookFirst: false goes without asking"
+        raise BadInput(Problem("no kubeconfig says which cluster is meant", "KUBECONFIG", fix))
     return find_access(kubeconfig=path, context=client.context)
 
 

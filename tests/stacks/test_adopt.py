@@ -102,6 +102,34 @@ def test_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, muslin: Musli
     assert "owns nothing here" in muslin("adopt", "--back", "test")[1]
 
 
+def test_reflectors_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, muslin: Muslin, tmp_path: Path) -> None:
+    """Of Nodes and agents' settings only our fields go over, and they stay as they are at every step."""
+    for name in ("node-a", "node-c"):
+        cluster.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    mine = stack("route_reflectors", waitForSessions=False, retain=True, protectPools=False)
+    assert mine.up().error == ""
+    files, exported = _files(mine, tmp_path / "files"), tmp_path / "test.json"
+    exported.write_text(json.dumps(mine.state.exported()), "utf-8")
+
+    assert muslin("adopt", str(exported))[0] == 0
+    assert not [each for each in reconciled(cluster, files).steps if each.writes]
+    mine.destroy()
+    _reflects(cluster, pulumis=False)
+    assert not reconciled(cluster, files).steps
+
+    assert muslin("adopt", "--back", "test")[0] == 0
+    assert mine.up().error == ""
+    _reflects(cluster, pulumis=True)
+
+
+def _reflects(server: KubeApiserver, *, pulumis: bool) -> None:
+    node = server.request("GET", "/api/v1/nodes/node-a")["metadata"]
+    assert node["labels"]["route-reflector"] == "true"
+    assert node["annotations"]["projectcalico.org/RouteReflectorClusterID"] == "1.0.0.1"
+    assert (_NAMED in node["annotations"]) is pulumis
+    assert server.request("GET", f"{_API}/felixconfigurations/default")["spec"]["ipipMTU"] == 1480
+
+
 def test_by_the_name_of_a_stack(
     stack: MakeStack, cluster: KubeApiserver, muslin: Muslin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from muslin.errors import BadInput
 from muslin.kubernetes import errors as api
 from muslin.pulumi.arguments import Client, ReferenceNetworkArgs
 from muslin.pulumi.looking import access_of
@@ -121,3 +122,12 @@ def test_which_cluster_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("KUBECONFIG", path)
 
     assert {access_of(Client(kubeconfig=given)).server for given in (text, path, None)} == {"https://192.0.2.1:6443"}
+
+
+def test_no_cluster_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where nothing says which cluster is meant, a program is told how to say it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BadInput, match="no kubeconfig says which cluster is meant"):
+        access_of(Client())
