@@ -257,6 +257,8 @@ class Fetcher:
             if attempt == 2 or not await self._renewed():
                 return None
             held = None
+        if name == TRACKED and (now_held := reference(self._mirror, TRACKED)) is not None:
+            return held, now_held
         commit = await self._run(self._git.commit_of(name))
         if commit.status != 0 or not is_object_id(commit.text.strip()):
             self._refusal = f"{self.state.branch} is not a commit"
