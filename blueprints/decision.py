@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from blueprints.stages import Procedure
 from muslin.errors import Problem
-from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath
 
-__all__ = ["Alternative", "Blueprint", "Decision", "FileGroup", "Outcome", "section"]
+if TYPE_CHECKING:
+    from muslin.resources.base import Resource
+
+__all__ = ["Alternative", "Blueprint", "Decision", "FileGroup", "Later", "Outcome", "section"]
 
 
 def section(title: str) -> str:
@@ -58,6 +60,32 @@ class Decision:
 
 Outcome: TypeAlias = Decision | tuple[Problem, ...]
 """An answer, or why there is none: the architecture says no."""
+
+
+class Later(Mapping[str, "tuple[Resource, ...]"]):
+    """Mapping[path, resources of the file] that is made when somebody looks: who only asks why needs no resource.
+
+    Args:
+        make: gives it; called once at most.
+    """
+
+    def __init__(self, make: Callable[[], Mapping[str, tuple[Resource, ...]]]) -> None:
+        self._make = make
+        self._made: Mapping[str, tuple[Resource, ...]] | None = None
+
+    def _all(self) -> Mapping[str, tuple[Resource, ...]]:
+        if self._made is None:
+            self._made = dict(self._make())
+        return self._made
+
+    def __getitem__(self, path: str) -> tuple[Resource, ...]:
+        return self._all()[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blueprints import reflectors, routable, switches
 from blueprints.fact_parts import NodeFacts
 from blueprints.facts import Facts
-from muslin.resources.node import Node
+from muslin import resources
+
+if TYPE_CHECKING:
+    from muslin.resources.node import Node
 
 __all__ = ["declared_nodes"]
 
@@ -38,5 +41,7 @@ def declared_nodes(facts: Facts, reflecting: Sequence[NodeFacts] = (), *, number
             bgp["routeReflectorClusterID"] = str(facts.cluster_id or reflectors.CLUSTER_ID)
         if labels:
             spec = {"bgp": bgp} if bgp else {}
-            found.append(Node.model_validate({"metadata": {"name": node.name, "labels": labels}, "spec": spec}))
+            found.append(
+                resources.Node.model_validate({"metadata": {"name": node.name, "labels": labels}, "spec": spec})
+            )
     return tuple(found)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from blueprints.decision import Alternative, Decision, section
 from blueprints.facts import Facts
-from muslin.resources.global_network_policy import GlobalNetworkPolicy
+from muslin import resources
 from muslin.resources.keys import Key
+
+if TYPE_CHECKING:
+    from muslin.resources.global_network_policy import GlobalNetworkPolicy
 
 __all__ = ["ORDER", "decision", "default_deny"]
 
@@ -19,7 +24,7 @@ _SYSTEM = "projectcalico.org/name == 'kube-system'"
 
 def default_deny(facts: Facts) -> GlobalNetworkPolicy:
     """Denies all traffic of pods except for `kube-system` and questions to DNS, for each family of addresses."""
-    return GlobalNetworkPolicy.model_validate(
+    return resources.GlobalNetworkPolicy.model_validate(
         {
             "metadata": {"name": _KEY.name},
             "spec": {

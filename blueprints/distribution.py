@@ -15,7 +15,7 @@ from muslin.errors import Problem
 from muslin.net import AsNumber
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath
-from muslin.semantics.routes import Encapsulation
+from muslin.semantics.encapsulations import Encapsulation
 
 __all__ = [
     "BGP", "DEFAULT_AS", "MESH_LIMIT", "MOST_IN_A_MESH", "as_number", "backend", "only", "reflected",

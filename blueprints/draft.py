@@ -10,7 +10,6 @@ from blueprints.decision import Blueprint
 from blueprints.distribution import MESH_LIMIT
 from blueprints.facts import API_VERSION, KIND, Facts
 from muslin.errors import BadInput
-from muslin.yaml.write import Comments, dump
 
 __all__ = ["document", "fitting", "text"]
 
@@ -64,6 +63,8 @@ def document(known: Mapping[str, Any]) -> dict[str, Any]:
 
 def text(known: Mapping[str, Any]) -> str:
     """The same as text, with a word on each fact."""
+    from muslin.yaml.write import Comments, dump  # noqa: PLC0415 - who only chooses a blueprint writes nothing
+
     value = document(known)
     header = (
         "A cluster, as its owner describes it: facts, no decisions. What follows from them:\n\n"

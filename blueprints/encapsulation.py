@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from blueprints.addressing import pool_key
 from blueprints.asking import Asked, Option, Premise
@@ -11,8 +12,10 @@ from blueprints.decision import Outcome, section
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from blueprints.network_traits import NetworkTrait, lets, trait
-from muslin.resources.ip_pool import EncapsulationMode
-from muslin.semantics.routes import Encapsulation
+from muslin.semantics.encapsulations import Encapsulation
+
+if TYPE_CHECKING:
+    from muslin.resources.ip_pool import EncapsulationMode
 
 __all__ = ["Mode", "encapsulation", "encapsulation_name", "switches_know_pods"]
 
@@ -36,6 +39,8 @@ class Mode(enum.Enum):
     @property
     def when(self) -> EncapsulationMode:
         """Which packets are wrapped."""
+        from muslin.resources.ip_pool import EncapsulationMode  # noqa: PLC0415 - only who writes a pool needs it
+
         if self is Mode.NATIVE:
             return EncapsulationMode.NEVER
         return EncapsulationMode.ALWAYS if self in (Mode.IPIP, Mode.VXLAN) else EncapsulationMode.CROSS_SUBNET

@@ -9,19 +9,22 @@ added to that list, which otherwise stays as Calico has it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blueprints.asking import Asked
 from blueprints.decision import Alternative, Decision, Outcome
 from blueprints.fact_parts import HostEndpointFacts, HostPortFacts
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
+from muslin import resources
 from muslin.errors import Problem
 from muslin.net import Prefix
-from muslin.resources.base import Resource
-from muslin.resources.global_network_policy import GlobalNetworkPolicy
-from muslin.resources.host_endpoint import HostEndpoint
 from muslin.resources.keys import Key
+
+if TYPE_CHECKING:
+    from muslin.resources.base import Resource
+    from muslin.resources.global_network_policy import GlobalNetworkPolicy
+    from muslin.resources.host_endpoint import HostEndpoint
 
 __all__ = ["LABEL", "ORDER", "failsafe_fields", "host_endpoints", "host_files"]
 
@@ -120,7 +123,7 @@ def host_files(facts: Facts, wish: HostEndpointFacts) -> Mapping[str, tuple[Reso
 def _endpoint(node: str, wish: HostEndpointFacts) -> HostEndpoint:
     name = f"{node}-{(wish.interface or 'all').lower().replace('_', '-')}"
     spec = {"node": node, "interfaceName": wish.interface or "*", "profiles": [_PROFILE]}
-    return HostEndpoint.model_validate({"metadata": {"name": name, "labels": {LABEL: "true"}}, "spec": spec})
+    return resources.HostEndpoint.model_validate({"metadata": {"name": name, "labels": {LABEL: "true"}}, "spec": spec})
 
 
 def _policy(facts: Facts, wish: HostEndpointFacts) -> GlobalNetworkPolicy:
@@ -136,7 +139,7 @@ def _policy(facts: Facts, wish: HostEndpointFacts) -> GlobalNetworkPolicy:
         *(_allow(str(each.protocol), [each.port], _sources(each)) for each in wish.open),
     ]
     spec = {"order": ORDER, "selector": f"has({LABEL})", "types": ["Ingress"], "ingress": inside}
-    return GlobalNetworkPolicy.model_validate({"metadata": {"name": _POLICY.name}, "spec": spec})
+    return resources.GlobalNetworkPolicy.model_validate({"metadata": {"name": _POLICY.name}, "spec": spec})
 
 
 def _sources(port: HostPortFacts) -> list[str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from blueprints.asking import Asked
-from blueprints.decision import Blueprint, FileGroup
+from blueprints.decision import Blueprint, Later
 from blueprints.distribution import route_distribution
 from blueprints.fact_parts import Distribution
-from blueprints.live_changes import procedures_for
-from blueprints.network import decide_network, network_files, policy_groups
+from blueprints.network import decide_network, finished, network_files
 from blueprints.standing import Standing
 
 __all__ = ["meshed"]
@@ -29,6 +26,4 @@ def meshed(name: str, asked: Asked, standing: Standing) -> Blueprint:
     modes = decide_network(asked, standing, route_distribution)
     asked.refuse_if_any()
     chosen = next(each.chosen for each in asked.decisions if each.name == "route distribution")
-    files = network_files(asked, modes, mesh=chosen == Distribution.MESH.value)
-    network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    return asked.finish(name, (network, *policy_groups(asked)), procedures_for(asked, files))
+    return finished(name, asked, Later(lambda: network_files(asked, modes, mesh=chosen == Distribution.MESH.value)))

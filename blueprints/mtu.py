@@ -12,8 +12,7 @@ from blueprints.musts import Must, refuse
 from blueprints.packet_moves import which_pods_keep
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath
-from muslin.semantics.mtu import SMALLEST_USEFUL_MTU, encapsulation_mtu
-from muslin.semantics.routes import Encapsulation
+from muslin.semantics.encapsulations import SMALLEST_USEFUL_MTU, Encapsulation, encapsulation_mtu
 
 __all__ = ["FELIX", "felix_mtus", "mtu"]
 

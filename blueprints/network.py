@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from blueprints import default_policy
 from blueprints.addressing import BLOCK_LENGTHS, addressing, pool_key
 from blueprints.asking import Asked
-from blueprints.decision import Decision, FileGroup, Outcome
+from blueprints.decision import Blueprint, Decision, FileGroup, Later, Outcome
 from blueprints.declared_nodes import declared_nodes
 from blueprints.distribution import as_number, backend
 from blueprints.encapsulation import Mode, encapsulation
 from blueprints.fact_parts import Distribution, NodeFacts
 from blueprints.host_endpoints import failsafe_fields, host_endpoints, host_files
-from blueprints.live_changes import live_changes
 from blueprints.mtu import FELIX, felix_mtus, mtu
 from blueprints.reflectors import peer_resources
 from blueprints.routable import OTHERS, ROUTABLE_POOL, routable, routable_pool, service_fields
+from blueprints.stages import Procedure
 from blueprints.starting_policies import starting_policies, starting_policies_decision
 from blueprints.storage import storage
 from blueprints.switch_sessions import next_hop, session_protection
 from blueprints.switches import switch_peering, switch_peers
+from muslin import resources
 from muslin.errors import Problem
-from muslin.resources.base import Resource
-from muslin.resources.bgp_configuration import BGPConfiguration
-from muslin.resources.bgp_peer import BGPPeer
-from muslin.resources.ip_pool import IPPool
-from muslin.semantics.routes import Encapsulation
+from muslin.semantics.encapsulations import Encapsulation
 
-__all__ = ["DistributionRule", "bgp_resource", "decide_network", "network_files", "policy_groups"]
+if TYPE_CHECKING:
+    from muslin.resources.base import Resource
+    from muslin.resources.bgp_configuration import BGPConfiguration
+    from muslin.resources.bgp_peer import BGPPeer
+    from muslin.resources.ip_pool import IPPool
+
+__all__ = ["DistributionRule", "bgp_resource", "decide_network", "finished", "network_files", "policy_groups"]
 
 _RANGE = {4: "block size", 6: "pod range IPv6"}
 """Mapping[IP version, the decision without which there is no pool]."""
@@ -81,7 +84,10 @@ def decide_network(
         asked.add(starting_policies_decision(asked.facts))
     if asked.facts.host_endpoints is not None:
         asked.add(host_endpoints(asked, asked.facts.host_endpoints))
-    asked.add(live_changes(asked, _pools(asked, modes)))
+    if asked.facts.running is not None:
+        from blueprints.live_changes import live_changes  # noqa: PLC0415 - a new cluster needs none of it
+
+        asked.add(live_changes(asked, _pools(asked, modes)))
     return modes
 
 
@@ -111,9 +117,7 @@ def network_files(
         files["network/nodes.yaml"] = nodes
     settings = felix_mtus(int(by_name["MTU"].chosen), modes) | failsafe_fields(asked.facts)
     if settings:
-        from muslin.resources.felix_configuration import FelixConfiguration  # noqa: PLC0415 - a large model
-
-        felix = FelixConfiguration.model_validate({"metadata": {"name": FELIX.name}, "spec": settings})
+        felix = resources.FelixConfiguration.model_validate({"metadata": {"name": FELIX.name}, "spec": settings})
         files["network/felix.yaml"] = (felix,)
     return files
 
@@ -124,7 +128,7 @@ def _pools(asked: Asked, modes: Mapping[int, Mode]) -> list[IPPool]:
     pools = [_pool(asked, by_name, version, mode) for version, mode in modes.items() if _RANGE[version] in by_name]
     if asked.facts.routable.pods is not None and pools and "routable pods" in by_name:
         spec = routable_pool(asked.facts, pools[0].spec.to_json())
-        pools.append(IPPool.model_validate({"metadata": {"name": ROUTABLE_POOL.name}, "spec": spec}))
+        pools.append(resources.IPPool.model_validate({"metadata": {"name": ROUTABLE_POOL.name}, "spec": spec}))
     return pools
 
 
@@ -140,7 +144,7 @@ def _pool(asked: Asked, by_name: Mapping[str, Decision], version: int, mode: Mod
         "natOutgoing": facts.nat_outgoing,
         "nodeSelector": OTHERS if version == 4 and facts.routable.pods is not None else "all()",
     }
-    return IPPool.model_validate({"metadata": {"name": pool_key(facts, version).name}, "spec": spec})
+    return resources.IPPool.model_validate({"metadata": {"name": pool_key(facts, version).name}, "spec": spec})
 
 
 def bgp_resource(asked: Asked, *, mesh: bool) -> BGPConfiguration:
@@ -148,7 +152,27 @@ def bgp_resource(asked: Asked, *, mesh: bool) -> BGPConfiguration:
     number = next((each.chosen for each in asked.decisions if each.name == "AS number"), None)
     told = {} if number is None else {"asNumber": int(number)}
     spec = {"nodeToNodeMeshEnabled": mesh, **told, **service_fields(asked.facts)}
-    return BGPConfiguration.model_validate({"metadata": {"name": "default"}, "spec": spec})
+    return resources.BGPConfiguration.model_validate({"metadata": {"name": "default"}, "spec": spec})
+
+
+def finished(name: str, asked: Asked, files: Later) -> Blueprint:
+    """The blueprint of what was asked: the network's files, policies, and stages where something runs.
+
+    Args:
+        name: of the blueprint.
+        asked: about which cluster; everything is decided.
+        files: of the network.
+
+    Raises:
+        BadInput: with every reason against it.
+    """
+    network = FileGroup("network", "addresses, routes and encapsulation: push it first", files)
+    procedures: tuple[Procedure, ...] = ()
+    if asked.facts.running is not None:
+        from blueprints.live_changes import procedures_for  # noqa: PLC0415 - a new cluster needs none of it
+
+        procedures = procedures_for(asked, files)
+    return asked.finish(name, (network, *policy_groups(asked)), procedures)
 
 
 def policy_groups(asked: Asked) -> tuple[FileGroup, ...]:
@@ -157,15 +181,15 @@ def policy_groups(asked: Asked) -> tuple[FileGroup, ...]:
     if wish is None:
         return (_default_policy(asked),)
     purpose = "put the machines behind policy: push it last, with a console of one of them at hand"
-    return (_default_policy(asked), FileGroup("hosts", purpose, MappingProxyType(dict(host_files(asked.facts, wish)))))
+    return (_default_policy(asked), FileGroup("hosts", purpose, Later(lambda: host_files(asked.facts, wish))))
 
 
 def _default_policy(asked: Asked) -> FileGroup:
     return FileGroup(
         "default-policy",
         "deny what nobody allowed: push it when namespaces have the policies they need",
-        MappingProxyType(
-            {
+        Later(
+            lambda: {
                 **starting_policies(asked.facts),
                 "default-policy/default-deny.yaml": (default_policy.default_deny(asked.facts),),
             }

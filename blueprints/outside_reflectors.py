@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blueprints.asking import Asked
 from blueprints.decision import Alternative, Decision, Outcome, section
@@ -12,9 +12,12 @@ from blueprints.fact_parts import ExternalReflectorFacts, NodeRole
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from blueprints.reflectors import mesh_sessions
+from muslin import resources
 from muslin.errors import Problem
 from muslin.net import Address
-from muslin.resources.bgp_peer import BGPPeer
+
+if TYPE_CHECKING:
+    from muslin.resources.bgp_peer import BGPPeer
 
 __all__ = ["outside_peers", "outside_placement"]
 
@@ -96,4 +99,4 @@ def _peer(facts: Facts, each: ExternalReflectorFacts, version: int, address: Add
     if each.password_secret is not None:
         spec["password"] = {"secretKeyRef": {"name": each.password_secret, "key": "password"}}
     name = f"rr-{each.name}" + ("-v6" if version == 6 and facts.families != (6,) else "")
-    return BGPPeer.model_validate({"metadata": {"name": name}, "spec": spec})
+    return resources.BGPPeer.model_validate({"metadata": {"name": name}, "spec": spec})

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from blueprints.asking import Asked
 from blueprints.decision import Alternative, Decision, Outcome, section
 from blueprints.fact_parts import NodeFacts, NodeRole
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
+from muslin import resources
 from muslin.errors import Problem
 from muslin.net import ClusterId
-from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.keys import Key
+
+if TYPE_CHECKING:
+    from muslin.resources.bgp_peer import BGPPeer
 
 __all__ = [
     "CLUSTER_ID", "LABEL", "cluster_id", "global_sessions", "mesh_sessions", "peer_resources", "placement",
@@ -177,7 +180,7 @@ def cluster_id(asked: Asked, chosen: Sequence[NodeFacts]) -> Outcome:
 def peer_resources() -> tuple[BGPPeer, ...]:
     """Who peers with whom: everybody with the reflectors, and these with each other."""
     return tuple(
-        BGPPeer.model_validate(
+        resources.BGPPeer.model_validate(
             {"metadata": {"name": name}, "spec": {"nodeSelector": clients, "peerSelector": f"has({LABEL})"}}
         )
         for name, clients in (("node-peer-to-rr", f"!has({LABEL})"), ("rr-to-rr-peer", f"has({LABEL})"))

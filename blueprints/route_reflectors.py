@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from blueprints.asking import Asked
-from blueprints.decision import Blueprint, FileGroup
+from blueprints.decision import Blueprint, Later
 from blueprints.distribution import reflected
 from blueprints.facts import Facts
-from blueprints.live_changes import procedures_for
-from blueprints.network import decide_network, network_files, policy_groups
+from blueprints.network import decide_network, finished, network_files
 from blueprints.outside_reflectors import outside_peers, outside_placement
 from blueprints.reflectors import cluster_id, placement, reflectors
 from blueprints.standing import Standing, some_subnets
 from muslin.resources.places import Places
-from muslin.semantics.routes import Encapsulation
+from muslin.semantics.encapsulations import Encapsulation
 
 __all__ = ["NAME", "reflected_network", "route_reflectors"]
 
@@ -57,6 +54,8 @@ def reflected_network(name: str, asked: Asked, standing: Standing) -> Blueprint:
         asked.add(placement(asked, chosen))
         asked.add(cluster_id(asked, chosen))
     asked.refuse_if_any()
-    files = network_files(asked, modes, mesh=False, reflecting=chosen, peers=outside_peers(facts, families))
-    network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    return asked.finish(name, (network, *policy_groups(asked)), procedures_for(asked, files))
+    return finished(
+        name,
+        asked,
+        Later(lambda: network_files(asked, modes, mesh=False, reflecting=chosen, peers=outside_peers(facts, families))),
+    )

@@ -16,7 +16,7 @@ from muslin.resources.bgp_configuration import BGPConfiguration
 from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.ip_pool import IPPool
 from muslin.resources.node import Node
-from muslin.semantics.routes import Encapsulation
+from muslin.semantics.encapsulations import Encapsulation
 
 __all__ = ["mode_named", "running_distribution", "running_pools", "running_resources"]
 

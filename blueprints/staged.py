@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from blueprints.decision import Blueprint, Decision, FileGroup
 from blueprints.stages import Stage, after_stage, count_of_stages
-from muslin.resources.base import Resource
 from muslin.resources.keys import Key
+
+if TYPE_CHECKING:
+    from muslin.resources.base import Resource
 
 __all__ = ["FILE_OF", "staged", "stages_of", "states_of"]
 

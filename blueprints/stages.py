@@ -9,10 +9,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from muslin.net import Prefix
-from muslin.resources.base import Resource
 from muslin.resources.keys import Key
+
+if TYPE_CHECKING:
+    from muslin.resources.base import Resource
 
 __all__ = ["Condition", "Procedure", "Stage", "Until", "after_stage", "count_of_stages"]
 

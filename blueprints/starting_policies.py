@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blueprints.decision import Alternative, Decision, section
 from blueprints.facts import Facts
-from muslin.resources.base import Resource
+from muslin import resources
 from muslin.resources.keys import Key
-from muslin.resources.network_policy import NetworkPolicy
+
+if TYPE_CHECKING:
+    from muslin.resources.base import Resource
+    from muslin.resources.network_policy import NetworkPolicy
 
 __all__ = ["ORDER", "starting_policies", "starting_policies_decision"]
 
@@ -44,7 +47,7 @@ def starting_policies(facts: Facts) -> Mapping[str, tuple[Resource, ...]]:
 def _policy(namespace: str) -> NetworkPolicy:
     same: dict[str, Any] = {"selector": "all()"}
     dns = [{"action": "Allow", "protocol": protocol, "destination": {"ports": [53]}} for protocol in ("UDP", "TCP")]
-    return NetworkPolicy.model_validate(
+    return resources.NetworkPolicy.model_validate(
         {
             "metadata": {"name": _NAME, "namespace": namespace},
             "spec": {

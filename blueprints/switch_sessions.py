@@ -5,7 +5,7 @@ from __future__ import annotations
 from blueprints.asking import Asked, Option
 from blueprints.decision import Alternative, Decision, Outcome, section
 from blueprints.musts import Must
-from muslin.resources.bgp_peer import NextHopMode
+from blueprints.switches import AUTO
 from muslin.resources.keys import Key
 
 __all__ = ["next_hop", "session_protection"]
@@ -29,7 +29,7 @@ def next_hop(asked: Asked, *, alone: bool) -> Outcome:
         alone: whether nodes learn each other's routes from switches only.
     """
     keep = Option(
-        NextHopMode.KEEP.value,
+        "Keep",
         "nodes know each other's routes from the mesh or from reflectors and pass them on to the switch: the next hop"
         " stays the node that has the pods, else packets would go through a third node",
         "nodes tell a switch nothing but their own routes, of which they are the next hop in any case",
@@ -37,14 +37,14 @@ def next_hop(asked: Asked, *, alone: bool) -> Outcome:
         _SOURCE,
     )
     auto = Option(
-        NextHopMode.AUTO.value,
+        AUTO,
         "each node tells the switches its own routes alone, with itself as the next hop",
         "a switch would send packets for a pod through any node that has told it the route",
         "BIRD's own rule: itself as the next hop for peers of another AS",
         _SOURCE,
     )
     itself = Option(
-        NextHopMode.SELF.value,
+        "Self",
         "wished so",
         "a node would take packets for pods of others"
         if not alone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blueprints.asking import Asked
 from blueprints.decision import Alternative, Decision, Outcome, section
@@ -13,13 +13,18 @@ from blueprints.fact_parts import Distribution, TopOfRackFacts
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from blueprints.network_traits import NetworkTrait, lets
+from muslin import resources
 from muslin.errors import Problem
-from muslin.resources.bgp_peer import BGPPeer, NextHopMode
 from muslin.resources.keys import Key
-from muslin.semantics.routes import Encapsulation
+from muslin.semantics.encapsulations import Encapsulation
 
-__all__ = ["LABEL", "switch_distribution", "switch_peering", "switch_peers"]
+if TYPE_CHECKING:
+    from muslin.resources.bgp_peer import BGPPeer
 
+__all__ = ["AUTO", "LABEL", "switch_distribution", "switch_peering", "switch_peers"]
+
+AUTO: Final = "Auto"
+"""The next hop that BIRD tells by itself."""
 LABEL: Final = "rack"
 """Which rack a node stands in, for the selectors of BGPPeers."""
 
@@ -155,7 +160,7 @@ def switch_peering(asked: Asked, *, alone: bool) -> Outcome:
     )
 
 
-def switch_peers(facts: Facts, *, alone: bool, mode: str = NextHopMode.AUTO.value) -> tuple[BGPPeer, ...]:
+def switch_peers(facts: Facts, *, alone: bool, mode: str = AUTO) -> tuple[BGPPeer, ...]:
     """One BGPPeer a switch, for the nodes of its racks.
 
     Args:
@@ -164,9 +169,9 @@ def switch_peers(facts: Facts, *, alone: bool, mode: str = NextHopMode.AUTO.valu
         mode: which next hop nodes tell, as decided.
     """
     allowed = {"numAllowedLocalASNumbers": 1} if alone and _reused(facts) else {}
-    told = {} if mode == NextHopMode.AUTO.value else {"nextHopMode": mode}
+    told = {} if mode == AUTO else {"nextHopMode": mode}
     return tuple(
-        BGPPeer.model_validate(
+        resources.BGPPeer.model_validate(
             {
                 "metadata": {"name": f"tor-{each.name}"},
                 "spec": {**_peer(each), **_local(facts, each, alone=alone), **allowed, **told},

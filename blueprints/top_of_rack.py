@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from blueprints.asking import Asked
-from blueprints.decision import Blueprint, FileGroup
+from blueprints.decision import Blueprint, Later
 from blueprints.facts import Facts
-from blueprints.live_changes import procedures_for
-from blueprints.network import decide_network, network_files, policy_groups
+from blueprints.network import decide_network, finished, network_files
 from blueprints.standing import Standing, some_subnets
 from blueprints.switches import switch_distribution
 from muslin.resources.places import Places
@@ -45,6 +42,4 @@ def switched_network(name: str, asked: Asked, standing: Standing) -> Blueprint:
     """
     modes = decide_network(asked, standing, switch_distribution, switches_alone=True)
     asked.refuse_if_any()
-    files = network_files(asked, modes, mesh=False, switches_alone=True)
-    network = FileGroup("network", "addresses, routes and encapsulation: push it first", MappingProxyType(files))
-    return asked.finish(name, (network, *policy_groups(asked)), procedures_for(asked, files))
+    return finished(name, asked, Later(lambda: network_files(asked, modes, mesh=False, switches_alone=True)))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
+from typing import Final
 
 import click
-from rich import box
-from rich.table import Table
 
 from blueprints.decision import Blueprint, Decision
 from muslin.cli.blueprint import decide
 from muslin.cli.printing import printable
-from muslin.cli.tables import console, print_wrapped
+from muslin.cli.tables import wrapped_table
 from muslin.errors import BadInput, Problem
 
-__all__ = ["decisions_table", "explain", "print_decision"]
+__all__ = ["explain"]
+
+_WIDEST: Final = 24
+"""Of a column before the last; most answers are shorter."""
 
 
 @click.command()
@@ -55,10 +56,11 @@ def explain(cluster: str, blueprint: str | None, why: str | None, output: str) -
     if output == "json":
         click.echo(json.dumps([_json(decision) for decision in chosen], indent=2, default=str))
     elif why is not None:
-        print_decision(chosen[0])
+        _print_decision(chosen[0])
     else:
         click.echo(f"{decided.name} for {decided.cluster}")
-        print_wrapped(decisions_table(chosen))
+        rows = [[each.name, each.chosen, each.rule] for each in chosen]
+        click.echo(wrapped_table(["DECISION", "CHOSEN", "BECAUSE"], rows, _WIDEST))
         for change in decided.procedures:
             click.echo(f"Not at once, but in {len(change.stages)} stages: {change.name}")
         click.echo(f"In full: muslin explain {printable(cluster)} --why DECISION")
@@ -78,36 +80,24 @@ def _in_stages(decided: Blueprint, name: str) -> bool:
     return False
 
 
-def decisions_table(decisions: tuple[Decision, ...]) -> Table:
-    """One line a decision: question, answer, reason."""
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    table.add_column("DECISION", overflow="fold")
-    table.add_column("CHOSEN", overflow="fold", max_width=24)
-    table.add_column("BECAUSE", overflow="fold")
-    for decision in decisions:
-        table.add_row(decision.name, decision.chosen, decision.rule)
-    return table
-
-
-def print_decision(decision: Decision) -> None:
+def _print_decision(decision: Decision) -> None:
     """One decision in full."""
-    out = console(markup=False)
-    out.print(f"{decision.name}: {decision.chosen}\n")
-    out.print(f"Rule         {decision.rule}")
-    out.print(f"Consequence  {decision.consequence}")
-    out.print(f"Source       {decision.source}")
-    if decision.override is not None:
-        out.print(f"Overridden   {printable(decision.override)}")
+    lines = [
+        f"{decision.name}: {decision.chosen}",
+        "",
+        f"Rule         {decision.rule}",
+        f"Consequence  {decision.consequence}",
+        f"Source       {decision.source}",
+    ]
+    lines += [f"Overridden   {decision.override}"] if decision.override is not None else []
     if decision.inputs:
-        out.print("\nBecause of")
-        for name, value in decision.inputs.items():
-            out.print(f"  {name}: {value}")
+        lines += ["", "Because of", *(f"  {name}: {value}" for name, value in decision.inputs.items())]
     if decision.alternatives:
-        out.print("\nNot chosen")
-        for alternative in decision.alternatives:
-            out.print(f"  {alternative.name}: {alternative.against}")
+        lines += ["", "Not chosen", *(f"  {each.name}: {each.against}" for each in decision.alternatives)]
     for key, path in decision.fields:
-        out.print(f"\nSets {key}  {'.'.join(str(part) for part in path)}")
+        lines += ["", f"Sets {key}  {'.'.join(str(part) for part in path)}"]
+    for line in lines:
+        click.echo(printable(line))
 
 
 def _json(decision: Decision) -> dict[str, object]:

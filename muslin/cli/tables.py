@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,7 @@ from muslin.cli.printing import printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["boxed_table", "console", "plain_table", "print_wrapped"]
+__all__ = ["boxed_table", "console", "plain_table", "print_wrapped", "wrapped_table"]
 
 _WIDTH_OF_A_PIPE = 110
 
@@ -46,6 +49,25 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def wrapped_table(headings: Sequence[str], rows: Sequence[Sequence[str]], widest: int) -> str:
+    """Columns two apart whose cells wrap at words: the last as wide as the terminal leaves, none before over `widest`.
+
+    Without rich, which takes longer to load than such a table to make.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    lengths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    widths = [min(length, widest) for length in lengths[:-1]]
+    whole = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+    widths.append(max(widest, whole - sum(width + 2 for width in widths)))
+    lines = []
+    for row in (headings, *cells):
+        wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)]
+        for parts in itertools.zip_longest(*wrapped, fillvalue=""):
+            padded = (part.ljust(width) for part, width in zip(parts, widths, strict=True))
+            lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
 
 
 def boxed_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

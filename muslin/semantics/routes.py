@@ -5,7 +5,6 @@ Asked by the node's calculation, by the reconciler's prediction and by blueprint
 
 from __future__ import annotations
 
-import enum
 from functools import lru_cache
 from ipaddress import ip_interface
 
@@ -13,6 +12,7 @@ from muslin.net import Address, InterfaceAddress, Prefix
 from muslin.resources.ip_pool import EncapsulationMode, IPPool
 from muslin.resources.ipam import AffinityState, AffinityType, BlockAffinity, IPAMBlock
 from muslin.resources.node import Node
+from muslin.semantics.encapsulations import Encapsulation
 from muslin.semantics.snapshot import Snapshot
 
 __all__ = [
@@ -27,15 +27,6 @@ __all__ = [
     "pool_prefixes",
     "possible_encapsulations",
 ]
-
-
-class Encapsulation(enum.Enum):
-    """What wraps a packet between two nodes; the value is what people call it."""
-
-    NONE = "no encapsulation"
-    IPIP = "IP-in-IP"
-    VXLAN = "VXLAN"
-    WIREGUARD = "WireGuard"
 
 
 def pool_prefixes(snapshot: Snapshot) -> frozenset[Prefix]:

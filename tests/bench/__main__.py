@@ -24,6 +24,7 @@ _BENCHES = {
     "etcd": "The driver on etcd, with TLS",
     "reconcile": "Reconciling 10,000 objects, embedded datastore",
     "showing": "One object shown from etcd, from start to exit",
+    "explaining": "Facts explained and rendered, from start to exit",
     "pulumi_program": "A Pulumi program with ReferenceNetwork",
 }
 
