@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pulumi
 
 from muslin.errors import BadInput, Problem
+from muslin.pulumi import outputs
 from muslin.pulumi.arguments import ReferenceNetworkArgs
 from muslin.pulumi.deciding import decided
 from muslin.pulumi.naming import annotated, resource_name, spoken
-from muslin.pulumi.outputs import told
 from muslin.pulumi.provider import handed_on, provider_of
 from muslin.pulumi.refusals import Refused
 from muslin.resources.keys import Key
@@ -92,9 +93,9 @@ class UpstreamInstallation(pulumi.ComponentResource):
         for value in values:
             made.append(self._object(name, value, made))
         self.resources: Sequence[pulumi.CustomResource] = tuple(made)
-        outputs = told(found.blueprint, ())
-        self.decisions = pulumi.Output.from_input(outputs["decisions"])
-        self.register_outputs({"decisions": outputs["decisions"]})
+        decisions = outputs.told(found.blueprint, ())["decisions"]
+        self.decisions = pulumi.Output.from_input(decisions)
+        self.register_outputs({"decisions": decisions})
 
     def _secret(self, name: str, given: EtcdCredentials) -> pulumi.CustomResource:
         from pulumi_kubernetes.core.v1 import Secret  # noqa: PLC0415 - only with etcd
@@ -111,12 +112,12 @@ class UpstreamInstallation(pulumi.ComponentResource):
         )
 
     def _object(self, name: str, value: Mapping[str, Any], after: Sequence[pulumi.Resource]) -> pulumi.CustomResource:
-        metadata = value["metadata"]
-        key = Key(value["kind"], metadata["name"], metadata.get("namespace"))
+        told = value["metadata"]
+        key = Key(value["kind"], told["name"], told.get("namespace"))
         patch = spoken(key) in _PATCHED
         kept = {part: content for part, content in value.items() if part not in ("apiVersion", "kind", "metadata")}
         opts = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=list(after) or None))
-        inputs = {"metadata": annotated(metadata, force=patch), **kept}
+        inputs = {"metadata": annotated(told, force=patch), **kept}
         return _Plain(
             value["apiVersion"], f"{key.kind}Patch" if patch else key.kind, resource_name(name, key), inputs, opts
         )
@@ -133,9 +134,9 @@ class _Plain(pulumi.CustomResource):
         self, api_version: str, kind: str, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions
     ) -> None:
         group = api_version if "/" in api_version else f"core/{api_version}"
-        token = f"kubernetes:{group.replace('.k8s.io', '')}:{kind}"
         given = {"apiVersion": api_version, "kind": kind.removesuffix("Patch"), **inputs}
-        super().__init__(token, name, given, opts)
+        plugin = pulumi.ResourceOptions(version=metadata.version("pulumi-kubernetes"))
+        super().__init__(f"kubernetes:{group}:{kind}", name, given, pulumi.ResourceOptions.merge(opts, plugin))
 
 
 def _manifests(drawn: Network) -> tuple[dict[str, Any], ...]:

@@ -64,6 +64,10 @@ def test_by_its_manifests() -> None:
     assert node.type == "kubernetes:apps/v1:DaemonSetPatch"
     assert node.inputs["metadata"]["annotations"]["pulumi.com/patchForce"] == "true"
     assert "calico-deployment-kube-system-calico-typha" in node.after
+    assert (
+        done.resources["calico-clusterrole-calico-typha"].type == "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole"
+    )
+    assert done.resources["calico-service-kube-system-calico-typha"].type == "kubernetes:core/v1:Service"
 
 
 def test_certificates_of_etcd_are_secret() -> None:

@@ -168,8 +168,6 @@ def _object(type_: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The object to send: a Secret's `stringData` as it is, group and kind from the type where inputs have none."""
     _, group, kind = type_.split(":")
     version = group.removeprefix("core/")
-    if "/" in version and "." not in version.partition("/")[0] and version.partition("/")[0] == "rbac.authorization":
-        version = version.replace("rbac.authorization", "rbac.authorization.k8s.io")
     kept = {name: each for name, each in inputs.items() if not name.startswith("__")}
     return {"apiVersion": version, "kind": kind.removesuffix("Patch") if _is_patch(type_) else kind, **kept}
 
