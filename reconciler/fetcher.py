@@ -8,36 +8,28 @@ an outage for an empty repository.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import fcntl
 import os
-import shutil
 import socket
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Final
 
-from muslin.errors import BadInput, Failed, MuslinError, Problem, Unavailable
+from muslin.errors import Failed, MuslinError, Problem, Unavailable
 from reconciler.children import Ran, run
 from reconciler.commands import FETCHED, FORMER, TRACKED, Git
 from reconciler.fetch_state import FetchState, Standing, read_state, write_state
 from reconciler.hook import WAKE_FIFO
 from reconciler.loop import Backoff, Loop
+from reconciler.mirror_folder import MirrorFolder
 from reconciler.references import reference
 from reconciler.remotes import Following, is_object_id, redacted
 from reconciler.signatures import Policy
 from reconciler.verification import Verification
 
 __all__ = ["WAKE_FIFO", "Fetcher"]
-
-_LOCK_FILE: Final = "muslin-fetch.lock"
-_OF_GIT: Final = ("objects", "refs", "logs", "packed-refs", "HEAD", "config", "info", "branches", "hooks", "shallow")
-"""What `git init` and `git fetch` make in the mirror; the rest is ours."""
 
 
 class Fetcher:
@@ -76,8 +68,7 @@ class Fetcher:
         self._most_bytes = most_bytes
         self._now = now
         self._say = say
-        self._lock: int | None = None
-        self._fifo: int | None = None
+        self._folder = MirrorFolder(git.mirror)
         self._loop = Loop(
             self.fetch_once,
             random=random,
@@ -99,42 +90,18 @@ class Fetcher:
         """
         if self._verification is not None:
             self._verification.demand()
-        self._mirror.mkdir(parents=True, exist_ok=True)
-        entries = {entry.name for entry in self._mirror.iterdir()}
-        if entries and _LOCK_FILE not in entries:
-            raise BadInput(
-                Problem(f"{self._mirror} is not empty and not a mirror of ours", str(self._mirror), "give a new folder")
-            )
-        # git children inherit this descriptor: after a SIGKILL of ours the folder is free when the last of them ended
-        self._lock = os.open(self._mirror / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        await self._take()
-        if not (self._mirror / "objects").is_dir() or not (self._mirror / "HEAD").is_file():
+        await self._folder.take()
+        if not self._folder.is_made:
             await self._must(self._git.init(), "make the mirror")
-        for left in (
-            "HEAD.lock",
-            "config.lock",
-            "packed-refs.lock",
-            "gc.pid",
-            f"{TRACKED}.lock",
-            f"logs/{TRACKED}.lock",
-        ):
-            (self._mirror / left).unlink(missing_ok=True)
-        self._sweep()
+        self._folder.sweep()
         before = read_state(self._mirror)
         if before is not None and (before.repository, before.branch) == (self.state.repository, self.state.branch):
             self.state = before
-        self._listen()
+        self._folder.listen(self._loop.wake)
 
     def close(self) -> None:
         """Let go of the folder."""
-        if self._fifo is not None:
-            with contextlib.suppress(RuntimeError):
-                asyncio.get_running_loop().remove_reader(self._fifo)
-            os.close(self._fifo)
-            self._fifo = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._folder.close()
 
     async def run(self) -> None:
         """Fetch whenever woken or due, for ever."""
@@ -241,7 +208,7 @@ class Fetcher:
 
     async def _brought(self, held: str | None) -> tuple[str | None, str] | None:
         """Fetch; gives (what was held, what is there now), None where it was refused and `_refusal` says why."""
-        if (size := self._bytes()) > self._most_bytes:
+        if (size := self._folder.size()) > self._most_bytes:
             self._refusal = (
                 f"the mirror has {size} bytes, {self._most_bytes} is the limit; move the folder away to begin anew"
             )
@@ -253,7 +220,7 @@ class Fetcher:
             if fetched.status == 0:
                 break
             self._refusal = fetched.told
-            self._sweep()
+            self._folder.sweep()
             if attempt == 2 or not await self._renewed():
                 return None
             held = None
@@ -270,32 +237,13 @@ class Fetcher:
         """The commit from which signatures are checked, whose history the mirror must reach."""
         return None if self._verification is None else self.state.verified or self._verification.anchor
 
-    def _bytes(self) -> int:
-        """What is in packs; objects that are not yet packed are small, and few."""
-        size = 0
-        for path in (self._mirror / "objects" / "pack").glob("*"):
-            with contextlib.suppress(FileNotFoundError):  # git tidies up meanwhile
-                size += path.stat().st_size
-        return size
-
-    def _sweep(self) -> None:
-        """Remove halves of packs and objects that a git left which failed or was killed: else they fill the disk."""
-        for pattern in ("pack/tmp_*", "??/tmp_obj_*"):
-            for part in (self._mirror / "objects").glob(pattern):
-                part.unlink(missing_ok=True)
-
     async def _renewed(self) -> bool:
         """Whether the mirror was damaged and is begun anew: it is a copy, and everything in it can be had again."""
         there = await self._run(self._git.tracked())
         if there.status == 1 or (there.status == 0 and (await self._run(self._git.sound())).status != 128):
             return False
         self._say("the mirror is damaged and is fetched anew")
-        for name in _OF_GIT:
-            left = self._mirror / name
-            if left.is_dir() and not left.is_symlink():
-                await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+        await self._folder.empty()
         await self._must(self._git.init(), "make the mirror")
         return True
 
@@ -324,43 +272,6 @@ class Fetcher:
             ):
                 sender.sendto(b"fetched", str(path))
 
-    async def _take(self) -> None:
-        assert self._lock is not None
-        deadline = asyncio.get_running_loop().time() + 5.0
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise BadInput(
-                        Problem(
-                            "another fetcher works in this folder",
-                            str(self._mirror),
-                            "give each fetcher its own folder",
-                        )
-                    ) from None
-                # flock has no way to wait with a limit
-                await asyncio.sleep(0.05)
-            else:
-                return
-
-    def _listen(self) -> None:
-        """Be woken through the FIFO. Opened for writing as well, so that it never reports its end."""
-        path = self._mirror / WAKE_FIFO
-        if not path.exists():
-            os.mkfifo(path)
-        path.chmod(0o622)
-        self._fifo = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
-        if not stat.S_ISFIFO(os.fstat(self._fifo).st_mode):
-            raise BadInput(Problem("this is not a FIFO", str(path), "remove it; the fetcher makes it anew"))
-        asyncio.get_running_loop().add_reader(self._fifo, self._woken)
-
-    def _woken(self) -> None:
-        assert self._fifo is not None
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._fifo, 65536)
-        self._loop.wake()
-
     def _problem(self, what: str) -> Problem:
         return Problem(
             f"branch {self.state.branch} of {self.state.repository} {what}: {self.state.message}",
@@ -379,14 +290,13 @@ class Fetcher:
         return ran
 
     async def _run(self, command: tuple[str, ...], keep: int = 16 << 10, *, secrets: bool = False) -> Ran:
-        assert self._lock is not None
         return await run(
             command,
             environment=self._git.environment(os.environ, secrets=secrets),
             folder=self._mirror,
             timeout_s=self._timeout_s,
             keep=keep,
-            handed=(self._lock,),
+            handed=(self._folder.lock,),
         )
 
 

@@ -238,13 +238,43 @@ def test_a_git_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
+@pytest.mark.slow
+def test_what_a_git_that_was_ended_left_does_not_stop_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetch that is killed leaves locks and half packs; they are gone when the same fetcher fetches again."""
+    remote, mirror = bare(tmp_path / "r"), tmp_path / "m"
+    push(tmp_path / "w", remote, {"a.yaml": policy("a")})
+    _fetch(mirror, remote, _once)
+    made = push(tmp_path / "w", remote, {"b.yaml": policy("b")})
+    front, hangs = tmp_path / "bin" / "git", tmp_path / "hangs"
+    front.parent.mkdir()
+    leaves = f"{mirror}/shallow.lock {mirror}/{TRACKED}.lock {mirror}/objects/pack/tmp_pack_x"
+    front.write_text(
+        f"#!/bin/sh\n[ -e {hangs} ] && case \"$*\" in *' fetch '*) touch {leaves}; sleep 600;; esac\n"
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    front.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{front.parent}:{os.environ['PATH']}")
+    hangs.touch()
+
+    async def deed(fetcher: Fetcher) -> None:
+        with pytest.raises(Unavailable, match="longer than"):
+            await fetcher.fetch_once()
+        hangs.unlink()
+        await fetcher.fetch_once()
+
+    _fetch(mirror, remote, deed, timeout_s=2)
+    assert _state(mirror).commit == made
+    assert not [path for path in mirror.rglob("*") if path.name.endswith(".lock") and "muslin-fetch" not in path.name]
+    assert not list(mirror.rglob("tmp_*"))
+
+
 def test_one_folder_has_one_fetcher_and_leftovers_of_a_killed_git_heal(tmp_path: Path) -> None:
     """A folder with other things is refused; lock files that a killed git left do not stop the next fetch."""
     remote, mirror = bare(tmp_path / "r"), tmp_path / "m"
     push(tmp_path / "w", remote, {"a.yaml": policy("a")})
     _fetch(mirror, remote, _once)
     made = push(tmp_path / "w", remote, {"b.yaml": policy("b")})
-    for left in (f"{TRACKED}.lock", "packed-refs.lock", "HEAD.lock", "config.lock"):
+    for left in (f"{TRACKED}.lock", "packed-refs.lock", "HEAD.lock", "config.lock", "shallow.lock"):
         (mirror / left).touch()
     _fetch(mirror, remote, _once)
     assert _state(mirror).commit == made
