@@ -6,7 +6,7 @@ business; a failed assertion says what is and what was meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from itertools import permutations
@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from blueprints.decision import Blueprint
 from blueprints.facts import Facts
+from blueprints.musts import Must, Refusal
+from blueprints.transitions import transition
 from muslin import resources
 from muslin.errors import BadInput
 from muslin.resources.base import Resource
@@ -23,6 +25,7 @@ from muslin.resources.ip_pool import IPPool
 from muslin.resources.node import Node
 from muslin.resources.profile import Profile
 from muslin.resources.workload_endpoint import WorkloadEndpoint
+from muslin.semantics.mtu import node_pod_mtu
 from muslin.semantics.routes import encapsulation, pool_of
 from muslin.semantics.sessions import sessions
 from muslin.semantics.snapshot import Snapshot
@@ -30,8 +33,9 @@ from muslin.semantics.verdict import Flow, verdict
 from reconciler.local import read_folder
 
 __all__ = [
-    "Cluster", "Pod", "assert_encapsulation", "assert_not_reached", "assert_opens_nothing", "assert_reached",
-    "assert_sessions", "cluster", "files",
+    "Cluster", "Pod", "assert_decided", "assert_encapsulation", "assert_not_reached", "assert_opens_nothing",
+    "assert_pod_mtu", "assert_reached", "assert_reached_by", "assert_refused", "assert_sessions", "assert_stages",
+    "cluster", "files", "who_reaches",
 ]  # fmt: skip
 
 _PROTOCOLS: Final[Mapping[str, int]] = MappingProxyType({"TCP": 6, "UDP": 17, "SCTP": 132})
@@ -183,27 +187,128 @@ def assert_not_reached(of: Cluster, source: str, destination: str, port: int, pr
         raise AssertionError(f"{source} reaches {destination} on {protocol} {port}: {_told(passed)} is allowed")
 
 
-def assert_opens_nothing(before: Cluster, after: Cluster, ports: Iterable[tuple[str, int]]) -> None:
-    """No pod reaches another after a change that it did not reach before.
+def who_reaches(
+    of: Cluster, destination: str, port: int, protocol: str = "TCP", outside: Iterable[str] = ()
+) -> frozenset[str]:
+    """NAMESPACE/NAME of every pod, and each of the addresses outside, that reaches a pod or an address.
+
+    Args:
+        of: the cluster.
+        destination: NAMESPACE/NAME of a pod, or an address.
+        port: of the destination.
+        protocol: TCP, UDP or SCTP.
+        outside: addresses that are asked about beside the pods.
+    """
+    everybody = (*("/".join(each) for each in of.pods), *outside)
+    return frozenset(
+        source
+        for source in everybody
+        if source != destination
+        and any(verdict(of.snapshot, flow).allowed for flow in _common(of, source, destination, port, protocol))
+    )
+
+
+def assert_reached_by(
+    of: Cluster,
+    destination: str,
+    port: int,
+    sources: Iterable[str],
+    *,
+    protocol: str = "TCP",
+    outside: Iterable[str] = (),
+) -> None:
+    """These and nobody else reach it; `outside` as for `who_reaches`. Raises AssertionError, which names the rest."""
+    found, meant = who_reaches(of, destination, port, protocol, outside), frozenset(sources)
+    told = [f"{each} does not" for each in sorted(meant - found)] + [f"{each} does" for each in sorted(found - meant)]
+    if told:
+        raise AssertionError(f"not these reach {destination} on {protocol} {port}: {', '.join(told)}")
+
+
+def assert_opens_nothing(
+    before: Cluster, after: Cluster, ports: Iterable[tuple[str, int]], outside: Iterable[str] = ()
+) -> None:
+    """Nobody reaches anybody after a change whom they did not reach before.
 
     Args:
         before: as it is.
         after: with the same pods.
         ports: (protocol, port) to try between each two of them.
+        outside: addresses that are tried to and from each pod as well.
 
     Raises:
         AssertionError: it names every path that is new.
     """
-    tried = tuple(ports)
+    tried, others = tuple(ports), tuple(outside)
+    pods = ["/".join(each) for each in after.pods]
+    pairs = [
+        *permutations(pods, 2),
+        *((a, b) for pod in pods for other in others for a, b in permutations((pod, other))),
+    ]
     opened = [
-        f"{source[0]}/{source[1]} to {destination[0]}/{destination[1]} on {protocol} {port}"
-        for source, destination in permutations(after.pods, 2)
+        f"{source} to {destination} on {protocol} {port}"
+        for source, destination in pairs
         for protocol, port in tried
-        for flow in _flows(after, "/".join(source), "/".join(destination), port, protocol)
+        for flow in _common(after, source, destination, port, protocol)
         if verdict(after.snapshot, flow).allowed and not verdict(before.snapshot, flow).allowed
     ]
     if opened:
         raise AssertionError(f"this opens {', '.join(dict.fromkeys(opened))}")
+
+
+def assert_pod_mtu(of: Cluster, node: str, network_mtu: int, expected: int) -> None:
+    """How many bytes pods of a node may send at once, where its links carry `network_mtu`. Raises AssertionError."""
+    actual = node_pod_mtu(of.snapshot, node, network_mtu)
+    if actual != expected:
+        raise AssertionError(f"pods on {node} have an MTU of {actual}, not {expected}")
+
+
+def assert_decided(decided: Blueprint, decision: str, chosen: str) -> None:
+    """What a blueprint answers to a question, such as `encapsulation`. Raises AssertionError with the reason."""
+    found = decided.decision(decision)
+    if found.chosen != chosen:
+        raise AssertionError(f"{decision} is {found.chosen}, not {chosen}: {found.rule}")
+
+
+def assert_refused(decide: Callable[[], object], must: Must) -> None:
+    """A blueprint says no, because of this must.
+
+    Args:
+        decide: asks it, as `lambda: office(facts)`.
+        must: which of them.
+
+    Raises:
+        AssertionError: it says yes, or no for other reasons, which are named.
+    """
+    try:
+        decide()
+    except BadInput as refused:
+        found = [each.must for each in refused.problems if isinstance(each, Refusal)]
+        if must in found:
+            return
+        raise AssertionError(f"refused, but not because {must.value}: {refused}") from None
+    raise AssertionError(f"not refused; {must.value}")
+
+
+def assert_stages(before: Blueprint | Iterable[Resource], after: Blueprint | Iterable[Resource], count: int) -> None:
+    """In how many stages a running cluster gets from one state to another; 0 where one push may do it.
+
+    Raises:
+        AssertionError: it is another number, or can't be done while the cluster runs.
+    """
+    found = transition(*(each.resources if isinstance(each, Blueprint) else tuple(each) for each in (before, after)))
+    if found.refused:
+        raise AssertionError(f"this can't be done live: {'; '.join(each.what for each in found.refused)}")
+    stages = [stage.name for each in found.procedures for stage in each.stages]
+    if len(stages) != count:
+        raise AssertionError(f"this takes {len(stages)} stages, not {count}: {', '.join(stages) or 'none'}")
+
+
+def _common(of: Cluster, source: str, destination: str, port: int, protocol: str) -> list[Flow]:
+    """As `_flows`; none where the two have no family in common, and so no way to each other."""
+    try:
+        return _flows(of, source, destination, port, protocol)
+    except ValueError:
+        return []
 
 
 def _flows(of: Cluster, source: str, destination: str, port: int, protocol: str) -> list[Flow]:

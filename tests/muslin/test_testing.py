@@ -11,6 +11,7 @@ import pytest
 from blueprints.emit import render
 from blueprints.facts import load
 from blueprints.multi_subnet import multi_subnet
+from blueprints.musts import Must
 from blueprints.route_reflectors import route_reflectors
 from blueprints.single_subnet import single_subnet
 from muslin import testing
@@ -87,6 +88,65 @@ def test_what_a_change_opens() -> None:
     testing.assert_opens_nothing(before, testing.cluster(told, [*now, opening], _PODS), [("TCP", 5432)])
     with pytest.raises(AssertionError, match=r"this opens red/spy to shop/db on TCP 5432$"):
         testing.assert_opens_nothing(before, testing.cluster(told, [*now, opening, egress], _PODS), [("TCP", 5432)])
+
+
+def test_who_reaches_whom() -> None:
+    """Of all pods, and of addresses outside; the message names who is too many and who is missing."""
+    told = facts(startingPolicies=["shop"])
+    opening = policy(
+        "open", "shop", types=["Ingress"], selector="app == 'web'", order=10,
+        ingress=[{"action": "Allow", "protocol": "TCP", "destination": {"ports": [443]}}],
+    )  # fmt: skip
+    made = testing.cluster(told, [*single_subnet(told).resources, opening], _PODS)
+
+    assert testing.who_reaches(made, "shop/db", 5432) == {"shop/web"}
+    assert testing.who_reaches(made, "shop/web", 443, outside=["203.0.113.9"]) == {"shop/db", "203.0.113.9"}
+    testing.assert_reached_by(made, "shop/db", 5432, ["shop/web"], outside=["203.0.113.9"])
+    with pytest.raises(AssertionError, match=r"red/spy does not, shop/web does$"):
+        testing.assert_reached_by(made, "shop/db", 5432, ["red/spy"])
+
+
+def test_a_change_that_lets_the_outside_in() -> None:
+    """Addresses outside are tried to and from each pod."""
+    told = facts()
+    now = single_subnet(told).resources
+    opening = policy("open", "red", types=["Ingress"], order=10, ingress=[{"action": "Allow"}])
+    before, after = (testing.cluster(told, each, _PODS) for each in (now, [*now, opening]))
+
+    with pytest.raises(AssertionError, match=r"this opens 203\.0\.113\.9 to red/spy on TCP 22$"):
+        testing.assert_opens_nothing(before, after, [("TCP", 22)], outside=["203.0.113.9"])
+
+
+def test_what_a_blueprint_says() -> None:
+    """Answers, refusals with their must, the pods' MTU."""
+    told = facts(**nodes_in(2, 1))
+    decided = multi_subnet(told)
+    made = testing.cluster(told, decided)
+
+    testing.assert_decided(decided, "MTU", "1480")
+    testing.assert_pod_mtu(made, "n0-0", 1500, 1480)
+    testing.assert_refused(lambda: single_subnet(told), Must.ONE_SUBNET)
+    with pytest.raises(AssertionError, match="MTU is 1480, not 1500: the network's MTU less 20 bytes"):
+        testing.assert_decided(decided, "MTU", "1500")
+    with pytest.raises(AssertionError, match="MTU of 1480, not 1500"):
+        testing.assert_pod_mtu(made, "n0-0", 1500, 1500)
+    with pytest.raises(AssertionError, match="not refused; "):
+        testing.assert_refused(lambda: multi_subnet(told), Must.ONE_SUBNET)
+    with pytest.raises(AssertionError, match="but not because nothing else uses the etcd"):
+        testing.assert_refused(lambda: single_subnet(told), Must.SEPARATE_ETCD)
+
+
+def test_what_a_running_cluster_takes() -> None:
+    """Stages between two blueprints; what can't be done live is told."""
+    told = facts(**nodes_in(4))
+    mesh, reflected = single_subnet(told), route_reflectors(told)
+
+    testing.assert_stages(mesh, mesh, 0)
+    testing.assert_stages(mesh, reflected.resources, 4)
+    with pytest.raises(AssertionError, match="takes 4 stages, not 1: set the reflectors aside"):
+        testing.assert_stages(mesh, reflected, 1)
+    with pytest.raises(AssertionError, match="can't be done live"):
+        testing.assert_stages(mesh, single_subnet(facts(**nodes_in(4), network={"bgp": False})), 0)
 
 
 def test_files_are_read_as_the_reconciler_reads_them(tmp_path: Path) -> None:
