@@ -36,7 +36,7 @@ def check(folder: Path, *, output: str, strict: bool) -> int:
     if output == "text":
         _tell(checked)
     else:
-        click.echo(_FORMS[output](checked))
+        click.echo(_FORMS[output](checked, strict=strict))
     wrong = any(each.rule.is_error or strict for each in checked.findings)
     return 2 if wrong else 0
 

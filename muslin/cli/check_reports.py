@@ -15,12 +15,12 @@ __all__ = ["Case", "as_json", "as_junit", "as_sarif", "junit"]
 _SARIF: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def as_json(checked: Checked) -> str:
-    """Files and findings, each with rule, severity, place, fix."""
+def as_json(checked: Checked, *, strict: bool = False) -> str:
+    """Files and findings, each with rule, severity, place, fix. With `strict` all of them are errors."""
     findings = [
         {
             "rule": each.rule.value,
-            "severity": _severity(each),
+            "severity": _severity(each, strict=strict),
             "what": each.what,
             "file": each.place.file,
             "line": each.place.line,
@@ -34,8 +34,8 @@ def as_json(checked: Checked) -> str:
     return json.dumps({"files": list(checked.files), "findings": findings}, indent=2, ensure_ascii=False)
 
 
-def _severity(each: Finding) -> str:
-    return "error" if each.rule.is_error else "warning"
+def _severity(each: Finding, *, strict: bool) -> str:
+    return "error" if each.rule.is_error or strict else "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,16 @@ def junit(suite_name: str, cases: Iterable[Case]) -> str:
     return ET.tostring(suites, "unicode", xml_declaration=True)
 
 
-def as_junit(checked: Checked) -> str:
-    """One case for each file and rule; what is no error is a system-out of a case that passes."""
-    return junit("muslin check", (_case(checked, file, rule) for file in checked.files for rule in Rule))
+def as_junit(checked: Checked, *, strict: bool = False) -> str:
+    """One case for each file and rule; what is no error is a system-out of a case that passes, unless `strict`."""
+    cases = (_case(checked, file, rule, strict=strict) for file in checked.files for rule in Rule)
+    return junit("muslin check", cases)
 
 
-def _case(checked: Checked, file: str, rule: Rule) -> Case:
+def _case(checked: Checked, file: str, rule: Rule, *, strict: bool) -> Case:
     found = [each for each in checked.findings if (each.place.file, each.rule) == (file, rule)]
     text = "\n\n".join(_words(each) for each in found)
-    failure = (rule.value, found[0].what) if found and rule.is_error else None
+    failure = (rule.value, found[0].what) if found and (rule.is_error or strict) else None
     return Case(f"muslin.{rule.value}", file, failure, text)
 
 
@@ -101,24 +102,24 @@ def _printable(text: str) -> str:
     return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
-def as_sarif(checked: Checked) -> str:
-    """For code scanning: a result each, at its line."""
+def as_sarif(checked: Checked, *, strict: bool = False) -> str:
+    """For code scanning: a result each, at its line. With `strict` all of them are errors."""
     driver = {
         "name": "muslin check",
         "rules": [{"id": rule.value, "shortDescription": {"text": rule.sentence}} for rule in Rule],
     }
-    results = [_result(each) for each in checked.findings]
+    results = [_result(each, strict=strict) for each in checked.findings]
     log = {"$schema": _SARIF, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
     return json.dumps(log, indent=2, ensure_ascii=False)
 
 
-def _result(each: Finding) -> dict[str, Any]:
+def _result(each: Finding, *, strict: bool) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": each.place.file or "."}}
     if each.place.line is not None:
         physical["region"] = {"startLine": each.place.line, "startColumn": each.place.column or 1}
     return {
         "ruleId": each.rule.value,
-        "level": _severity(each),
+        "level": _severity(each, strict=strict),
         "message": {"text": f"{each.what}. {each.fix[:1].upper()}{each.fix[1:]}."},
         "locations": [{"physicalLocation": physical}],
     }

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from blueprints import catalogue, draft, facts
-from blueprints.staged import states_of
+from blueprints.decision import Blueprint
+from blueprints.staged import FILE_OF, states_of
 from muslin import resources, yaml
 from muslin.errors import BadInput, Place, Problem
 from muslin.resources.base import Resource
@@ -141,9 +142,14 @@ def _of_facts(name: str, document: yaml.Document, reading: Reading) -> Iterator[
         yield from (_of_problem(Rule.DECIDABLE, problem) for problem in refused.problems)
         return
     meant: dict[Key, list[Resource]] = {}
+    count = 0
     for state in states_of(decided):
+        count += 1
         for key, resource in state.items():
             meant.setdefault(key, []).append(resource)
+    always = {key for key, states in meant.items() if len(states) == count}
+    yield from _missing(name, decided, reading, always)
+    yield from _left_over(name, reading, set(meant))
     for key, states in meant.items():
         declared = reading.resources.get(key)
         if declared is None:
@@ -154,6 +160,27 @@ def _of_facts(name: str, document: yaml.Document, reading: Reading) -> Iterator[
             what = f"{key} is not as {name} decides: {', '.join(differing[-1])}"
             fix = f"muslin render {name}, or override the decision in {name} with your reason"
             yield Finding(Rule.AS_DECIDED, what, declared.place, fix)
+
+
+def _missing(name: str, decided: Blueprint, reading: Reading, always: set[Key]) -> Iterator[Finding]:
+    """What a group lacks of which something is there; a group that is not there at all is not pushed yet."""
+    for group in decided.groups:
+        keys = [resource.key for held in group.files.values() for resource in held]
+        if not any(key in reading.resources for key in keys):
+            continue
+        for key in keys:
+            if key not in reading.resources and key in always:
+                what = f"{key} is decided by {name}, and is not there, while others of the group {group.name} are"
+                yield Finding(Rule.AS_DECIDED, what, Place(file=name), f"muslin render {name} --out .")
+
+
+def _left_over(name: str, reading: Reading, meant: set[Key]) -> Iterator[Finding]:
+    """What stands in a file that the blueprint writes, and is not decided any more."""
+    for key, each in reading.resources.items():
+        if key not in meant and each.place.file == FILE_OF.get(key.kind):
+            what = f"{key} is not decided by {name}, and stays in force"
+            fix = "remove it from the file; what is your own belongs into a file of another name"
+            yield Finding(Rule.AS_DECIDED, what, each.place, fix)
 
 
 def _differing(declared: dict[str, Any], decided: dict[str, Any]) -> list[str]:

@@ -80,6 +80,36 @@ def test_each_rule_is_told_with_its_line(run: Run, folder: Path, rule: Rule) -> 
     assert f"{'error' if rule.is_error else 'warning'}: {found['what']}" in run("check", folder).out
 
 
+def test_what_is_missing_or_left_over_is_told(run: Run, folder: Path) -> None:
+    """A group of which a part is gone, and an object in a file of the blueprint's that nobody decides any more."""
+    (folder / "network" / "bgp.yaml").unlink()
+    (folder / "network" / "bgp-peers.yaml").write_text(_PEER.replace(", filters: [none-such]", ""))
+    (folder / "mine.yaml").write_text(_PEER.replace(", filters: [none-such]", "").replace("out", "mine"))
+    found = json.loads(run("check", folder, "-o", "json").out)["findings"]
+
+    assert [(each["file"], each["what"].partition(",")[0]) for each in found] == [
+        ("cluster.yaml", "BGPConfiguration default is decided by cluster.yaml"),
+        ("network/bgp-peers.yaml", "BGPPeer out is not decided by cluster.yaml"),
+    ]
+
+
+def test_a_group_that_is_not_pushed_yet_is_not_missed(run: Run, folder: Path) -> None:
+    """The default policy comes later."""
+    (folder / "default-policy" / "default-deny.yaml").unlink()
+
+    assert run("check", folder, "--strict").status == 0
+
+
+def test_strict_reports_fail_as_the_exit_status_does(run: Run, folder: Path) -> None:
+    """In each form what is a warning otherwise is an error."""
+    _break(folder, Rule.AS_DECIDED)
+    told = {form: run("check", folder, "--strict", "-o", form).out for form in ("json", "junit", "sarif")}
+
+    assert json.loads(told["json"])["findings"][0]["severity"] == "error"
+    assert ET.fromstring(told["junit"]).get("failures") == "1"
+    assert json.loads(told["sarif"])["runs"][0]["results"][0]["level"] == "error"
+
+
 def test_several_come_at_once(run: Run, folder: Path) -> None:
     """All rules broken: every finding, in the order of files."""
     for rule in (Rule.READABLE, Rule.REFERENCES, Rule.POOLS_APART, Rule.AS_DECIDED):
