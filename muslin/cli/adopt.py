@@ -65,6 +65,7 @@ def _exported(stack: str) -> Exported:
     names = ", ".join(each.name for each in exported.unmarked[:3])
     more = f" and {len(exported.unmarked) - 3} more" if len(exported.unmarked) > 3 else ""
     path = Path("stack.json" if stack == "-" else stack).with_suffix(".marked.json")
+    path.touch(mode=0o600)  # as exported it may hold secrets
     path.write_text(json.dumps(marked(exported), indent=2) + "\n", "utf-8")
     name, file, again = (shlex.quote(each) for each in (exported.stack, str(path), stack))
     fix = (

@@ -44,7 +44,7 @@ def configured(blueprint: str) -> ReferenceNetworkArgs:
         blueprint: that the stack is for.
 
     Raises:
-        Refused: values of a wrong type, and keys that mean nothing; all of them.
+        Refused: values of a wrong type or that mean nothing; all of them.
     """
     reading = _Reading(pulumi.Config())
     defaults = Client(), Gate()
