@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,7 +142,11 @@ class _Look:
 
     def effect(self, before: Snapshot, after: Snapshot) -> Effect:
         """What a change does, told with these settings."""
-        return effect(before, after, network_mtu=self.network_mtu, state=_state if self.exact_agents else None)
+        gc.freeze()  # both clusters stay until we end: looking for garbage among them is a third of all the time
+        try:
+            return effect(before, after, network_mtu=self.network_mtu, state=_state if self.exact_agents else None)
+        finally:
+            gc.unfreeze()
 
 
 def _state(snapshot: Snapshot, node: str) -> object:

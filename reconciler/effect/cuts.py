@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NewType
 
-__all__ = ["Cell", "Cut", "Interval", "clipped", "cut", "merged", "uncut"]
+__all__ = ["Cell", "Cut", "Interval", "clipped", "cut", "cut_at", "merged", "uncut"]
 
 Interval = tuple[int, int]
 """First and last number, both included."""
@@ -60,8 +60,13 @@ def cut(sets: Iterable[Iterable[Interval]], first: int, last: int) -> Cut:
         first: the smallest number.
         last: the greatest.
     """
+    return cut_at(dict.fromkeys(map(merged, sets)), first, last)
+
+
+def cut_at(sets: Iterable[Iterable[Interval]], first: int, last: int) -> Cut:
+    """As `cut`, of sets that `merged` gave, each once."""
     toggles: dict[int, int] = {}
-    for number, intervals in enumerate(dict.fromkeys(map(merged, sets))):
+    for number, intervals in enumerate(sets):
         for begin, end in intervals:
             if begin > last or end < first:
                 continue

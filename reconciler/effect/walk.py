@@ -5,7 +5,7 @@ It says what `muslin.semantics.verdict` says of one packet; the two are held aga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from muslin.resources.ports import NamedPort, PortRange
 from muslin.semantics.selector_scope import not_selector, rule_selector
 from muslin.semantics.verdict import named_port_protocol
 from reconciler.effect.chains import Chain, Ruled
-from reconciler.effect.cuts import Cell, Cut, Interval, clipped, cut, uncut
+from reconciler.effect.cuts import Cell, Cut, Interval, clipped, cut_at, merged, uncut
 from reconciler.effect.space import Space
 from reconciler.effect.view import View
 
@@ -27,6 +27,7 @@ ICMP: Final = {4: 1, 6: 58}
 
 _PORTS: Final = (1, 65535)
 _TYPES: Final = (0, 65535)
+_NOTHING: Final = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ class Walker:
         self._view, self._views, self._space = view, views, space
         self._bases: dict[int, tuple[Rule, _Base, _Base]] = {}
         self._partitions: dict[tuple[Chain | None, ...], Partition] = {}
+        self._marked: dict[Ruled, _Marks] = {}
+        self._protocols: dict[frozenset[int], Cut] = {}
         self._of_one: dict[Ruled, Partition] = {}
         self._stepped: dict[tuple[Ruled, PolicyType, tuple[Cell, Cell, Cell]], tuple[_Step, ...]] = {}
         self._walked: dict[tuple[Chain, PolicyType, int, tuple[Cell, Cell, Cell]], tuple[Side, ...]] = {}
@@ -125,8 +128,8 @@ class Walker:
         """Traffic cut by all rules of these chains."""
         found = self._partitions.get(chains)
         if found is None:
-            rules = {each for chain in chains if chain is not None for each in chain.ruled()}
-            found = self._partitions[chains] = self._cut([rule for ruled in rules for rule in ruled.rules])
+            several = {each for chain in chains if chain is not None for each in chain.ruled()}
+            found = self._partitions[chains] = self._cut(several)
         return found
 
     def walk(self, chain: Chain, direction: PolicyType, own: int, traffic: Traffic) -> tuple[Side, ...]:
@@ -154,7 +157,7 @@ class Walker:
     def _steps(self, ruled: Ruled, direction: PolicyType, traffic: Traffic) -> tuple[_Step, ...]:
         partition = self._of_one.get(ruled)
         if partition is None:
-            partition = self._of_one[ruled] = self._cut(ruled.rules)
+            partition = self._of_one[ruled] = self._cut((ruled,))
         question = ruled, direction, partition.cell(traffic)
         found = self._stepped.get(question)
         if found is None:
@@ -231,36 +234,64 @@ class Walker:
                 found &= ~self._view.listening(None, names, protocol, port)
         return found
 
-    def _cut(self, rules: Sequence[Rule]) -> Partition:
-        version = self._space.version
-        mentioned = {each.number for rule in rules for each in (rule.protocol, rule.not_protocol) if each is not None}
-        alone = mentioned | {*WITH_PORTS, ICMP[version]}
-        protocols = cut((((number, number),) for number in sorted(alone)), 0, 255)
+    def _cut(self, several: Iterable[Ruled]) -> Partition:
+        """Traffic in cells that none of these rules takes apart."""
+        marks = [self._marks(ruled) for ruled in several]
+        icmp = ICMP[self._space.version]
+        alone = frozenset((*WITH_PORTS, icmp)).union(*(each.protocols for each in marks))
+        protocols = self._protocols.get(alone)
+        if protocols is None:
+            protocols = self._protocols[alone] = cut_at((((number, number),) for number in sorted(alone)), 0, 255)
         inside = {}
         for cell, number in protocols.representatives():
-            if number in WITH_PORTS:
-                of = [rule for rule in rules if rule.protocol is None or rule.protocol.number == number]
-                sources = cut(self._ports(of, number, source=True), *_PORTS)
-                inside[cell] = sources, cut(self._ports(of, number, source=False), *_PORTS)
-            elif number == ICMP[version]:
-                matches = [each for rule in rules for each in (rule.icmp, rule.not_icmp) if each is not None]
-                inside[cell] = uncut(0, 0), cut(map(_types, matches), *_TYPES)
-            else:
-                inside[cell] = uncut(0, 0), uncut(0, 0)
+            sources = dict.fromkeys(each for mark in marks for each in mark.sources.get(number, ()))
+            details = dict.fromkeys(each for mark in marks for each in mark.details.get(number, ()))
+            range_ = _PORTS if number in WITH_PORTS else _TYPES if number == icmp else _NOTHING
+            inside[cell] = (
+                cut_at(sources, *_PORTS) if number in WITH_PORTS else uncut(*_NOTHING),
+                cut_at(details, *range_) if details else uncut(*range_),
+            )
         return Partition(protocols, inside)
 
-    def _ports(self, rules: Iterable[Rule], protocol: int, *, source: bool) -> Iterator[tuple[Interval, ...]]:
-        """Sets of ports that these rules tell apart, at one end; each port of a name by itself."""
-        for rule in rules:
-            side = rule.source if source else rule.destination
-            for ports in (side.ports, side.not_ports):
-                numbers = tuple((each.first, each.last) for each in ports if isinstance(each, PortRange))
-                if numbers:
-                    yield numbers
-                if named_port_protocol(rule) == protocol:
-                    for name in _names(ports):
-                        for view in {id(view): view for view in self._views}.values():
-                            yield from (((number, number),) for number in sorted(view.numbers(name, protocol)))
+    def _marks(self, ruled: Ruled) -> _Marks:
+        """What one policy's rules tell apart."""
+        found = self._marked.get(ruled)
+        if found is None:
+            mentioned: set[int] = set()
+            sources: dict[int, dict[tuple[Interval, ...], None]] = {}
+            details: dict[int, dict[tuple[Interval, ...], None]] = {}
+            for rule in ruled.rules:
+                mentioned.update(each.number for each in (rule.protocol, rule.not_protocol) if each is not None)
+                for match in (rule.icmp, rule.not_icmp):
+                    if match is not None:
+                        details.setdefault(ICMP[self._space.version], {})[merged(_types(match))] = None
+                for number in WITH_PORTS if rule.protocol is None else (rule.protocol.number,):
+                    for side, into in ((rule.source, sources), (rule.destination, details)):
+                        if (side.ports or side.not_ports) and number in WITH_PORTS:
+                            sets = into.setdefault(number, {})
+                            sets.update(dict.fromkeys(self._ports(side, number, named_port_protocol(rule))))
+            found = self._marked[ruled] = _Marks(frozenset(mentioned), sources, details)
+        return found
+
+    def _ports(self, side: EntityRule, protocol: int, named: int) -> Iterator[tuple[Interval, ...]]:
+        """Sets of ports that one side of a rule tells apart; each port of a name by itself."""
+        for ports in (side.ports, side.not_ports):
+            numbers = tuple((each.first, each.last) for each in ports if isinstance(each, PortRange))
+            if numbers:
+                yield merged(numbers)
+            if named == protocol:
+                for name in _names(ports):
+                    for view in {id(view): view for view in self._views}.values():
+                        yield from (((number, number),) for number in sorted(view.numbers(name, protocol)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """Protocols that rules name, and by protocol the sets of source ports and of details that they tell apart."""
+
+    protocols: frozenset[int]
+    sources: Mapping[int, Iterable[tuple[Interval, ...]]]
+    details: Mapping[int, Iterable[tuple[Interval, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
