@@ -7,16 +7,18 @@ the text of an object and the text in the history are the same.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from muslin.datastore.protocol import Entry, Json, Revision
 from muslin.errors import BadInput, Problem
+from muslin.kubernetes.json_writer import JsonWriter
 from muslin.resources.keys import Key
 
 __all__ = [
-    "MAX_OBJECT_BYTES", "UNREADABLE", "entry", "parse", "problems_of", "revision_number", "text_of_new",
+    "MAX_OBJECT_BYTES", "UNREADABLE", "entry", "parse", "problems_of", "random_uid", "revision_number", "text_of_new",
     "text_of_update", "timestamp",
 ]  # fmt: skip
 
@@ -26,7 +28,14 @@ MAX_OBJECT_BYTES = 1_500_000
 UNREADABLE = "unreadable"
 """Field of an object that stands for what is no object: the beginning of it, or why it is none."""
 
-_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_encoder = JsonWriter(ensure_ascii=True)
+
+
+def random_uid() -> str:
+    """A random UUID (version 4, RFC 9562), in half the time that `uuid` takes to make an object of it first."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def timestamp(now: datetime) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from muslin.kubernetes.json_writer import JsonWriter
+
 __all__ = ["decode", "decode_lines", "encode"]
 
 _MUCH = 1 << 14
@@ -22,29 +24,7 @@ _MUCH = 1 << 14
 _MOST_OFTEN = 1000
 """Times between two full collections that all is moved to the oldest generation: what others left in the younger ones
 comes along, and must not pile up there."""
-
-
-class _Encoder(json.JSONEncoder):
-    """Python's, without what it makes anew for each value: for a small one that is most of the work."""
-
-    def __init__(self) -> None:
-        super().__init__(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        self._within: dict[int, Any] = {}
-        make, text = getattr(json.encoder, "c_make_encoder", None), json.encoder.encode_basestring
-        self._pieces = make and make(self._within, self.default, text, None, ":", ",", False, False, False)
-
-    def encode(self, o: Any) -> str:
-        """See `json.JSONEncoder`."""
-        if self._pieces is None:  # an interpreter without it
-            return super().encode(o)
-        try:
-            return "".join(self._pieces(o, 0))
-        except BaseException:
-            self._within.clear()  # what it was inside of must not look like a circle the next time
-            raise
-
-
-_encode = _Encoder().encode
+_encode = JsonWriter(ensure_ascii=False).encode
 
 
 class _Moves:

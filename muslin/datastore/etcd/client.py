@@ -15,7 +15,7 @@ from muslin.datastore.etcd import rpc_pb2 as rpc
 from muslin.datastore.etcd.endpoints import Endpoint
 from muslin.datastore.etcd.members import Member, Metadata, Method, Refused
 from muslin.datastore.etcd.patience import Patience
-from muslin.datastore.etcd.refusals import AnswerLost, Meaning, meaning_of
+from muslin.datastore.etcd.refusals import AnswerLost, Meaning, Refusal, meaning_of
 from muslin.datastore.protocol import Compacted, Revision
 from muslin.datastore.settings import EtcdSettings
 from muslin.errors import Failed, Problem, Unavailable
@@ -92,12 +92,15 @@ class Client:
         if self._token is not None and ("token", self._token) in metadata:
             self._token = None
 
-    async def attempt(self, deed: Callable[[Member, Metadata], Awaitable[_T]], *, again: bool) -> _T:
+    async def attempt(
+        self, deed: Callable[[Member, Metadata], Awaitable[_T]], *, again: bool, failed: Refusal | None = None
+    ) -> _T:
         """Do something with a member, with the next one where the first does not answer.
 
         Args:
             deed: raises `Refused` where it fails. The metadata say who asks.
             again: whether it may be repeated although it may have been done.
+            failed: what the first member has said to it already.
 
         Raises:
             AnswerLost: it may have been done, unless `again`.
@@ -112,6 +115,9 @@ class Client:
                 self._check_open()
                 member, metadata = turn.pop(0), _LEADER
                 try:
+                    if failed is not None:
+                        known, failed = failed, None
+                        raise Refused(known)  # noqa: TRY301 - treated as if it had been asked here
                     await member.ready(self.patience.connect_s)
                     metadata = await self._metadata(member)
                     result = await deed(member, metadata)
@@ -142,8 +148,18 @@ class Client:
             pause_s = min(2 * pause_s, 0.8)
 
     async def _call(self, method: Method, request: Any, *, again: bool) -> Any:
+        member, failed = self._members[self._current], None
+        if not self._must_log_in and not self._closed and member.connected:  # as nearly always
+            try:
+                return await member.call(method, request, _LEADER, self.patience.answer_s)
+            except Refused as error:
+                failed = error.refusal
+                if self._members[self._current] is not member:  # others were faster to leave it
+                    self._current = self._members.index(member)
         return await self.attempt(
-            lambda member, metadata: member.call(method, request, metadata, self.patience.answer_s), again=again
+            lambda member, metadata: member.call(method, request, metadata, self.patience.answer_s),
+            again=again,
+            failed=failed,
         )
 
     def _check_open(self) -> None:

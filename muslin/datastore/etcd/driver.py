@@ -8,7 +8,6 @@ proves that it was the right one.
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from muslin.datastore.etcd.endpoints import endpoints_from
 from muslin.datastore.etcd.patience import Patience
 from muslin.datastore.etcd.refusals import AnswerLost, End
 from muslin.datastore.etcd.stored import DELETED, Written
-from muslin.datastore.objects import revision_number
+from muslin.datastore.objects import random_uid, revision_number
 from muslin.datastore.protocol import (
     AlreadyExists,
     Bookmark,
@@ -68,7 +67,7 @@ class EtcdDatastore:
         connection: Connection,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
+        new_uid: Callable[[], str] = random_uid,
     ) -> None:
         self._etcd, self._now, self._new_uid = connection, now, new_uid
         self._known: dict[Key, Written] = {}

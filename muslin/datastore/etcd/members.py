@@ -93,6 +93,11 @@ class Member:
     def __str__(self) -> str:
         return str(self.endpoint)
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected now; it begins to be where it is not."""
+        return self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+
     async def ready(self, timeout_s: float) -> None:
         """Wait until it is connected, or cannot be: the next call then says why.
 
