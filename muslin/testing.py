@@ -30,12 +30,13 @@ from muslin.semantics.routes import encapsulation, pool_of
 from muslin.semantics.sessions import sessions
 from muslin.semantics.snapshot import Snapshot
 from muslin.semantics.verdict import Flow, verdict
+from reconciler.effect.paths import traffic_change
 from reconciler.local import read_folder
 
 __all__ = [
-    "Cluster", "Pod", "assert_decided", "assert_encapsulation", "assert_not_reached", "assert_opens_nothing",
-    "assert_pod_mtu", "assert_reached", "assert_reached_by", "assert_refused", "assert_sessions", "assert_stages",
-    "cluster", "files", "who_reaches",
+    "Cluster", "Pod", "assert_decided", "assert_encapsulation", "assert_not_reached", "assert_opens_no_path",
+    "assert_opens_nothing", "assert_pod_mtu", "assert_reached", "assert_reached_by", "assert_refused",
+    "assert_sessions", "assert_stages", "cluster", "files", "who_reaches",
 ]  # fmt: skip
 
 _PROTOCOLS: Final[Mapping[str, int]] = MappingProxyType({"TCP": 6, "UDP": 17, "SCTP": 132})
@@ -253,6 +254,17 @@ def assert_opens_nothing(
     ]
     if opened:
         raise AssertionError(f"this opens {', '.join(dict.fromkeys(opened))}")
+
+
+def assert_opens_no_path(before: Cluster, after: Cluster) -> None:
+    """As `assert_opens_nothing`, of all ports, protocols, pods, nodes and networks: nothing is tried, all is computed.
+
+    Raises:
+        AssertionError: it names who reaches whom anew, saying what.
+    """
+    opened = traffic_change(before.snapshot, after.snapshot).opened
+    if opened:
+        raise AssertionError(f"this opens {'; '.join(map(str, opened))}")
 
 
 def assert_pod_mtu(of: Cluster, node: str, network_mtu: int, expected: int) -> None:

@@ -90,6 +90,19 @@ def test_what_a_change_opens() -> None:
         testing.assert_opens_nothing(before, testing.cluster(told, [*now, opening, egress], _PODS), [("TCP", 5432)])
 
 
+def test_what_a_change_opens_at_all() -> None:
+    """No port need be named: a path on any is found, and told with who, to whom and what."""
+    told = facts(startingPolicies=["shop"])
+    now = single_subnet(told).resources
+    rule = {"action": "Allow", "protocol": "UDP", "destination": {"ports": ["7000:7010"]}}
+    opening = policy("open", "shop", types=["Ingress"], selector="app == 'db'", order=10, ingress=[rule])
+    before = testing.cluster(told, now, _PODS)
+
+    testing.assert_opens_no_path(before, before)
+    with pytest.raises(AssertionError, match=r"this opens .* -> shop/db: UDP 7000-7010"):
+        testing.assert_opens_no_path(before, testing.cluster(told, [*now, opening], _PODS))
+
+
 def test_who_reaches_whom() -> None:
     """Of all pods, and of addresses outside; the message names who is too many and who is missing."""
     told = facts(startingPolicies=["shop"])
