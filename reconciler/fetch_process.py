@@ -14,12 +14,12 @@ from pathlib import Path
 from random import Random
 
 from muslin.errors import BadInput, MuslinError, Problem
-from reconciler import confinement, sources_file
+from reconciler import confinement, hook, sources_file
 from reconciler.commands import Git
 from reconciler.credentials import Credentials
 from reconciler.fetch_state import Standing
 from reconciler.fetcher import Fetcher
-from reconciler.remotes import Remote
+from reconciler.remotes import Remote, Transport
 from reconciler.signatures import Policy
 from reconciler.sources_file import Origin, Role
 
@@ -92,6 +92,7 @@ current), 2 wrong usage""",
     parser.add_argument("--allowed-signers", type=Path, help="commits must be signed by one of these ssh keys")
     parser.add_argument("--keyring", type=Path, help="commits must be signed by one of these OpenPGP keys")
     parser.add_argument("--anchor", help="commit from which signatures are checked")
+    parser.add_argument("--install-hook", action="store_true", help="let pushes into a local repository wake us")
     parser.add_argument("--once", action="store_true", help="fetch once and end; exit status 1 if not current")
     return parser.parse_args(argv)
 
@@ -133,6 +134,14 @@ def _origin(arguments: argparse.Namespace) -> Origin:
         tuple(arguments.poke or ()),
         None,
     )
+
+
+def _install(origin: Origin) -> None:
+    if origin.remote.transport is not Transport.FILE:
+        raise BadInput(
+            Problem("the repository is not on this machine", "--install-hook", "let its server tell `muslin webhook`")
+        )
+    hook.install(Path(origin.remote.url), origin.mirror / hook.WAKE_FIFO)
 
 
 async def _serve(origins: Sequence[Origin], say: Callable[[str], None], *, once: bool, largest: int) -> int:
@@ -189,6 +198,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         largest = arguments.max_bytes
         if arguments.sources is None:
             origins: tuple[Origin, ...] = (_origin(arguments),)
+            if arguments.install_hook:
+                _install(origins[0])
         else:
             sources = sources_file.load(arguments.sources, Role.FETCHER)
             origins, largest = sources.origins, sources.max_bytes

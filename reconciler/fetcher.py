@@ -189,6 +189,9 @@ class Fetcher:
             self._stand(before, Standing.UNREACHABLE, held, seen.told or "git ls-remote failed")
             raise Unavailable(self._problem("cannot be reached"))
         tip = _seen(seen.text, remote.reference)
+        if tip is not None and not is_object_id(tip):
+            self._stand(before, Standing.REFUSED, held, "the repository has ids of SHA-256, which are not read")
+            return None
         if tip is None:
             what = f"the repository has no {remote.following} {remote.branch}"
             self._stand(before, Standing.BRANCH_MISSING, held, what)
@@ -305,6 +308,6 @@ def _seen(told: str, wanted: str) -> str | None:
     found = None
     for line in told.splitlines():
         object_id, tab, name = line.partition("\t")
-        if tab and name == wanted and is_object_id(object_id):
+        if tab and name == wanted:
             found = object_id
     return found

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from random import Random
 
 import pytest
 
 from muslin.errors import Unavailable
 from muslin.resources.keys import Key
 from reconciler.combined import CombinedSource, Part, commits_of
+from reconciler.controller import Settings
 from reconciler.fetch_state import FetchState, Standing
+from reconciler.plan import Budget
 from reconciler.source import Head
 from tests.reconciler.cases import World, policy, policy_key, tier
 from tests.support.memory_git import MemorySource
@@ -187,5 +190,36 @@ def test_folders_that_changed_in_the_settings_must_pass_the_budget_again() -> No
         status = await world.look()
         assert status.held is not None
         assert len(await world.objects()) == 20
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_any_history_of_two_repositories_ends_at_the_last_good_commit_of_each(seed: int) -> None:
+    """Whatever is pushed, good or bad, and whenever a process is restarted: each repository's last good one counts."""
+    random = Random(seed)
+    two = _Two()
+    world = World(two.source())  # type: ignore[arg-type]
+    world.settings = Settings(budget=Budget(part=1.0))
+    good: dict[str, set[str]] = {}
+
+    async def scenario() -> None:
+        for _ in range(12):
+            name, repository = random.choice([("a", two.a), ("b", two.b)])
+            names = {f"{name}{number}" for number in random.sample(range(5), random.randint(1, 4))}
+            files = {f"{each}.yaml": policy(each, order=random.randint(1, 3)) for each in names}
+            if len(good) == 2 and random.random() < 0.4:  # the first of all must be good
+                repository.push({**files, "bad.yaml": "kind: [\n"})
+            else:
+                good[name] = names
+                repository.push(files)
+            if random.random() < 0.3:
+                world.source = two.source()  # type: ignore[assignment]
+            if len(good) == 2:
+                await world.look()
+                await world.look()
+                found = {key.name for key in await world.objects() if key.kind == "NetworkPolicy"}
+                assert found == set().union(*good.values())
 
     asyncio.run(scenario())

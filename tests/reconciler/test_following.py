@@ -164,6 +164,19 @@ def test_a_look_at_rest_is_one_program_and_costs_next_to_nothing(
         _with(tmp_path / f"m{number}", remote, deed)
 
 
+@pytest.mark.slow
+def test_a_repository_with_other_ids_is_refused_and_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    """Ids of SHA-256 are not read yet: that is said, and the branch is not called missing."""
+    repository = tmp_path / "r"
+    repository.mkdir()
+    git(repository, "init", "--quiet", "--object-format=sha256", "--initial-branch=main")
+    git(repository, "commit", "--quiet", "--allow-empty", "-m", "x")
+    state = _state(tmp_path / "m", Remote.parse(str(repository), "main", allow_local=True))
+
+    assert state.standing is Standing.REFUSED
+    assert "SHA-256" in state.message
+
+
 def test_references_that_are_none_are_refused() -> None:
     """A tag is a plain name, a commit all its digits, and one of branch, tag and commit is given."""
     cases: tuple[tuple[str | None, str | None, str | None], ...] = (

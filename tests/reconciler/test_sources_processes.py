@@ -17,6 +17,7 @@ import pytest
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.resources.keys import Key
 from reconciler import fetch_process, webhook_process
+from reconciler.hook import WAKE_FIFO
 from tests.reconciler.cases import policy, policy_key, tier
 from tests.reconciler.repositories import bare, push
 
@@ -148,6 +149,21 @@ def test_a_push_is_told_to_the_webhook_and_applied_for_the_sets_that_read_it(tmp
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
+def test_the_hook_of_a_local_repository_is_installed_when_asked(tmp_path: Path) -> None:
+    """One option puts the hook that wakes this mirror's fetcher into the repository, before rights are given up."""
+    remote = bare(tmp_path / "r")
+    push(tmp_path / "w", remote, {"p.yaml": policy("p")})
+
+    async def scenario() -> None:
+        words = ("--allow-local", "--install-hook", "--once", "--repository", remote, "--mirror", tmp_path / "m")
+        async with _running(tmp_path / "log", "reconciler.fetch_process", *words) as process:
+            await process.wait()
+
+    asyncio.run(scenario())
+    assert str(tmp_path / "m" / WAKE_FIFO) in (remote / "hooks" / "post-receive").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -158,6 +174,8 @@ def test_a_push_is_told_to_the_webhook_and_applied_for_the_sets_that_read_it(tmp
         (["--repository", "https://git.example/r", "--mirror", "m", "--token-file", "k"], "no such file"),
         (["--repository", "https://git.example/r", "--mirror", "m", "--pinned-key", "k"], "not the hash"),
         (["--repository", "https://git.example/r", "--mirror", "m", "--client-key", "k"], "belong together"),
+        (["--repository", "https://git.example/r", "--mirror", "m", "--install-hook"], "not on this machine"),
+        (["--repository", "/", "--allow-local", "--mirror", "m", "--install-hook"], "not a bare git repository"),
         (["--sources", "missing.yaml"], "can't be read"),
     ],
 )
