@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["TIMED_OUT", "Ran", "run"]
+__all__ = ["NOT_STARTED", "TIMED_OUT", "Ran", "run"]
 
 TIMED_OUT: Final = -1000
 """Status of a child that was ended because it took too long."""
+NOT_STARTED: Final = -1001
+"""Status of a program that is not there, or that the kernel lets nobody here start."""
 
 _KEPT: Final = 16 * 1024
 
@@ -74,7 +76,11 @@ async def run(
     """
     with contextlib.ExitStack() as files:
         given = asyncio.subprocess.DEVNULL if stdin is None else files.enter_context(stdin.open("rb")).fileno()
-        return await _ended(command, environment, folder, timeout_s, keep, handed, given)
+        try:
+            return await _ended(command, environment, folder, timeout_s, keep, handed, given)
+        except (FileNotFoundError, PermissionError) as error:
+            said = f"{Path(command[0]).name} cannot be started: {error.strerror}; install it as a program, not a script"
+            return Ran(NOT_STARTED, b"", said, whole=False)
 
 
 async def _ended(  # noqa: PLR0917  the arguments of `run`

@@ -107,6 +107,8 @@ def confine(
             _allow(libc, ruleset, path, access)
         if libc.syscall(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0)) != 0:
             return f"not confined by the kernel: Landlock: {os.strerror(ctypes.get_errno())}"
+    except OSError as error:
+        return f"not confined by the kernel: Landlock: {error}"
     finally:
         os.close(ruleset)
     return None

@@ -149,7 +149,10 @@ class _GitObjects:
     """Objects of the mirror by id, through GitPython's database."""
 
     def __init__(self, mirror: Path) -> None:
-        import git  # noqa: PLC0415  not above: importing GitPython executes `git version`
+        try:
+            import git  # noqa: PLC0415  not above: importing GitPython executes `git version`
+        except ImportError as error:
+            raise _away(f"git cannot be started: {str(error).splitlines()[0]}", mirror) from error
 
         try:
             self._repository = git.Repo(mirror, search_parent_directories=False, expand_vars=False)

@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from muslin.errors import BadInput, Unavailable
+from muslin.errors import BadInput, Failed, Unavailable
 from reconciler.commands import TRACKED, Git
 from reconciler.fetch_state import FetchState, Standing, read_state
 from reconciler.fetcher import WAKE_FIFO, Fetcher
@@ -236,6 +236,22 @@ def test_a_git_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     assert "longer than" in _state(mirror).message
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+def test_a_machine_without_git_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without git no mirror can be made, and with a mirror its state says why nothing is fetched."""
+    remote = bare(tmp_path / "r")
+    made = push(tmp_path / "w", remote, {"a.yaml": policy("a")})
+    _fetch(tmp_path / "m", remote, _once)
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(Failed, match="git cannot be started: No such file"):
+        _fetch(tmp_path / "new", remote, _once)
+    with pytest.raises(Unavailable):
+        _fetch(tmp_path / "m", remote, _once)
+
+    assert (_state(tmp_path / "m").standing, _state(tmp_path / "m").commit) == (Standing.UNREACHABLE, made)
+    assert "git cannot be started" in _state(tmp_path / "m").message
 
 
 @pytest.mark.slow
