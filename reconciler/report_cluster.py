@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from muslin import resources, yaml
-from muslin.datastore.protocol import Datastore, Entry, Json, Revision
+from muslin.datastore.protocol import Datastore, Entry, Forbidden, Json, Revision
 from muslin.errors import BadInput, MuslinError, Problem
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
@@ -43,15 +43,20 @@ _OF_KUBERNETES: Final[Mapping[str, type[Resource]]] = {
 
 
 async def as_it_is(datastore: Datastore) -> tuple[Snapshot, tuple[Problem, ...]]:
-    """The whole cluster, and what of it could not be read. Raises `Unavailable`."""
-    entries, revision = await listed(datastore, (*STATE_KINDS, *_DECLARED_KINDS))
+    """The whole cluster, and what of it could not be read, be it that we may not. Raises `Unavailable`."""
     found: list[Resource] = []
     problems: list[Problem] = []
-    for key, entry in entries.items():
-        resource = _loaded(key, entry.value, problems)
-        if resource is not None:
-            found.append(resource)
-    return Snapshot.of(found, str(revision or "0")), tuple(problems)
+    for kind in (*STATE_KINDS, *_DECLARED_KINDS):
+        try:
+            entries, _ = await listed(datastore, (kind,))
+        except Forbidden as error:
+            problems += error.problems
+            continue
+        for key, entry in entries.items():
+            resource = _loaded(key, entry.value, problems)
+            if resource is not None:
+                found.append(resource)
+    return Snapshot.of(found), tuple(problems)
 
 
 def as_planned(before: Snapshot, proposed: Plan) -> tuple[Snapshot, tuple[Problem, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -125,17 +125,26 @@ def routing_change(before: Snapshot, after: Snapshot) -> RoutingChange:
     of_prefixes = of_sessions or differ(before, after, IPPool, IPAMBlock, BlockAffinity, WorkloadEndpoint)
     if not of_prefixes:
         return RoutingChange()
-    first = _sessions(before)
-    ends = first, _sessions(after) if of_sessions else first
     told = announced(before), announced(after)
     ranges = service_ranges(before), service_ranges(after)
-    changes = tuple(_session_changes(*ends)) if of_sessions else ()
-    names = sorted({*told[0], *told[1]} | ({*ends[0]} if ranges[0] != ranges[1] else set()))
+    changes: list[SessionChange] = []
+    outside: tuple[_Outside, _Outside] = {}, {}
+    speaking: set[str] = set()
+    if of_sessions or after.all(BGPPeer):
+        for node, ends in _sessions(before, after, both=of_sessions):
+            for at in (0, 1):
+                speaking |= {node} if ends[at] else set()
+                for session in ends[at].values():
+                    if session.peer_node is None:
+                        outside[at].setdefault(str(session.peer_address), set()).add(node)
+            if ends[0] is not ends[1]:
+                changes += _session_changes(node, *ends)
+    names = sorted({*told[0], *told[1]} | (speaking if ranges[0] != ranges[1] else set()))
     nodes = {
         name: _difference(told[0].get(name, frozenset()) | ranges[0], told[1].get(name, frozenset()) | ranges[1])
         for name in names
     }
-    heard = _heard(ends[0], told[0], ranges[0]), _heard(ends[1], told[1], ranges[1])
+    heard = tuple(_heard(outside[at], told[at], ranges[at]) for at in (0, 1))
     peers = {
         peer: _difference(heard[0].get(peer, frozenset()), heard[1].get(peer, frozenset()))
         for peer in sorted({*heard[0], *heard[1]})
@@ -149,37 +158,35 @@ def routing_change(before: Snapshot, after: Snapshot) -> RoutingChange:
     )
 
 
-_Ends = Mapping[str, Mapping[tuple[str, int], Session]]
+_Ends = Mapping[tuple[str, int], Session]
+"""A node's sessions by address and port of the peer."""
+
+_Outside = dict[str, set[str]]
+"""Peers outside the cluster by address, with the nodes that talk to them."""
 
 
-def _sessions(snapshot: Snapshot) -> _Ends:
-    return {
-        node.metadata.name: {
-            (str(each.peer_address), each.peer_port): each for each in sessions(snapshot, node.metadata.name)
-        }
-        for node in snapshot.all(Node)
-    }
+def _sessions(before: Snapshot, after: Snapshot, *, both: bool) -> Iterator[tuple[str, tuple[_Ends, _Ends]]]:
+    """Each node's sessions in both versions, one node at a time: a mesh has as many as the square of its nodes."""
+    for name in sorted({node.metadata.name for snapshot in (before, after) for node in snapshot.all(Node)}):
+        one = _of_node(before, name)
+        yield name, (one, _of_node(after, name) if both else one)
 
 
-def _session_changes(before: _Ends, after: _Ends) -> Iterable[SessionChange]:
-    for node in sorted({*before, *after}):
-        one, other = before.get(node, {}), after.get(node, {})
-        for peer in sorted({*one, *other}):
-            if one.get(peer) != other.get(peer):
-                yield SessionChange(node, one.get(peer), other.get(peer))
+def _of_node(snapshot: Snapshot, name: str) -> _Ends:
+    return {(str(each.peer_address), each.peer_port): each for each in sessions(snapshot, name)}
+
+
+def _session_changes(node: str, before: _Ends, after: _Ends) -> Iterator[SessionChange]:
+    for peer in sorted({*before, *after}):
+        if before.get(peer) != after.get(peer):
+            yield SessionChange(node, before.get(peer), after.get(peer))
 
 
 def _heard(
-    ends: _Ends, told: Mapping[str, frozenset[Prefix]], ranges: frozenset[Prefix]
+    outside: _Outside, told: Mapping[str, frozenset[Prefix]], ranges: frozenset[Prefix]
 ) -> Mapping[str, frozenset[Prefix]]:
     """Mapping[address of an outside peer, what nodes with a session to it tell]."""
-    found: dict[str, frozenset[Prefix]] = {}
-    for node, peers in ends.items():
-        for session in peers.values():
-            if session.peer_node is None:
-                name = str(session.peer_address)
-                found[name] = found.get(name, frozenset()) | told.get(node, frozenset()) | ranges
-    return found
+    return {peer: ranges.union(*(told.get(node, frozenset()) for node in nodes)) for peer, nodes in outside.items()}
 
 
 def _difference(before: frozenset[Prefix], after: frozenset[Prefix]) -> Prefixes:
