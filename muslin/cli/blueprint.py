@@ -11,6 +11,7 @@ from blueprints.composition import parts_of
 from blueprints.decision import Blueprint
 from muslin import yaml
 from muslin.errors import BadInput, Problem
+from muslin.resources.problems import nearest
 
 __all__ = ["decide", "facts_and_decisions", "must_be_known", "only_document", "read_text"]
 
@@ -59,5 +60,7 @@ def must_be_known(blueprint: str | None) -> None:
     """Raise BadInput if an option names a blueprint that is not installed."""
     unknown = [each for each in parts_of(blueprint or "") if blueprint is not None and each not in catalogue.BLUEPRINTS]
     if unknown:
-        fix = f"one of {', '.join(catalogue.BLUEPRINTS)}, or several with + between them"
+        meant = nearest(unknown[0], catalogue.BLUEPRINTS)
+        listed = f"one of {', '.join(catalogue.BLUEPRINTS)}, or several with + between them"
+        fix = f"did you mean {meant}?" if meant else listed
         raise BadInput(Problem(f"there is no blueprint {unknown[0]!r}", "--blueprint", fix))

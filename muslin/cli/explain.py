@@ -12,6 +12,7 @@ from muslin.cli.blueprint import decide
 from muslin.cli.printing import printable
 from muslin.cli.tables import wrapped_table
 from muslin.errors import BadInput, Problem
+from muslin.resources.problems import nearest
 
 __all__ = ["explain"]
 
@@ -51,8 +52,10 @@ def explain(cluster: str, blueprint: str | None, why: str | None, output: str) -
     if why is not None:
         chosen = tuple(decision for decision in chosen if decision.name.lower() == why.lower())
         if not chosen:
-            known = ", ".join([*(each.name for each in decided.decisions), *(each.name for each in decided.procedures)])
-            raise BadInput(Problem(f"there is no decision {why!r}", "--why", f"one of: {known}"))
+            known = [*(each.name for each in decided.decisions), *(each.name for each in decided.procedures)]
+            meant = nearest(why, known)
+            fix = f"did you mean {meant}?" if meant else f"one of: {', '.join(known)}"
+            raise BadInput(Problem(f"there is no decision {why!r}", "--why", fix))
     if output == "json":
         click.echo(json.dumps([_json(decision) for decision in chosen], indent=2, default=str))
     elif why is not None:
