@@ -44,8 +44,13 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether all that was planned is done."""
-        return not (self.failed or self.waiting or self.stale or self.gated)
+        """Whether all that was planned is done, and nothing follows."""
+        return not (self.failed or self.waiting or self.stale or self.gated or self.follows)
+
+    @property
+    def follows(self) -> bool:
+        """Whether a step that is done has another one after it."""
+        return any(step.then is not None for step in self.done)
 
 
 async def apply(

@@ -298,7 +298,8 @@ class Controller:
             await self._passage.rest()
             if not (proposed or proposed.blocked or status.problems):
                 self._rested = (head, self._live.version)
-        self._look_again_in(min((each.again_s for each in verdicts if each.again_s is not None), default=None))
+        again = [each.again_s for each in verdicts if each.again_s is not None] + [0.0] * outcome.follows
+        self._look_again_in(min(again, default=None))
         if outcome.stale:
             raise Unavailable(
                 Problem(

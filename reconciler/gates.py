@@ -113,13 +113,14 @@ _TICK_S: Final = 0.01
 
 TIGHTENING: Final = frozenset({Stage.DENYING, Stage.CLOSING, Stage.SHUTTING})
 _LOSING: Final[Mapping[Group, str]] = {
+    (Stage.REFLECTORS, False): "nodes reflect",
     (Stage.MESH_OFF, False): "the mesh goes off",
     (Stage.RETIRING, False): "nodes give up peers",
     (Stage.PEERS, True): "BGP peers go",
     (Stage.NODES, True): "nodes go",
     (Stage.MESH, True): "the BGP configuration goes",
 }
-"""Changes that take sessions away."""
+"""Changes that take sessions, or routes that came over them, away."""
 
 
 def gate_before(group: Group) -> Gate | None:
@@ -139,20 +140,23 @@ def sessions_finding(
     *,
     before: Snapshot | None = None,
     excused: Collection[str] = (),
+    must: Collection[str] = (),
 ) -> Finding:
     """Whether every node could do with the sessions that it will have.
 
     A node that loses an Established session must have all that remain Established, and over one of them a route if
     any of its remaining peers is a node with routes of its own. A session that is reported to be of the mesh and by now
-    is not, or the other way round, was reported before its change arrived, and does not count.
+    is not, or the other way round, was reported before its change arrived, and does not count; nor does one of which
+    only one end knows: the other has ended it, and could not say so.
 
     Args:
         after: Nodes, BGPPeers and BGPConfigurations as they will be.
         reports: Mapping[node, its report].
         before: the same as they are; then nodes that lose no session are not looked at.
         excused: `node peer` of sessions that are not looked at.
+        must: nodes that are looked at although they lose no session.
     """
-    serving = _serving(after, reports)
+    serving, ends = _serving(after, reports), _Ends(after, reports)
     lacks: list[str] = []
     unheard: list[str] = []
     at_rest = True
@@ -162,22 +166,46 @@ def sessions_finding(
         had = remaining if before is None else _peers(before, name)
         report = reports.get(name)
         if report is None or not report.heard:
-            if had.keys() - remaining.keys() or (before is None and remaining):
+            if had.keys() - remaining.keys() or ((before is None or name in must) and remaining):
                 unheard.append(f"{name} does not report its sessions")
             continue
-        if before is not None and report.established.keys() & had.keys() <= remaining.keys():
+        loses = not report.established.keys() & had.keys() <= remaining.keys()
+        if before is not None and not loses and name not in must:
             continue
         at_rest = False
         kept = remaining.keys() & had.keys()
         missing = sorted(
-            peer for peer in kept if report.established.get(peer) != had[peer] and f"{name} {peer}" not in excused
+            peer
+            for peer in kept
+            if not (report.established.get(peer) == had[peer] and ends.agree(name, peer))
+            and f"{name} {peer}" not in excused
         )
         lacks += [f"{name} has no session with {peer}" for peer in missing]
-        if not kept and had:
+        if not kept and had and loses:
             lacks.append(f"{name} would be left without a session")
         elif not missing and kept & serving and not kept & set(report.learnt.values()):
             lacks.append(f"{name} has learnt no route from the peers that remain")
     return Finding(tuple(lacks), tuple(unheard), at_rest)
+
+
+class _Ends:
+    """Whether both ends of a session say that it is there."""
+
+    def __init__(self, after: Snapshot, reports: Mapping[str, NodeReport]) -> None:
+        self._reports = reports
+        self._addresses = {node.metadata.name: _addresses(node) for node in after.all(Node)}
+        self._owner = {address: name for name, held in self._addresses.items() for address in held}
+
+    def agree(self, name: str, peer: str) -> bool:
+        """As far as the peer is a node that reports."""
+        report = self._reports.get(self._owner.get(peer, ""))
+        if report is None or not report.heard:
+            return True
+        return any(address in report.established for address in self._addresses.get(name, ()))
+
+
+def _addresses(node: Node) -> tuple[str, ...]:
+    return tuple(str(each) for each in (node_address(node, 4), node_address(node, 6)) if each is not None)
 
 
 def _peers(snapshot: Snapshot, node: str) -> dict[str, bool]:
@@ -223,13 +251,7 @@ def excuses(now: Snapshot, reports: Mapping[str, NodeReport], blocks: Mapping[st
 def _serving(after: Snapshot, reports: Mapping[str, NodeReport]) -> frozenset[str]:
     """Addresses of nodes that have routes of their own to tell."""
     telling = {name for name, report in reports.items() if "" in report.learnt.values()}
-    return frozenset(
-        str(address)
-        for node in after.all(Node)
-        if node.metadata.name in telling
-        for address in (node_address(node, 4), node_address(node, 6))
-        if address is not None
-    )
+    return frozenset(each for node in after.all(Node) if node.metadata.name in telling for each in _addresses(node))
 
 
 def agents_finding(nodes: Iterable[str], reports: Mapping[str, NodeReport], revision: int) -> Finding:

@@ -58,7 +58,8 @@ class Guard:
 
     async def comes_into_force(self, plan: Plan, excused: tuple[str, ...] | None, *, approval: bool) -> Control:
         """Before a commit is accepted: what it is watched for, what of it is approved; another one is not held now."""
-        steps = tuple(sorted(_digest(plan, step) for step in plan.steps)) if approval else ()
+        every = [each for step in plan.steps for each in (step, step.then) if each is not None]
+        steps = tuple(sorted(_digest(plan, step) for step in every)) if approval else ()
 
         def changed(control: Control) -> Control:
             back = control.held is not None and control.held.back_to == plan.commit

@@ -14,7 +14,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from muslin.resources.keys import Key
 
-__all__ = ["WAITS_FOR", "Group", "Place", "Stage", "depths", "placed", "position", "stage", "stages", "waits"]
+__all__ = [
+    "WAITS_FOR", "Group", "Place", "Stage", "cluster_id", "depths", "placed", "position", "stage", "stages", "waits",
+]  # fmt: skip
 
 
 class Stage(IntEnum):
@@ -216,14 +218,15 @@ def _spec(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _node_stage(value: Mapping[str, Any], former: Mapping[str, Any]) -> Stage:
     """A cluster ID ends a node's part in the mesh at once; a label may be what a peer selects it by."""
-    if _cluster_id(former) and not _cluster_id(value):
+    if cluster_id(former) and not cluster_id(value):
         return Stage.RETIRING
-    if _cluster_id(value) and not _cluster_id(former):
+    if cluster_id(value) and not cluster_id(former):
         return Stage.REFLECTORS
     return Stage.RETIRING if _labels(former).items() - _labels(value).items() else Stage.NODES
 
 
-def _cluster_id(value: Mapping[str, Any]) -> object:
+def cluster_id(value: Mapping[str, Any]) -> object:
+    """Of a Node as JSON, what makes it a reflector; None where it is none."""
     bgp = _spec(value).get("bgp")
     return bgp.get("routeReflectorClusterID") if isinstance(bgp, Mapping) else None
 

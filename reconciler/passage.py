@@ -69,13 +69,14 @@ class Standings:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one look knows: the plan, its steps in the graph, what is there, the ledger, and the time."""
+    """What one look knows: the plan, its steps in the graph, what is there, the ledger, the time; and closed gates."""
 
     plan: Plan
     placed: Sequence[Placed]
     live: Mapping[Key, Entry]
     ledger: Ledger
     now: float
+    closed: set[Group]
 
 
 class Passage:
@@ -120,8 +121,9 @@ class Passage:
             gate = gate_before(each.group)
             if gate is not None and each.step.writes:
                 gated[each.group] = gate
-        look = _Look(plan, placed, live, ledger, now)
-        verdicts, closed = [], set()
+        verdicts: list[Verdict] = []
+        closed: set[Group] = set()
+        look = _Look(plan, placed, live, ledger, now, closed)
         for group, gate in gated.items():
             if gate.kind is GateKind.AGENTS:
                 verdict = await self._agents(gate, look)
@@ -192,11 +194,15 @@ class Passage:
 
     async def _sessions(self, gate: Gate, group: Group, look: _Look) -> Verdict:
         """What remains must be up before something goes; what comes first must be written before it can be."""
-        if any(each.step.writes and each.step.key.kind in _ROUTING and _first(each, group) for each in look.placed):
-            return Verdict(gate, Standing.WAITING, ("what remains is written first",), 0.0)
+        first = {each.group for each in look.placed if each.step.writes and _comes_first(each, group)}
+        if first:
+            again_s = None if first & look.closed else 0.0
+            return Verdict(gate, Standing.WAITING, ("what remains is written first",), again_s)
         reports, _ = await self._reports()
-        after = _snapshot(look.live, [each for each in look.placed if group[1] or not each.place.delete])
-        found = sessions_finding(after, reports, before=_snapshot(look.live, ()))
+        upto = [each for each in look.placed if group[1] or (not each.place.delete and each.place.stage <= group[0])]
+        after = _snapshot(look.live, upto)
+        reflecting = [each.step.key.name for each in look.placed if each.group == group == (Stage.REFLECTORS, False)]
+        found = sessions_finding(after, reports, before=_snapshot(look.live, ()), must=reflecting)
         verdict = self._keeper.judge(gate, found, look.now)
         if verdict.standing is Standing.WAITING and found.unheard:
             await self._ask_nodes(key.name for key in look.live if key.kind == "Node" and key.name not in reports)
@@ -234,9 +240,11 @@ class Passage:
             self._following = asyncio.ensure_future(self._live.run())
 
 
-def _first(each: Placed, group: Group) -> bool:
-    """Whether a step is of a group before this one, and has no gate of its own that could stay closed."""
-    return not each.place.delete and each.group != group and gate_before(each.group) is None
+def _comes_first(each: Placed, group: Group) -> bool:
+    """Whether a change of routing is of a group before this one: of writes those before, of deletes all writes."""
+    if each.step.key.kind not in _ROUTING or each.place.delete or each.group == group:
+        return False
+    return group[1] or each.place.stage < group[0]
 
 
 def _is_made(entry: Entry, set_name: str) -> bool:

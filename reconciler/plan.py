@@ -64,6 +64,7 @@ class Step:
     `value` is the whole object to write (of a delete: what is there), `revision` the one to compare with, None for a
     create. `declared` is what the ledger remembers afterwards, None for a delete; `base` what of it is ours until
     then. An adoption without `fields` writes only the ledger. `former` is what stands there before.
+    `then` is what a later look does to the same object, when this one has come to rest; `fields` are those of both.
     """
 
     action: Action
@@ -77,6 +78,7 @@ class Step:
     fields: tuple[FieldChange, ...] = ()
     place: str | None = None
     former: Json | None = None
+    then: Step | None = None
 
     @property
     def deletes(self) -> bool:

@@ -22,7 +22,7 @@ from reconciler.compare import SHARED_KINDS, FieldChange, differences, merged, o
 from reconciler.drift import DRIFT_IS_REPAIRED, Drifted, DriftRules, Mode, with_kept
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared
-from reconciler.order import position
+from reconciler.order import cluster_id, position
 from reconciler.plan import Action, Blocked, Cause, Owner, Plan, Step, Why
 from reconciler.pulumi_owned import is_pulumis
 
@@ -285,7 +285,7 @@ class _Planning:
             for problem in forbidden:
                 self.block(step.key, Why.IMMUTABLE, f"{step.key}: {problem.what}", problem.fix)
             if not forbidden:
-                self._steps.append(step)
+                self._steps.append(_in_two(step))
             return
         what = f"{step.key} is in use: block {block} lies in it"
         self.block(step.key, Why.POOL_IN_USE, what, "set disabled: true, and remove it when no pod has its addresses")
@@ -337,6 +337,30 @@ def _base(full: Json, mine: Owned | None) -> Json | None:
     if mine.intent is not None and not differences(ours(full, mine.intent, mine.applied), mine.intent):
         return mine.intent
     return mine.applied
+
+
+def _in_two(step: Step) -> Step:
+    """A node that is to reflect, and that peers find by a label, gets the label first, and reflects over sessions.
+
+    A reflector drops what another of its cluster reflects to it (RFC 4456 section 8): with the cluster ID at once it
+    would have no route to clients with which it has no session yet.
+    """
+    if step.key.kind != "Node" or step.former is None or step.declared is None:
+        return step
+    if not cluster_id(step.value) or cluster_id(step.former):
+        return step
+    if not any(each.path == "metadata" or each.path.startswith("metadata.labels") for each in step.fields):
+        return step
+    declared, value = _not_reflecting(step.declared), _not_reflecting(step.value)
+    rest = differences(declared, step.declared)
+    then = replace(step, action=Action.UPDATE, owner=Owner.US, base=declared, fields=rest, former=value)
+    return replace(step, value=value, declared=declared, then=then)
+
+
+def _not_reflecting(value: Json) -> Json:
+    spec = dict(value["spec"])
+    bgp = {name: content for name, content in spec.pop("bgp").items() if name != "routeReflectorClusterID"}
+    return {**value, "spec": spec | ({"bgp": bgp} if bgp else {})}
 
 
 def _annotation(value: Json, name: str) -> object:

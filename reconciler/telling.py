@@ -68,7 +68,9 @@ def _done(step: Step, look: int, commit: str) -> Event:
         kind, message = EventKind.DRIFT_REPAIRED, f"{step.key} was {deed} by somebody else and is put back"
     else:
         kind, message = EventKind.OBJECT_WRITTEN, f"{step.action} {step.key}"
-    shown = step.fields if step.action in (Action.UPDATE, Action.ADOPT) else ()
+    later = {each.path for each in step.then.fields} if step.then is not None else frozenset()
+    shown = tuple(each for each in step.fields if each.path not in later)
+    shown = shown if step.action in (Action.UPDATE, Action.ADOPT) else ()
     return Event(kind, look, message, commit, step.key, shown)
 
 

@@ -28,11 +28,13 @@ class SpeakerSide:
     def __init__(self, client: SpeakerClient, router_id: IPv4Address, on_problem: Callable[[Problem], None]) -> None:
         self._client, self._router_id, self._on_problem = client, router_id, on_problem
         self._told: tuple[Problem, ...] = ()
+        self._kinds: dict[tuple[Address, int], str] = {}
 
     def desire(self, state: NodeState) -> None:
         """Hand the speaker its desired state; nothing happens if it has it."""
         settings, problems = desired(state, router_id=self._router_id)
         self._client.want(settings)
+        self._kinds = {(peer.address, peer.port): peer.kind for peer in settings.peers}
         for problem in problems:
             if problem not in self._told:
                 self._on_problem(problem)
@@ -59,10 +61,13 @@ class SpeakerSide:
         return None if route is None else route.peer
 
     def sessions(self) -> tuple[ReportedSession, ...]:
-        """Sessions as a person reads them."""
+        """Sessions as a person reads them. One that lives on while the reason for it changes is of the new kind."""
         return tuple(
             ReportedSession(
-                key.address, session.kind, session.state.value, f"{datetime.fromtimestamp(session.since, UTC):%FT%TZ}"
+                key.address,
+                self._kinds.get((key.address, key.port), session.kind),
+                session.state.value,
+                f"{datetime.fromtimestamp(session.since, UTC):%FT%TZ}",
             )
             for key, session in self._client.view.sessions.items()
         )
