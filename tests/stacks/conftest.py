@@ -12,7 +12,9 @@ import pytest
 from muslin.conversion.kinds import CRD_KINDS
 from muslin.datastore.kubernetes.own_kinds import own_definitions
 from muslin.resources.crds import definitions
+from tests.stacks.command_line import environment, missing
 from tests.stacks.engine.deployment import Stack
+from tests.stacks.engine.real import RealStack
 from tests.support.engines import Missing
 from tests.support.kube_apiserver import KubeApiserver
 
@@ -61,6 +63,7 @@ def _sweep(server: KubeApiserver) -> None:
 
 
 MakeStack = Callable[..., Stack]
+MakeAny = Callable[..., "Stack | RealStack"]
 
 
 @pytest.fixture
@@ -72,5 +75,18 @@ def stack(cluster: KubeApiserver, tmp_path: Path) -> MakeStack:
         folder = tmp_path / name
         shutil.copytree(shipped if shipped.is_dir() else ours, folder)
         return Stack(folder, cluster, config, secrets, token)
+
+    return make
+
+
+@pytest.fixture(params=["small", pytest.param("pulumi", marks=pytest.mark.skipif(bool(missing()), reason=missing()))])
+def any_stack(request: pytest.FixtureRequest, stack: MakeStack, cluster: KubeApiserver, tmp_path: Path) -> MakeAny:
+    """As `stack`, by the small engine and by Pulumi's own command line: the same scenarios."""
+
+    def make(name: str, *, secrets: tuple[str, ...] = (), **config: Any) -> Stack | RealStack:
+        mine = stack(name, secrets=secrets, **config)
+        if request.param == "small":
+            return mine
+        return RealStack(mine.folder, environment(cluster, tmp_path), mine.config, secrets)
 
     return make

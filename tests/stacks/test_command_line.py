@@ -9,12 +9,16 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.stacks.command_line import environment, missing
+from tests.stacks.engine.real import RealStack
+from tests.stacks.reporting import NODES, register_nodes, report_sessions
+from tests.support.engines import wait_until
 from tests.support.kube_apiserver import KubeApiserver
 
 pytestmark = [pytest.mark.engines, pytest.mark.skipif(bool(missing()), reason=missing())]
@@ -97,3 +101,26 @@ def test_the_policy_pack(pulumi: Pulumi) -> None:
     said = _done(pulumi("preview", "--policy-pack", str(_ROOT / "stacks" / "policy")))
 
     assert "mandatory" not in said.lower()
+
+
+def test_reports_open_the_gate(cluster: KubeApiserver, tmp_path: Path) -> None:
+    """The mesh goes off when agents report their sessions, which Pulumi's own provider waits for by its JSONPath."""
+    register_nodes(cluster)
+    folder = tmp_path / "reflected"
+    shutil.copytree(_ROOT / "stacks" / "route_reflectors", folder)
+    mine = RealStack(folder, environment(cluster, tmp_path), {"waitSeconds": "120"}, ())
+
+    def report() -> None:
+        for node in ("node-a", "node-c"):
+            path = f"{_API}/caliconodestatuses/sessions-of-{node}"
+            wait_until(lambda path=path: cluster.request("GET", path).status == 200, path)  # type: ignore[misc]
+            assert cluster.request("GET", _BGP).status == 404
+            report_sessions(cluster, node, set(NODES))
+
+    with ThreadPoolExecutor(1) as thread:
+        reported = thread.submit(report)
+        done = mine.up()
+        reported.result()
+
+    assert done.error == ""
+    assert cluster.request("GET", _BGP)["spec"]["nodeToNodeMeshEnabled"] is False

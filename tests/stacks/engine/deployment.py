@@ -19,7 +19,7 @@ from tests.stacks.engine.kubernetes_provider import KubernetesProvider, Refusal
 from tests.stacks.engine.launcher import start
 from tests.stacks.engine.monitor import Diagnostics, Monitor, Step
 from tests.stacks.engine.state import State
-from tests.stacks.engine.values import plain
+from tests.stacks.engine.values import plain, secret_paths
 from tests.support.kube_apiserver import KubeApiserver
 
 __all__ = ["Result", "Stack"]
@@ -36,7 +36,7 @@ class Result:
     error: str
     outputs: Mapping[str, Any]
     said: tuple[tuple[str, str], ...] = ()
-    secret_outputs: Mapping[str, Any] = field(default_factory=dict)
+    secret_outputs: frozenset[str] = frozenset()
 
     def names(self, action: str) -> list[str]:
         """Of the Kubernetes objects that met with this action, in that order."""
@@ -113,6 +113,14 @@ class Stack:
         if protected:
             return Result((), f"resource {', '.join(protected)} cannot be deleted because it is protected", {})
         return Result(tuple(self.remove(list(self.state.resources))), "", {})
+
+    def exported(self) -> dict[str, Any]:
+        """As `pulumi stack export`."""
+        return self.state.exported()
+
+    def unprotect(self) -> None:
+        """As `pulumi state unprotect --all`."""
+        self.state.unprotect()
 
     def remove(self, urns: list[str]) -> list[Step]:
         """Delete these from cluster and state, in the reverse order of their making."""
@@ -202,7 +210,8 @@ class Run:
                     except Refusal as refusal:
                         error = str(refusal)
         outputs = monitor.outputs.get(f"{stack.state.project}-{stack.name}", {})
-        return Result(tuple(steps), error, plain(outputs), tuple(self.diagnostics.said), outputs)
+        secret = frozenset(path.partition(".")[0] for path in secret_paths(outputs))
+        return Result(tuple(steps), error, plain(outputs), tuple(self.diagnostics.said), secret)
 
     def close(self) -> None:
         """End the program and whatever waits."""
