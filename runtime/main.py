@@ -11,9 +11,10 @@ import random
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,13 @@ from runtime.speaker_side import SpeakerSide
 __all__ = ["Settings", "main"]
 
 _REPAIR_AFTER_S = 0.2
+_GARBAGE_AFTER = 20_000
+"""New objects before the collector looks for cycles among them; its default of 700 is a few pods' worth."""
 _SWITCH_S = 0.0005
 """Threads that wire pods need the interpreter for microseconds between two requests to the kernel, and would wait for a
 busy loop 5 ms each time."""
-_WAKE_APART_S = 0.008
-"""A pod costs several writes; other processes must know of one within 20 ms."""
+_WAKE_AFTER_S = 0.012
+"""A pod costs several writes, which other processes take together; they must know of one within 20 ms."""
 _SAY_THE_MTU = ("FelixConfiguration", "IPPool", "Node", "ClusterInformation")
 _LOOK_AFTER_S = 0.005
 """Events of the kernel come in bursts (a new link tells five times); one look serves those of this time."""
@@ -119,7 +122,7 @@ async def _run(settings: Settings) -> None:
     network_mtu = mtu_of(netlink, address)
     kernel_settings = HostSettings()
     kernel_settings.repair()
-    datastore = await open_store(settings.datastore, wake_apart_s=_WAKE_APART_S)
+    datastore = await open_store(settings.datastore, wake_after_s=_WAKE_AFTER_S)
     ruleset, routes, conntrack = Nftables(), Routes(), Conntrack()
     if ruleset.read().table is None:
         # A workload that runs already must not be open until the first snapshot: without our table everything passes.
@@ -166,15 +169,18 @@ async def _run(settings: Settings) -> None:
         mtu=mtu,
         seen=agent,
     )
-    for watched in (ruleset, routes):
-        _watch(loop, watched, agent)
-    _watch_settings(loop, kernel_settings)
+    endings = [
+        _when_readable(loop, watched.fileno(), partial(_look, watched, agent), _LOOK_AFTER_S)
+        for watched in (ruleset, routes)
+    ]
+    endings.append(_when_readable(loop, kernel_settings.fileno(), partial(_repair, kernel_settings), _REPAIR_AFTER_S))
     _log("started", node=settings.node, address=str(address), mtu=network_mtu)
     running = asyncio.create_task(
         agent.run(client.run(), _speaker_moves(client, agent), _serve_pods(agent, settings, attacher))
     )
     stopped = asyncio.create_task(stop.wait())
     gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER, *gc.get_threshold()[1:])
     sys.setswitchinterval(_SWITCH_S)
     try:
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -184,8 +190,9 @@ async def _run(settings: Settings) -> None:
         for task in (running, stopped):
             task.cancel()
         await asyncio.gather(running, stopped, return_exceptions=True)
+        for end in endings:
+            end()
         for each in (ruleset, routes, kernel_settings):
-            loop.remove_reader(each.fileno())
             each.close()
         conntrack.close()
         links.close()
@@ -194,43 +201,48 @@ async def _run(settings: Settings) -> None:
         _log("stopped", node=settings.node)
 
 
-def _watch(loop: asyncio.AbstractEventLoop, watched: Watched, agent: Agent) -> None:
+def _when_readable(
+    loop: asyncio.AbstractEventLoop, fileno: int, look: Callable[[], None], after_s: float
+) -> Callable[[], None]:
+    """Call `look` so long after something has come, once for all that has come until then; gives what ends that."""
     pending: asyncio.TimerHandle | None = None
 
-    def look() -> None:
+    def readable() -> None:
+        nonlocal pending
+        loop.remove_reader(fileno)
+        pending = loop.call_later(after_s, due)
+
+    def due() -> None:
         nonlocal pending
         pending = None
+        loop.add_reader(fileno, readable)
+        look()
+
+    def stop() -> None:
+        loop.remove_reader(fileno)
+        if pending is not None:
+            pending.cancel()
+
+    loop.add_reader(fileno, readable)
+    return stop
+
+
+def _look(watched: Watched, agent: Agent) -> None:
+    if watched.drain():
         agent.convergence.look_again()
 
-    def readable() -> None:
-        nonlocal pending
-        if watched.drain() and pending is None:
-            pending = loop.call_later(_LOOK_AFTER_S, look)
 
-    loop.add_reader(watched.fileno(), readable)
-
-
-def _watch_settings(loop: asyncio.AbstractEventLoop, settings: HostSettings) -> None:
-    pending: asyncio.TimerHandle | None = None
-
-    def readable() -> None:
-        nonlocal pending
-        if settings.drain() and pending is None:  # every pod that starts changes several: look once for all
-            pending = loop.call_later(_REPAIR_AFTER_S, repair)
-
-    def repair() -> None:
-        nonlocal pending
-        pending = None
-        try:
-            repaired = settings.repair()
-        except KernelRefused as error:
-            _log("failed", what=error.problems[0].what, where=error.problems[0].where, fix=error.problems[0].fix)
-            return
-        if repaired:
-            _log("put right", what="somebody changed settings that pods need", where=", ".join(repaired[:5]),
-                 fix="see which program writes them")  # fmt: skip
-
-    loop.add_reader(settings.fileno(), readable)
+def _repair(settings: HostSettings) -> None:
+    if not settings.drain():
+        return
+    try:
+        repaired = settings.repair()
+    except KernelRefused as error:
+        _log("failed", what=error.problems[0].what, where=error.problems[0].where, fix=error.problems[0].fix)
+        return
+    if repaired:
+        _log("put right", what="somebody changed settings that pods need", where=", ".join(repaired[:5]),
+             fix="see which program writes them")  # fmt: skip
 
 
 async def _speaker_moves(client: SpeakerClient, agent: Agent) -> None:

@@ -21,7 +21,8 @@ from runtime.gathering import Gathering
 __all__ = ["Inside", "VethMaker"]
 
 _TOGETHER = 16
-"""Pairs of one send; somebody else's change of the network waits so long for the kernel's lock."""
+"""Pairs of one send: somebody else's change of the network, and another pod's inside, waits so long for the lock."""
+_GONE_TOGETHER = 64
 
 
 class Inside(NamedTuple):
@@ -42,7 +43,7 @@ class VethMaker:
         self._deleter = ThreadPoolExecutor(1, thread_name_prefix="veth-delete")
         self._pairs = Gathering(self._made, self._thread, at_most=_TOGETHER)
         self._insides = Gathering(_set_up, self._thread, at_most=_TOGETHER)
-        self._gone = Gathering(self._deleted, self._deleter, at_most=_TOGETHER)
+        self._gone = Gathering(self._deleted, self._deleter, at_most=_GONE_TOGETHER)
 
     def close(self) -> None:
         """Let go of threads and sockets; the pairs stay."""

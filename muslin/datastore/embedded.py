@@ -81,7 +81,7 @@ class EmbeddedDatastore:
         now: clock for creationTimestamp.
         new_uid: makes a uid that no other object has.
         history: how many changes a watch may be behind before it must list again.
-        wake_apart_s: other processes are woken this often at most, for whoever writes several times in a moment: a
+        wake_after_s: other processes are woken so long after a write, for whoever writes several times in a moment: a
             wake-up of every process of the cluster costs a machine more than the write. Then the running loop must
             never be busy for long, as it is the one that wakes them.
     """
@@ -93,10 +93,10 @@ class EmbeddedDatastore:
         now: Callable[[], datetime] = _now,
         new_uid: Callable[[], str] = _new_uid,
         history: int = 10_000,
-        wake_apart_s: float = 0.0,
+        wake_after_s: float = 0.0,
     ) -> None:
         self._path, self._now, self._new_uid, self._history = path, now, new_uid, history
-        self._wake_apart_s = wake_apart_s
+        self._wake_after_s = wake_after_s
         self._reader, self._writer = database.connect(path), database.connect(path)
         self._bell = Bell(database.watch_directory(path), f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
         self._commits = Commits(time.perf_counter)
@@ -107,7 +107,6 @@ class EmbeddedDatastore:
         self._rung = asyncio.Event()
         self._poll: asyncio.TimerHandle | None = None
         self._ringing: asyncio.TimerHandle | None = None
-        self._rang = float("-inf")
         self._data_version = -1
         self._closed = False
 
@@ -366,18 +365,14 @@ class EmbeddedDatastore:
         rung.set()
 
     def _ring_others(self) -> None:
-        """Wake other processes: at once, or for writes in quick succession a moment later, once for all of them."""
-        if self._ringing is not None:
-            return
-        loop = asyncio.get_running_loop()
-        wait_s = self._rang + self._wake_apart_s - loop.time()
-        if wait_s > 0:
-            self._ringing = loop.call_later(wait_s, self._ring_now)
-        else:
-            self._ring_now()
+        """Wake other processes: at once, or a moment later, once for all writes until then."""
+        if self._wake_after_s <= 0:
+            self._bell.ring()
+        elif self._ringing is None:
+            self._ringing = asyncio.get_running_loop().call_later(self._wake_after_s, self._ring_now)
 
     def _ring_now(self) -> None:
-        self._ringing, self._rang = None, asyncio.get_running_loop().time()
+        self._ringing = None
         self._bell.ring()
 
     def _look(self) -> None:

@@ -18,7 +18,7 @@ __all__ = ["check", "named", "open_store", "opened"]
 
 
 async def open_store(
-    settings: DatastoreSettings, *, make: bool = False, wake_apart_s: float = 0.0, **identity: Any
+    settings: DatastoreSettings, *, make: bool = False, wake_after_s: float = 0.0, **identity: Any
 ) -> Datastore:
     """The store, ready to be used on the running loop; close it when done.
 
@@ -26,7 +26,7 @@ async def open_store(
         settings: which, and how it is reached.
         make: make the embedded datastore's file where there is none; otherwise that is refused, since whoever only
             looks, or keeps a kernel in line with it, must not mistake an empty store for the cluster's.
-        wake_apart_s: see `EmbeddedDatastore`; other stores wake their watchers themselves.
+        wake_after_s: see `EmbeddedDatastore`; other stores wake their watchers themselves.
         identity: `now` and `new_uid` of objects to come, for stores that let their users choose: not Kubernetes.
 
     Raises:
@@ -40,7 +40,7 @@ async def open_store(
 
             if not make:
                 check(settings)
-            return EmbeddedDatastore.open(path, wake_apart_s=wake_apart_s, **identity)
+            return EmbeddedDatastore.open(path, wake_after_s=wake_after_s, **identity)
         case EtcdSettings():
             from muslin.datastore.etcd import EtcdDatastore  # noqa: PLC0415 - gRPC is loaded for etcd alone
 

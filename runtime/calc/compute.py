@@ -6,13 +6,14 @@ selectors are matched once a set of labels, members of sets are joined from prep
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Final
 
 from muslin.errors import Problem
-from muslin.net import InterfaceAddress, Prefix
+from muslin.net import Address, InterfaceAddress, Prefix
 from muslin.resources.cluster_information import ClusterInformation
 from muslin.resources.global_network_policy import GlobalNetworkPolicy
 from muslin.resources.ip_pool import IPPool
@@ -219,6 +220,12 @@ def _active(
     return MappingProxyType(found)
 
 
+@functools.lru_cache(4096)
+def _alone(address: Address) -> Prefix:
+    """The prefix that holds this address and no other; made by way of text, so that it is worth remembering."""
+    return ip_network(address)
+
+
 def _routes(endpoints: Iterable[Endpoint], blocks: Iterable[Prefix]) -> tuple[Route, ...]:
     """Local workloads, and a blackhole for the rest of every own block so that packets to free addresses do not loop.
 
@@ -228,7 +235,7 @@ def _routes(endpoints: Iterable[Endpoint], blocks: Iterable[Prefix]) -> tuple[Ro
     routes: dict[tuple[Prefix, RouteClass], Route] = {}
     for endpoint in sorted(endpoints, key=lambda each: (each.namespace, each.name)):
         for address in endpoint.addresses:
-            prefix = ip_network(address)
+            prefix = _alone(address)
             route = Route(prefix, RouteClass.WORKLOAD, interface=endpoint.interface)
             routes.setdefault((prefix, RouteClass.WORKLOAD), route)
     for block in blocks:

@@ -12,7 +12,7 @@ from muslin.datastore.protocol import Bookmark, Revision
 from muslin.resources.keys import Key
 
 _KIND = "NetworkSet"
-_SOON_S = 0.5
+_SOON_S = 0.8
 """Long before the slow poll, which looks every second."""
 
 
@@ -27,11 +27,11 @@ async def _seen(store: EmbeddedDatastore, count: int) -> None:
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_writes_of_a_moment_wake_others_once_and_in_time(tmp_path: Path, *, closed: bool) -> None:
-    """Six writes cost two wake-ups; the last write is seen although its writer goes right after it."""
+    """Six writes cost one wake-up, or some where the machine is busy; the last write is seen although its writer goes right after it."""
     rings = []
 
     async def story() -> None:
-        writer = EmbeddedDatastore.open(tmp_path / "db", wake_apart_s=0.05)
+        writer = EmbeddedDatastore.open(tmp_path / "db", wake_after_s=0.2)
         reader = EmbeddedDatastore.open(tmp_path / "db")
         ring = writer._bell.ring
         writer._bell.ring = lambda: rings.append(1) or ring()  # type: ignore[func-returns-value, method-assign]
