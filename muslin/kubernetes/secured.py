@@ -148,11 +148,12 @@ class Secured:
         """Read on."""
         if not self._reading and not self._closing:
             self._reading = True
-            self._loop.add_reader(self._descriptor, self._readable)
+            self._loop.add_reader(self._descriptor, self.read)
 
-    def _readable(self) -> None:
+    def read(self) -> None:
+        """Hand on what has come; nothing if nothing has."""
         receiver, read = self._receiver, self._sock.read
-        if receiver is None:
+        if receiver is None or self._closing:
             return
         pieces: list[bytes] = []
         size, ended, error = 0, False, None

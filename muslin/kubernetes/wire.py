@@ -1,7 +1,7 @@
 """One connection: a request goes out, the response comes in; who waits is woken as seldom as possible.
 
-Once for a whole answer. Of a stream, the first octets after a rest are handed on at once; while more follow closely,
-they are gathered for a moment, in the kernel as far as it can: being woken for each event costs more than reading it.
+Once for a whole answer. Of a stream, the first octets after a rest are handed on at once; what follows them closely is
+gathered for a moment, in the kernel as far as it can: being woken for each event costs more than reading it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Wire(asyncio.Protocol):
         self._whole = False
         self._error: Broken | None = None
         self._held, self._waiting = False, 0
-        self._handed_at, self._gathering, self._gather_s = float("-inf"), False, _GATHER_S
+        self._gathering: asyncio.TimerHandle | None = None
+        self._gather_s = _GATHER_S
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.used_at = 0.0
@@ -81,6 +82,10 @@ class Wire(asyncio.Protocol):
     def send(self, octets: bytes, most: int | None = None) -> None:
         """Write a request; a new response is awaited from here on, of at most so many octets."""
         self._reader, self._waiting = ResponseReader(most), 0
+        if self._gathering is not None:  # of a stream that has ended
+            self._gathering.cancel()
+            self._gathering = None
+            self._wake_at(1)
         if self._transport is None or self._error is not None:
             raise self._error or Broken("the connection was closed")
         self._transport.write(octets)
@@ -108,7 +113,9 @@ class Wire(asyncio.Protocol):
                 return b""
             await self._wait(self._loop.time() + within_s, whole=False)
         pieces, reader.pieces, self._waiting = reader.pieces, [], 0
-        self._handed_at = self._loop.time()
+        if self._gathering is None and not reader.done:
+            self._wake_at(_GATHER)
+            self._gathering = self._loop.call_later(self._gather_s, self._gathered)
         if self._held and self._transport is not None:
             self._held = False
             self._transport.resume_reading()
@@ -162,15 +169,8 @@ class Wire(asyncio.Protocol):
                 waiter.set_result(None)
             return
         self._waiting += len(data)
-        if waiter is not None and not self._gathering:
-            rest = self._handed_at + self._gather_s - self._loop.time()
-            if rest > 0 and not reader.done and self._waiting < _GATHER:
-                self._gathering, self._gather_s = True, min(_LONGEST_S, self._gather_s * 1.5)
-                self._wake_at(_GATHER)
-                self._loop.call_later(rest, self._gathered)
-            else:
-                self._gather_s = _GATHER_S
-                self._wake()
+        if self._gathering is None or reader.done or self._waiting >= _GATHER:
+            self._wake()
         if self._waiting > _MOST and not self._held and self._transport is not None:
             self._held = True
             self._transport.pause_reading()
@@ -180,10 +180,20 @@ class Wire(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _gathered(self) -> None:
-        """Now, with what the kernel has: the task that waits runs after the read that this makes ready."""
-        self._gathering = False
+        """The moment is over: what the kernel has is handed on; if it has nothing, the next octets are at once."""
+        self._gathering = None
         self._wake_at(1)
-        self._loop.call_soon(self._wake)
+        if isinstance(self._transport, Secured):
+            self._transport.read()
+            self._look()
+        else:  # the read that this makes ready comes with the loop's next turn
+            self._loop.call_soon(self._loop.call_soon, self._look)
+
+    def _look(self) -> None:
+        if self._reader.pieces:
+            self._gather_s = min(_LONGEST_S, self._gather_s * 1.5)
+        elif self._waiter is not None:  # whoever reads has had all, and nothing followed
+            self._gather_s = _GATHER_S
 
     def _wake_at(self, octets: int) -> None:
         """How many octets must be there for the kernel to wake us; it does all the same when the connection ends."""
@@ -203,8 +213,9 @@ class Wire(asyncio.Protocol):
             self._wake()
         self._fail(Broken(why))
         self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._gathering):
+            if timer is not None:
+                timer.cancel()
         self._gone(error)
 
     def _fail(self, error: Broken) -> None:
