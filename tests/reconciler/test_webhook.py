@@ -83,6 +83,7 @@ def test_each_kind_of_server_wakes_the_fetcher_with_its_own_proof(provider: Prov
     assert _KEY.decode() not in repr(door.target)
 
 
+@pytest.mark.slow
 def test_what_is_no_push_is_answered_and_wakes_nobody(tmp_path: Path) -> None:
     """Other paths, other methods, too long a body, announced or not, and one that never ends: each has its status."""
     door = _Door(tmp_path, Provider.GITHUB, Limits(body=1000, patience_s=0.2))
