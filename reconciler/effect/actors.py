@@ -64,7 +64,7 @@ class Group:
         if self.kind is ActorKind.WORKLOAD:
             if count == 1:
                 return str(self.members[0])
-            labels = ", ".join(f"{key}={value}" for key, value in sorted(self.own_labels.items()))
+            labels = ", ".join(f"{key}={value}" for key, value in sorted(self.telling.items()))
             return f"{self.namespace or 'no namespace'}: {'all' if self.whole else labels or 'several'} ({count})"
         if self.whole and count > 1:
             return f"all {self.kind.value}s ({count})"
@@ -74,6 +74,12 @@ class Group:
     def own_labels(self) -> Mapping[str, str]:
         """Of `labels` those that the namespace and service account do not give."""
         return {key: value for key, value in self.labels.items() if not _inherited(key)}
+
+    @property
+    def telling(self) -> Mapping[str, str]:
+        """Of `own_labels` those that people gave, unless programs gave all of them."""
+        given = {key: value for key, value in self.own_labels.items() if key not in _GENERATED}
+        return given or self.own_labels
 
     def to_json(self, *, full: bool) -> dict[str, Any]:
         """With `full`, or where they are few, every member by name; the count always."""
@@ -95,7 +101,7 @@ def summary(groups: Sequence[Group]) -> str:
     common = dict(workloads[0].labels)
     for group in workloads[1:]:
         common = {key: value for key, value in common.items() if group.labels.get(key) == value}
-    told = [f"{key}={value}" for key, value in sorted(common.items()) if not _inherited(key)]
+    told = [f"{key}={value}" for key, value in sorted(common.items()) if not (_inherited(key) or key in _GENERATED)]
     told += [
         f"namespace {key.removeprefix(_OF_NAMESPACE)}={value}"
         for key, value in sorted(common.items())
@@ -110,6 +116,14 @@ def summary(groups: Sequence[Group]) -> str:
 def _inherited(key: str) -> bool:
     return key.startswith(INHERITED_PREFIXES) or key in (NAMESPACE_LABEL, SERVICE_ACCOUNT_LABEL)
 
+
+_GENERATED: Final = frozenset(
+    {
+        "controller-revision-hash", "controller-uid", "pod-template-generation", "pod-template-hash",
+        "projectcalico.org/orchestrator",
+    }
+)  # fmt: skip
+"""Labels that controllers put on pods: they tell people nothing."""
 
 _OF_NAMESPACE: Final = INHERITED_PREFIXES[0]
 _FEW: Final = 5

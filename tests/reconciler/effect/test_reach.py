@@ -9,6 +9,7 @@ import pytest
 
 from muslin.resources.base import Resource
 from muslin.resources.felix_configuration import FelixConfiguration
+from muslin.resources.host_endpoint import HostEndpoint
 from muslin.resources.policy import PolicyType
 from muslin.semantics.snapshot import Snapshot
 from muslin.semantics.verdict import Flow
@@ -48,6 +49,12 @@ _ACCEPT = FelixConfiguration.model_validate(
 )
 
 _CLOSED = policy("closed", "shop", selector="app == 'web'", types=["Ingress"])
+
+_HOST_SPEC = {
+    "node": "node-a", "interfaceName": "eth1", "expectedIPs": [_OUTSIDE],
+    "ports": [{"name": "ssh", "protocol": "TCP", "port": 5432}],
+}  # fmt: skip
+_HOST = HostEndpoint.model_validate({"metadata": {"name": "gate", "labels": {"role": "gate"}}, "spec": _HOST_SPEC})
 
 
 def _allow(**rule: Any) -> list[dict[str, Any]]:
@@ -114,6 +121,35 @@ CHANGES: dict[str, tuple[list[Resource], list[Resource]]] = {
     "types of ICMP": ([], [
         global_policy("p", types=["Ingress"], ingress=_allow(protocol="ICMP", icmp={"type": 8, "code": 0})),
     ]),
+    "hosts and their named ports": (
+        [_HOST, global_policy("p", types=["Egress"], egress=_allow(protocol="TCP", destination={"ports": ["ssh"]}))],
+        [
+            _HOST,
+            global_policy(
+                "p", types=["Egress"],
+                egress=_allow(protocol="TCP", destination={"selector": "role == 'other'", "ports": ["ssh"]}),
+            ),
+        ],
+    ),
+    "a host gets another label": (
+        [_HOST, global_policy("p", types=["Ingress"], ingress=_allow(source={"selector": "role == 'gate'"}))],
+        [
+            HostEndpoint.model_validate({"metadata": {"name": "gate"}, "spec": _HOST_SPEC}),
+            global_policy("p", types=["Ingress"], ingress=_allow(source={"selector": "role == 'gate'"})),
+        ],
+    ),
+    "two pods claim one address": (
+        [workload("zz", _DB, namespace="lab", labels={"app": "zz"}), policy("no", "shop", types=["Ingress"])],
+        [
+            workload("zz", _DB, namespace="lab", labels={"app": "zz"}),
+            policy("no", "shop", types=["Ingress"]),
+            global_policy("p", types=["Egress"], order=1, egress=_allow(destination={"selector": "app == 'zz'"})),
+        ],
+    ),
+    "everything but a network": (
+        [global_policy("p", types=["Ingress"], ingress=_allow(source={"notNets": ["203.0.113.0/28"]}))],
+        [global_policy("p", types=["Ingress"], ingress=_allow(source={"notNets": ["203.0.113.0/29"]}))],
+    ),
     "a service that nobody sees": ([], [
         global_policy("p", types=["Egress"], egress=_allow(destination={"services": {"name": "x", "namespace": "y"}})),
     ]),
