@@ -54,19 +54,50 @@ def handed_over(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def handed_back(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+def handed_back(raw: Mapping[str, Any], applied: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A JSON patch that makes the reconciler's object Pulumi's; empty where it is already.
 
-    What the reconciler wrote becomes what its manager applied, so that Pulumi's first apply, under the same manager,
-    conflicts with nothing; and the annotation tells the reconciler to leave it.
+    What the reconciler declares becomes what its manager applied, so that Pulumi's first apply, under the same manager,
+    conflicts with nothing; and the annotation tells the reconciler to leave it. What others wrote under this name
+    (`muslin patch`) stays an update, since an apply removes what it no longer names.
+
+    Args:
+        raw: the object as it stands in the Kubernetes API.
+        applied: what the ledger says that we last applied.
     """
     if is_pulumis(raw):
         return []
-    managed = _merged([_under(each) if each.get("manager") == MANAGER else dict(each) for each in _managed(raw)])
+    managed = _merged([part for each in _managed(raw) for part in _split(each, applied)])
     annotated = isinstance(_mapping(raw.get("metadata")).get("annotations"), Mapping)
     add: list[dict[str, Any]] = [] if annotated else [{"op": "add", "path": "/metadata/annotations", "value": {}}]
     add.append({"op": "add", "path": f"/metadata/annotations/{_escaped(_NAMED)}", "value": MANAGER})
     return [*_moved(raw, managed), *add]
+
+
+def _split(entry: Mapping[str, Any], applied: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """An entry of our manager as two: what we declare, applied, and the rest, as it is; one of others as it is."""
+    if entry.get("manager") != MANAGER or entry.get("operation") == "Apply" or entry.get("subresource"):
+        return [dict(entry)]
+    ours, rest = _parted(_mapping(entry.get("fieldsV1")), applied)
+    parts = [({**entry, "operation": "Apply", "fieldsV1": ours}, ours), ({**entry, "fieldsV1": rest}, rest)]
+    return [part for part, fields in parts if fields]
+
+
+def _parted(fields: Mapping[str, Any], value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(Fields that are in the value, the others). Members of lists go with their list."""
+    ours: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for name, below in fields.items():
+        step = name.removeprefix("f:")
+        if not name.startswith("f:") or not isinstance(value, Mapping) or step not in value:
+            rest[name] = below
+        elif not below or not isinstance(value[step], Mapping):
+            ours[name] = below
+        else:
+            inside, outside = _parted(below, value[step])
+            ours |= {name: inside} if inside else {}
+            rest |= {name: outside} if outside else {}
+    return ours, rest
 
 
 def _moved(raw: Mapping[str, Any], managed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import json
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,7 +125,7 @@ async def _over(reach: Reach, exported: Exported, set_name: str) -> int:
                 if each.key is not None
             )
         keys = [each.key for each in exported.objects if each.key is not None]
-        moved, failed = await _each(client, keys, handed_over)
+        moved, failed = await _each(client, keys, lambda _, raw: handed_over(raw))
     others = [each.name for each in exported.objects if each.key is None]
     for key in moved:
         click.echo(f"the reconciler's now: {printable(str(key))}")
@@ -155,7 +155,7 @@ async def _back(reach: Reach, stack: str, set_name: str) -> int:
         if not owned:
             what = f"the reconciler of the set {set_name} owns nothing here"
             raise BadInput(Problem(what, "--set", "name the set; `muslin status` shows those that have reported"))
-        moved, failed = await _each(client, owned, handed_back)
+        moved, failed = await _each(client, owned, lambda key, raw: handed_back(raw, ledger.owned[key].applied or {}))
         let_go = [key for key in owned if key not in {each for each, _ in failed}]
         await ledger.change(dict.fromkeys(let_go))
     for key in moved:
@@ -192,7 +192,7 @@ async def _client(store: Any) -> KubernetesClient:
 
 
 async def _each(
-    client: KubernetesClient, keys: Iterable[Key], patch_of: Any
+    client: KubernetesClient, keys: Iterable[Key], patch_of: Callable[[Key, dict[str, Any]], list[dict[str, Any]]]
 ) -> tuple[list[Key], list[tuple[Key, Problem]]]:
     """(Who was patched, who could not be); one that is gone needs nothing."""
     from muslin.kubernetes import errors as api  # noqa: PLC0415 - with the client
@@ -203,7 +203,7 @@ async def _each(
     for key in keys:
         try:
             path = _path(key)
-            patch = patch_of(await client.get(path))
+            patch = patch_of(key, await client.get(path))
             if patch:
                 await client.patch(path, patch, how=PatchType.JSON, field_manager=_PATCHED)
                 moved.append(key)

@@ -63,10 +63,13 @@ def test_over() -> None:
     assert patch[2:] == [{"op": "remove", "path": "/metadata/annotations/pulumi.com~1patchFieldManager"}]
 
 
+_APPLIED = {"metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {"cidr": "10.48.0.0/16", "assigned": {"by": "us"}}}
+
+
 def test_back() -> None:
-    """What the reconciler wrote becomes an apply of its manager, and the annotation says whose the object is."""
+    """What the reconciler declares becomes an apply of its manager, and the annotation says whose the object is."""
     value = _object(("muslin", "Update", {"f:spec": {"f:cidr": {}}}), ("calico-node", "Update", {"f:spec": {}}))
-    patch = handed_back(value)
+    patch = handed_back(value, _APPLIED)
 
     assert [(each["manager"], each["operation"]) for each in patch[1]["value"]] == [
         ("muslin", "Apply"), ("calico-node", "Update"),
@@ -76,18 +79,38 @@ def test_back() -> None:
     ]
 
 
+def test_back_leaves_what_nobody_declares() -> None:
+    """A field that a person wrote under the same name is not applied: Pulumi's first apply would remove it."""
+    fields: dict[str, Any] = {
+        "f:metadata": {"f:labels": {".": {}, "f:a": {}, "f:own": {}}},
+        "f:spec": {"f:cidr": {}, "f:disabled": {}, "f:assigned": {"f:by": {}, "f:to": {}}},
+    }
+    managed = handed_back(_object(("muslin", "Update", fields)), _APPLIED)[1]["value"]
+
+    assert {each["operation"]: each["fieldsV1"] for each in managed} == {
+        "Apply": {
+            "f:metadata": {"f:labels": {"f:a": {}}},
+            "f:spec": {"f:cidr": {}, "f:assigned": {"f:by": {}}},
+        },
+        "Update": {
+            "f:metadata": {"f:labels": {".": {}, "f:own": {}}},
+            "f:spec": {"f:disabled": {}, "f:assigned": {"f:to": {}}},
+        },
+    }
+
+
 def test_an_object_without_annotations_gets_them() -> None:
     """The way back makes room for the annotation where there is none at all."""
     value = _object(("muslin", "Update", {}))
     del value["metadata"]["annotations"]
 
-    assert {"op": "add", "path": "/metadata/annotations", "value": {}} in handed_back(value)
+    assert {"op": "add", "path": "/metadata/annotations", "value": {}} in handed_back(value, {})
 
 
 def test_twice_is_once() -> None:
     """Who has it already gets no patch, in either direction."""
     assert handed_over(_object(("muslin", "Apply", {}))) == []
-    assert handed_back(_object(("muslin", "Apply", {}), **_NAMED)) == []
+    assert handed_back(_object(("muslin", "Apply", {}), **_NAMED), {}) == []
 
 
 def test_status_stays_an_update() -> None:

@@ -117,9 +117,13 @@ def test_reflectors_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, mu
     _reflects(cluster, pulumis=False)
     assert not reconciled(cluster, files).steps
 
+    felix = f"{_API}/felixconfigurations/default"
+    patch = {"spec": {"logSeverityScreen": "Debug"}}
+    cluster.request("PATCH", f"{felix}?fieldManager=muslin", patch, content_type="application/merge-patch+json")
     assert muslin("adopt", "--back", "test")[0] == 0
     assert mine.up().error == ""
     _reflects(cluster, pulumis=True)
+    assert cluster.request("GET", felix)["spec"]["logSeverityScreen"] == "Debug"
 
 
 def _reflects(server: KubeApiserver, *, pulumis: bool) -> None:

@@ -96,6 +96,7 @@ def test_refused_without_a_traceback(pulumi: Pulumi, cluster: KubeApiserver, tmp
     assert cluster.request("GET", f"{_API}/ippools")["items"] == []
 
 
+@pytest.mark.skipif(not shutil.which("pulumi-analyzer-policy-python"), reason="no pulumi-analyzer-policy-python")
 def test_the_policy_pack(pulumi: Pulumi) -> None:
     """The pack is started and asked, and our own stack breaks none of its policies."""
     said = _done(pulumi("preview", "--policy-pack", str(_ROOT / "stacks" / "policy")))
