@@ -12,14 +12,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tests.support.certificates import Authority, Pair
-from tests.support.engines import Server, StartFailed, free_ports, program, workspace
+from tests.support.engine_server import EngineServer
+from tests.support.engines import Server, free_ports, program, workspace
 
 __all__ = ["EtcdServer", "Refused", "quick"]
-
-_PORT_TAKEN = "address already in use"
 
 
 class Refused(Exception):
@@ -37,7 +36,7 @@ _ROOM = f"--quota-backend-bytes={512 << 20}"
 """Without it etcd maps 10 GiB at once, which a machine with many of them refuses. A later one of these flags wins."""
 
 
-class EtcdServer:
+class EtcdServer(EngineServer):
     """One etcd: `with EtcdServer(tls=True) as etcd: ... etcd.endpoint`. Started on entering, gone on leaving.
 
     Args:
@@ -61,35 +60,21 @@ class EtcdServer:
         folder: Path | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
+        super().__init__()
         self._tls = tls or client_certificates
         self._client_certificates = client_certificates
         self._data = folder
         self._arguments = tuple(arguments)
-        self._exit = contextlib.ExitStack()
         self.authority: Authority | None = None
         self.ca_file: Path | None = None
         self.client: Pair | None = None
         self.endpoint = ""
 
-    def __enter__(self) -> Self:
+    def _opened(self, stack: contextlib.ExitStack) -> None:
         binary = program("etcd")
-        with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(workspace("etcd"))
-            flags = self._keys(folder)
-            for attempt in range(5):
-                self._server = self._made(binary, folder, flags)
-                try:
-                    self._server.start()
-                    break
-                except StartFailed as error:
-                    if _PORT_TAKEN not in str(error) or attempt == 4:
-                        raise
-            stack.callback(self._server.kill)
-            self._exit = stack.pop_all()
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self.stop()
+        folder = stack.enter_context(workspace("etcd"))
+        flags = self._keys(folder)
+        self._begin(stack, lambda: self._made(binary, folder, flags))
 
     def _keys(self, folder: Path) -> list[str]:
         if not self._tls:
@@ -178,40 +163,3 @@ class EtcdServer:
     def log_in(self, name: str, password: str) -> str:
         """A token for `call`."""
         return str(self.call("/v3/auth/authenticate", {"name": name, "password": password})["token"])
-
-    @property
-    def pid(self) -> int | None:
-        """Of its process; None while it doesn't run."""
-        return self._server.pid
-
-    def log_tail(self) -> str:
-        """The end of its log."""
-        return self._server.log_tail()
-
-    def start(self) -> None:
-        """Start it again after `kill` or `terminate`, on the same port and data."""
-        self._server.start()
-
-    def kill(self) -> None:
-        """SIGKILL; the data stays."""
-        self._server.kill()
-
-    def terminate(self) -> None:
-        """SIGTERM, and wait for its end; the data stays."""
-        self._server.terminate()
-
-    def restart(self) -> None:
-        """Kill it where it runs, and start it again on the same port and data."""
-        self._server.restart()
-
-    def pause(self) -> None:
-        """SIGSTOP: connections stay, nothing answers."""
-        self._server.pause()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self._server.resume()
-
-    def stop(self) -> None:
-        """End it and remove what it wrote; twice is once."""
-        self._exit.close()

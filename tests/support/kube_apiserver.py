@@ -16,17 +16,16 @@ import ssl
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from tests.support.certificates import Authority, Pair, signing_key
-from tests.support.engines import Missing, Server, StartFailed, free_ports, program, wait_until, workspace
+from tests.support.engine_server import EngineServer
+from tests.support.engines import Missing, Server, free_ports, program, wait_until, workspace
 from tests.support.etcd_server import EtcdServer
 
 __all__ = ["Answer", "KubeApiserver", "kube_apiserver", "namespace"]
-
-_PORT_TAKEN = "address already in use"
 
 
 class Answer(dict[str, Any]):
@@ -37,7 +36,7 @@ class Answer(dict[str, Any]):
         self.status = status
 
 
-class KubeApiserver:
+class KubeApiserver(EngineServer):
     """`with KubeApiserver() as server: ... server.kubeconfig`. Started on entering, gone on leaving.
 
     Args:
@@ -59,33 +58,19 @@ class KubeApiserver:
     authority: Authority
 
     def __init__(self, *, arguments: Sequence[str] = ()) -> None:
+        super().__init__()
         self._arguments = tuple(arguments)
-        self._exit = contextlib.ExitStack()
         self.admin_token = secrets.token_hex(16)
         self.user_token = secrets.token_hex(16)
         """Of the user `alice` in the group `devs`, who may do nothing until a role says so."""
 
-    def __enter__(self) -> Self:
+    def _opened(self, stack: contextlib.ExitStack) -> None:
         binary = program("kube-apiserver")
-        with contextlib.ExitStack() as stack:
-            self.etcd = stack.enter_context(EtcdServer())
-            self.folder = stack.enter_context(workspace("kube-apiserver"))
-            flags = self._keys(self.folder)
-            for attempt in range(5):
-                self._server = self._made(binary, flags)
-                try:
-                    self._server.start()
-                    break
-                except StartFailed as error:
-                    if _PORT_TAKEN not in str(error) or attempt == 4:
-                        raise
-            stack.callback(self._server.kill)
-            self.kubeconfig = self.kubeconfig_for("admin", token=self.admin_token)
-            self._exit = stack.pop_all()
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self.stop()
+        self.etcd = stack.enter_context(EtcdServer())
+        self.folder = stack.enter_context(workspace("kube-apiserver"))
+        flags = self._keys(self.folder)
+        self._begin(stack, lambda: self._made(binary, flags))
+        self.kubeconfig = self.kubeconfig_for("admin", token=self.admin_token)
 
     def _keys(self, folder: Path) -> list[str]:
         self.authority = Authority(folder / "keys")
@@ -221,43 +206,6 @@ class KubeApiserver:
                 f"{address} to be served",
                 within_s=30,
             )
-
-    @property
-    def pid(self) -> int | None:
-        """Of kube-apiserver; None while it doesn't run."""
-        return self._server.pid
-
-    def log_tail(self) -> str:
-        """The end of its log."""
-        return self._server.log_tail()
-
-    def start(self) -> None:
-        """Start it again after `kill` or `terminate`, on the same port and data."""
-        self._server.start()
-
-    def kill(self) -> None:
-        """SIGKILL for kube-apiserver; etcd stays."""
-        self._server.kill()
-
-    def terminate(self) -> None:
-        """SIGTERM, and wait for its end; etcd stays."""
-        self._server.terminate()
-
-    def restart(self) -> None:
-        """Kill it where it runs, and start it again on the same port and data."""
-        self._server.restart()
-
-    def pause(self) -> None:
-        """SIGSTOP: connections stay, nothing answers."""
-        self._server.pause()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self._server.resume()
-
-    def stop(self) -> None:
-        """End it and its etcd, and remove what they wrote; twice is once."""
-        self._exit.close()
 
 
 def _object(content: bytes) -> dict[str, Any]:

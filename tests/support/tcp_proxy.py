@@ -29,6 +29,7 @@ class TcpProxy:
     Attributes:
         delay_s: each portion of octets waits up to this long.
         way: what becomes of octets now.
+        lost: set once the server has said something that was lost.
     """
 
     def __init__(self, target: int, random: Random) -> None:
@@ -38,6 +39,7 @@ class TcpProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.way = Way.OPEN
+        self.lost = asyncio.Event()
         self.delay_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -60,6 +62,8 @@ class TcpProxy:
             reset: connections end now; else those that can go on do, with what was held back.
         """
         former, self.way = self.way, way
+        if way is Way.ANSWERS_LOST:
+            self.lost.clear()
         if reset or Way.CUT in (way, former) or former is Way.ANSWERS_LOST:
             self._reset()  # a stream of which something is lost can't go on
         if way is Way.HELD:
@@ -108,6 +112,7 @@ class TcpProxy:
                 await asyncio.sleep(self._random.uniform(0, self.delay_s))
             await self._open.wait()
             if answers and self.way is Way.ANSWERS_LOST:
+                self.lost.set()
                 continue
             writer.write(octets)
             await writer.drain()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,61 +21,32 @@ from muslin.kubernetes.pace import Limits
 from muslin.resources.keys import Key
 from tests.muslin.datastore.kubernetes.clusters import cleared, over, value
 from tests.support.kube_apiserver import KubeApiserver
+from tests.support.tcp_proxy import TcpProxy, Way
 
 pytestmark = pytest.mark.engines
 
 
-class _Between:
-    """Carries octets to the server; loses its answers, or lets nobody in, as long as it is told to."""
-
-    def __init__(self, server: KubeApiserver) -> None:
-        self._port = int(server.url.rpartition(":")[2])
-        self.losing = self.closed = False
-        self._open: set[asyncio.StreamWriter] = set()
-        self.port = 0
-
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.closed:
-            writer.transport.abort()
-            return
-        there, here = await asyncio.open_connection("127.0.0.1", self._port)
-        self._open |= {writer, here}
-        await asyncio.gather(self._carry(reader, here, answers=False), self._carry(there, writer, answers=True))
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
-        with suppress(OSError):
-            while data := await reader.read(1 << 16):
-                if answers and self.losing:
-                    self.cut()
-                    return
-                writer.write(data)
-                await writer.drain()
-        writer.transport.abort()
-
-    def cut(self) -> None:
-        """End all connections."""
-        for writer in self._open:
-            writer.transport.abort()
-        self._open.clear()
-
-
 @asynccontextmanager
-async def _through(server: KubeApiserver) -> AsyncIterator[tuple[_Between, KubernetesDatastore]]:
-    between = _Between(server)
-    listener = await asyncio.start_server(between.accept, "127.0.0.1", 0)
-    between.port = listener.sockets[0].getsockname()[1]
-    access = find_access(
-        server=f"https://127.0.0.1:{between.port}", ca_file=str(server.ca_file), token=server.admin_token
-    )
-    client = await KubernetesClient.connect(access, limits=Limits(qps=0, tries=2))
-    store = KubernetesDatastore(client, group=ApiGroup.V3.value, patience_s=0.5)
-    try:
-        yield between, store
-    finally:
-        await store.close()
-        between.cut()
-        listener.close()
-        await listener.wait_closed()
+async def _through(server: KubeApiserver) -> AsyncIterator[tuple[TcpProxy, KubernetesDatastore]]:
+    async with TcpProxy(int(server.url.rpartition(":")[2]), Random(1)) as between:
+        access = find_access(
+            server=f"https://127.0.0.1:{between.port}", ca_file=str(server.ca_file), token=server.admin_token
+        )
+        client = await KubernetesClient.connect(access, limits=Limits(qps=0, tries=2))
+        store = KubernetesDatastore(client, group=ApiGroup.V3.value, patience_s=0.5)
+        try:
+            yield between, store
+        finally:
+            await store.close()
+
+
+async def _lost(between: TcpProxy, call: Coroutine[Any, Any, Any], then: Way = Way.OPEN) -> Any:
+    """What comes of a call whose answer is lost on its way, and the connection with it; `then` is for the next one."""
+    between.become(Way.ANSWERS_LOST)
+    task = asyncio.ensure_future(call)
+    await between.lost.wait()
+    between.become(then)
+    return await task
 
 
 def test_a_write_whose_answer_is_lost_may_have_happened(server: KubeApiserver) -> None:
@@ -85,22 +57,17 @@ def test_a_write_whose_answer_is_lost_may_have_happened(server: KubeApiserver) -
     async def story(one: Any) -> None:
         async with _through(server) as (between, lossy):
             await lossy.list("GlobalNetworkSet")
-            between.losing = True
             with pytest.raises(MaybeDone) as lost:
-                await lossy.create(key, value(key, spec={"n": 1}))
+                await _lost(between, lossy.create(key, value(key, spec={"n": 1})))
             assert lost.value.key == key
-            between.losing = False
             made = await lossy.get(key)
             assert made.value["spec"] == {"n": 1}
-            between.losing = True
             with pytest.raises(MaybeDone):
-                await lossy.update(key, value(key, spec={"n": 2}), made.revision)
-            between.losing = False
+                await _lost(between, lossy.update(key, value(key, spec={"n": 2}), made.revision))
             changed = await lossy.get(key)
             assert changed.value["spec"] == {"n": 2}
-            between.losing = True
             with pytest.raises(Unavailable) as unread:
-                await lossy.get(key)
+                await _lost(between, lossy.get(key), then=Way.CUT)
             assert not isinstance(unread.value, MaybeDone)
 
     over(server, story)
@@ -120,15 +87,14 @@ def test_a_watch_without_a_server_says_so_and_goes_on(server: KubeApiserver) -> 
             last = await anext(watch)
             while isinstance(last, Bookmark):
                 last = await anext(watch)
-            between.closed = True
-            between.cut()
+            between.become(Way.CUT)
             for key in keys[1:]:
                 await one.create(key, value(key))
             with pytest.raises(Unavailable):
                 await anext(watch)
             with pytest.raises(Unavailable):
                 await anext(lossy.watch(kinds, last.revision))
-            between.closed = False
+            between.become(Way.OPEN)
             seen = set()
             async for event in lossy.watch(kinds, last.revision):
                 if isinstance(event, Change):
@@ -156,13 +122,12 @@ def test_a_mirror_keeps_its_copy_while_nobody_answers(server: KubeApiserver) -> 
             await mirror.in_sync()
             changes = mirror.changes()
             await anext(changes)
-            between.closed = True
-            between.cut()
+            between.become(Way.CUT)
             await one.create(keys[1], value(keys[1], spec=spec))
             await failed.wait()
             assert mirror.unavailable is not None
             assert set(mirror.snapshot.resources) == {keys[0]}
-            between.closed = False
+            between.become(Way.OPEN)
             await anext(changes)
             assert set(mirror.snapshot.resources) == set(keys)
             assert mirror.unavailable is None
