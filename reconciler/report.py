@@ -14,9 +14,13 @@ from reconciler.digest import deeds
 from reconciler.effect.effect import Effect
 from reconciler.levels import levels, spoken
 from reconciler.plan import Hold, Plan
+from reconciler.remotes import is_object_id
 from reconciler.report_fields import fields, names_of, without_secrets
 
-__all__ = ["VERSION", "Report"]
+__all__ = ["DATASTORE", "VERSION", "Report"]
+
+DATASTORE: Final = "datastore"
+"""Origin of a plan that was made against one."""
 
 VERSION: Final = 1
 """Of the JSON. Fields may be added under the same version; a field that changes its meaning or goes is another one."""
@@ -38,7 +42,7 @@ class Report:
 
     plan: Plan
     effect: Effect | None = None
-    origin: str = "datastore"
+    origin: str = DATASTORE
     accepted: str | None = None
     held: tuple[Hold, Problem] | None = None
     paused: bool = False
@@ -50,9 +54,10 @@ class Report:
         return bool(self.plan.steps or self.plan.blocked)
 
     @property
-    def digest(self) -> str:
-        """What an approval quotes."""
-        return f"sha256:{deeds(self.plan)}"
+    def digest(self) -> str | None:
+        """What an approval quotes; None where the reconciler would plan something else: of files, or offline."""
+        known = self.origin == DATASTORE and is_object_id(self.plan.commit)
+        return f"sha256:{deeds(self.plan)}" if known else None
 
     def order(self) -> tuple[str, ...]:
         """The levels in which the steps are taken, one line each."""

@@ -57,7 +57,8 @@ def _lines(report: Report, *, full: bool) -> Iterator[str]:
         yield f"\nOrder: {_text('; '.join(report.order()))}"
     for problem in report.unread:
         yield f"\n:warning: Not read, and taken as missing: {_text(problem.where)}: {_text(problem.what)}"
-    yield f"\nDigest: {_code(report.digest)}"
+    if report.digest is not None and proposed.steps:
+        yield f"\nTo approve this plan and no other: {_code(f'muslin approve {report.digest}')}"
 
 
 def _effect(report: Report, *, full: bool) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -202,7 +202,9 @@ class PlanReport(_Part):
     version: Literal[1]
     commit: str
     origin: str = Field(description="What the plan starts from: datastore, or the id of a commit")
-    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="What an approval quotes")
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
+        description="What an approval quotes; null for a plan of files, or between two commits"
+    )
     counts: _Counts
     order: list[str] = Field(description="The levels in which steps are taken")
     steps: list[_Step]

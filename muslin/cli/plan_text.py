@@ -9,7 +9,7 @@ import click
 from muslin.cli.printing import field_lines, printable, short_commit
 from muslin.cli.tables import print_wrapped
 from reconciler.plan import Action, Cause, Owner, Step
-from reconciler.report import Report
+from reconciler.report import DATASTORE, Report
 from reconciler.report_fields import Field, WhyField, fields
 from reconciler.report_markdown import DEEDS, totals
 from reconciler.report_words import Section, closing_lines, sections
@@ -22,7 +22,7 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 def tell(report: Report, *, full: bool) -> None:
     """Print all of it; the last line counts."""
     proposed = report.plan
-    if report.origin == "datastore":
+    if report.origin == DATASTORE:
         click.echo(f"Files in {printable(short_commit(proposed.commit))}; in force is {short_commit(report.accepted)}.")
     else:
         click.echo(f"From {short_commit(report.origin)} to {short_commit(proposed.commit)}; no datastore was asked.")
@@ -46,8 +46,8 @@ def tell(report: Report, *, full: bool) -> None:
         click.echo("\nLevels, one after the other:")
         for line in report.order():
             click.echo(f"  {line}")
-    if proposed.steps:
-        click.echo(f"\nDigest, for `muslin approve`: {report.digest}")
+    if proposed.steps and report.digest is not None:
+        click.echo(f"\nTo approve this plan and no other: muslin approve {report.digest}")
     click.echo(f"\n{totals(proposed)}")
 
 

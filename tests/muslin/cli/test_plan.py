@@ -36,7 +36,7 @@ def test_every_object_and_field_is_told_in_the_order_of_apply(run: Run, cluster:
     ran = run("plan", cluster.manifests, "--datastore", cluster.file)
 
     assert (ran.status, ran.err) == (2, "")
-    assert [line.partition("sha256:")[0] + "sha256:" * ("sha256:" in line) for line in ran.out.splitlines()[1:]] == [
+    assert ran.out.splitlines()[1:] == [
         "",
         "Changes, in this order:",
         "",
@@ -76,8 +76,6 @@ def test_every_object_and_field_is_told_in_the_order_of_apply(run: Run, cluster:
         "Levels, one after the other:",
         "  1. write pools (2), write policies that allow (2)",
         "  2. remove policies that allow (1)",
-        "",
-        "Digest, for `muslin approve`: sha256:",
         "",
         "1 to create, 2 to change, 1 to take over, 1 to remove, of these 1 drift; 0 as declared.",
     ]

@@ -1,0 +1,50 @@
+"""`muslin plan` against a real Kubernetes API: pods are the endpoints, and its own policies judge as well."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from muslin.resources.crds import definitions
+from tests.muslin.cli.calico import Calico, manifest
+from tests.muslin.cli.running import Run
+from tests.support.kube_apiserver import KubeApiserver
+
+pytestmark = pytest.mark.engines
+
+
+def _pod(server: KubeApiserver, namespace: str, name: str, address: str) -> None:
+    metadata = {"name": name, "labels": {"app": name}, "annotations": {"cni.projectcalico.org/podIP": f"{address}/32"}}
+    spec = {"nodeName": "plan-node", "containers": [{"name": "c", "image": "registry.example/x"}]}
+    answer = server.request("POST", f"/api/v1/namespaces/{namespace}/pods", {"metadata": metadata, "spec": spec})
+    assert answer.status == 201, answer
+
+
+def test_pods_of_a_cluster_are_judged(
+    kube_apiserver: KubeApiserver, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy cuts one pod off; where Kubernetes' own policy closes it already, nothing is left to cut."""
+    for definition in definitions():
+        kube_apiserver.install(definition)
+    environment = {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": str(kube_apiserver.kubeconfig)}
+    calico = Calico(run, tmp_path, {**environment, "K8S_CLIENT_QPS": "1000"}, monkeypatch)
+    namespace = kube_apiserver.new_namespace({"stage": "test"})
+    _pod(kube_apiserver, namespace, "web", "198.51.100.201")
+    _pod(kube_apiserver, namespace, "db", "198.51.100.202")
+    spec = "{selector: \"app == 'db'\", types: [Ingress], order: 2000}"
+    files = calico.write(manifest("NetworkPolicy", "db", spec, namespace), "files/db.yaml").parent
+
+    ran = calico("plan", files, "-o", "json")
+    told = json.loads(ran.out)["effect"]["traffic"]["closed"]
+    assert ran.status == 2, ran.err
+    assert told["pairs"] >= 1
+    assert {end["members"][0] for path in told["paths"] for end in path["destinations"]} == {f"{namespace}/db"}
+    assert any(f"{namespace}/web" in end.get("members", ()) for path in told["paths"] for end in path["sources"])
+
+    closed = {"metadata": {"name": "db"}, "spec": {"podSelector": {"matchLabels": {"app": "db"}}}}
+    path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+    assert kube_apiserver.request("POST", path, closed).status == 201
+    after = json.loads(calico("plan", files, "-o", "json").out)["effect"]["traffic"]
+    assert (after["closed"]["pairs"], after["opened"]["pairs"]) == (0, 0)
