@@ -9,13 +9,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from muslin.errors import BadInput, Problem
 
-__all__ = ["Following", "Remote", "Transport", "is_object_id", "redacted"]
+__all__ = ["Following", "Remote", "Transport", "is_object_id", "redacted", "short"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}")
+_WHOLE_ID = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{28}(?![0-9a-f])(?:~[0-9a-f]{8})?")
 
 
 class Transport(StrEnum):
@@ -37,6 +38,11 @@ class Following(StrEnum):
 def is_object_id(text: str) -> bool:
     """Whether this is the full id of an object: 40 lower-case hexadecimal digits."""
     return _OBJECT_ID.fullmatch(text) is not None
+
+
+def short(commit: str) -> str:
+    """A commit as git shows it to people; of several sources each one with its name. Other texts stay as they are."""
+    return _WHOLE_ID.sub(r"\1", commit)
 
 
 @dataclass(frozen=True, slots=True)

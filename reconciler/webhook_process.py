@@ -200,6 +200,14 @@ async def _serve(listen: Listen, targets: Mapping[str, Target], say: Callable[[s
     return 0
 
 
+def _there(mirror: Path) -> Path:
+    """The mirror's folder, or the one that it will be made in: the fetcher makes it, and it must be the fetcher's."""
+    for folder in (mirror, mirror.parent):
+        if folder.is_dir():
+            return folder
+    raise BadInput(Problem("there is no such folder", str(mirror.parent), "make it, or start `muslin fetch` first"))
+
+
 _EPILOG: Final = """\
 examples:
   muslin webhook --sources /etc/muslin/sources.yaml
@@ -237,9 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise BadInput(
                 Problem(what, str(arguments.sources), "give a source `webhook`, and the file `webhook.listen`")
             )
-        folders = [target.fifo.parent for target in targets.values()]
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
+        folders = [_there(target.fifo.parent) for target in targets.values()]
         lacking = confinement.confine(programs=(), writes=(), fills=folders, connects=False)
         if lacking:
             say(lacking)

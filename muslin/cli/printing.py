@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from reconciler.remotes import short
+
 __all__ = ["Field", "by_name", "field_lines", "printable", "short_commit"]
 
 Field = tuple[str, Any, Any]
@@ -29,9 +31,8 @@ def by_name(value: Any) -> Any:
 
 
 def short_commit(commit: str | None) -> str:
-    """A commit's id as git shows it; other names stay whole."""
-    text = printable(commit or "")
-    return text[:12] if len(text) == 40 and not set(text) - set("0123456789abcdef") else text or "none"
+    """A commit's id as git shows it, of several sources each one's; other names stay whole."""
+    return short(printable(commit or "")) or "none"
 
 
 def field_lines(fields: Iterable[Field]) -> Iterator[str]:

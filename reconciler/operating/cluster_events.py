@@ -17,6 +17,7 @@ from muslin.errors import MuslinError
 from reconciler.ledger import API_VERSION
 from reconciler.operating.history import RECORDED
 from reconciler.operating.logs import Level, level
+from reconciler.remotes import short
 from reconciler.status import KIND as STATUS
 from reconciler.status import Event, EventKind
 
@@ -86,7 +87,7 @@ def event_object(event: Event, set_name: str, look: str, number: int, at: dateti
     namespace = (event.key.namespace if event.key is not None else None) or "default"
     if event.key is not None and event.key.namespace:
         about["namespace"] = namespace
-    commit = f" [{event.commit[:12]}]" if event.commit else ""
+    commit = f" [{short(event.commit)}]" if event.commit else ""
     message = f"{event.message}{commit} ({look})"
     return {
         "apiVersion": "v1",

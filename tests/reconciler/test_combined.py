@@ -14,6 +14,7 @@ from reconciler.combined import CombinedSource, Part, commits_of
 from reconciler.controller import Settings
 from reconciler.fetch_state import FetchState, Standing
 from reconciler.plan import Budget
+from reconciler.remotes import short
 from reconciler.source import Head
 from tests.reconciler.cases import World, policy, policy_key, tier
 from tests.support.memory_git import MemorySource
@@ -175,6 +176,14 @@ def test_one_repository_that_is_read_whole_keeps_its_plain_commit() -> None:
         assert [str(each.place) for each in reading.resources.values()] == ["p.yaml:1:1"]
 
     asyncio.run(scenario())
+
+
+def test_people_see_short_ids_with_names() -> None:
+    """Logs and status show each source's commit as git does, without the mark; names and other texts stay whole."""
+    assert short("1" * 40) == "1" * 12
+    assert short(f"a@{'1' * 40},network-b@{'ab' * 20}~5be01c2a") == f"a@{'1' * 12},network-b@{'ab' * 6}"
+    assert short(f"{'1' * 40}~5be01c2a") == "1" * 12
+    assert [short(text) for text in ("files", "1" * 39, "1" * 41, "")] == ["files", "1" * 39, "1" * 41, ""]
 
 
 def test_folders_that_changed_in_the_settings_must_pass_the_budget_again() -> None:

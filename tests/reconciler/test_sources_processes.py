@@ -114,6 +114,7 @@ def test_a_push_is_told_to_the_webhook_and_applied_for_the_sets_that_read_it(tmp
         a, b = (EmbeddedDatastore.open(tmp_path / f"{name}.db") for name in "ab")
         logs = {name: tmp_path / f"{name}.log" for name in ("fetch", "hook", "a", "b")}
         reads = ("--sources", file, "--datastore")
+        (tmp_path / "mirrors").mkdir()
         async with (
             _running(logs["fetch"], "reconciler.fetch_process", "--sources", file),
             _running(logs["hook"], "reconciler.webhook_process", "--sources", file) as hook,
@@ -192,9 +193,11 @@ def test_options_of_the_fetcher_that_cannot_be_are_refused(
 
 
 def test_a_webhook_without_sources_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file in which nobody asks for a webhook, and one that is not there: exit status 2 with a fix."""
+    """No folder of mirrors, a file in which nobody asks for a webhook, and none at all: exit status 2 with a fix."""
     file = _file(tmp_path)
-    file.write_text(file.read_text().replace("  webhook: {provider: github, secretFile: secret}\n", ""))
-    for path in (file, tmp_path / "missing.yaml"):
+    (tmp_path / "none.yaml").write_text(
+        file.read_text().replace("  webhook: {provider: github, secretFile: secret}\n", "")
+    )
+    for path in (file, tmp_path / "none.yaml", tmp_path / "missing.yaml"):
         assert webhook_process.main(["--sources", str(path)]) == 2
         assert "fix:" in capsys.readouterr().err
