@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from reconciler.remotes import short
-
 __all__ = ["Field", "by_name", "field_lines", "printable", "short_commit"]
 
 Field = tuple[str, Any, Any]
@@ -32,6 +30,8 @@ def by_name(value: Any) -> Any:
 
 def short_commit(commit: str | None) -> str:
     """A commit's id as git shows it, of several sources each one's; other names stay whole."""
+    from reconciler.remotes import short  # noqa: PLC0415 - most verbs show no commit
+
     return short(printable(commit or "")) or "none"
 
 
