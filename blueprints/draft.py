@@ -39,7 +39,7 @@ def fitting(facts: Facts) -> str:
     candidates: list[tuple[str, Callable[[Facts], Blueprint]]] = []
     if facts.top_of_rack:
         candidates.append((top_of_rack.NAME, top_of_rack.top_of_rack))
-    if facts.size >= MESH_LIMIT:
+    if facts.size >= MESH_LIMIT or facts.external_reflectors:
         candidates.append((route_reflectors.NAME, route_reflectors.route_reflectors))
     if max(len(facts.subnets_of(version)) for version in facts.families) > 1:
         candidates.append((multi_subnet.NAME, multi_subnet.multi_subnet))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blueprints.asking import Asked
 from blueprints.decision import Alternative, Decision, Outcome
-from blueprints.fact_parts import HostEndpointFacts, HostPortFacts
+from blueprints.fact_parts import HostEndpointFacts
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from muslin import resources
@@ -127,25 +127,29 @@ def _endpoint(node: str, wish: HostEndpointFacts) -> HostEndpoint:
 
 
 def _policy(facts: Facts, wish: HostEndpointFacts) -> GlobalNetworkPolicy:
-    nodes = [str(each.cidr) for version in facts.families for each in facts.subnets_of(version)]
-    pods = [str(each) for each in map(facts.pod_range_of, facts.families) if each is not None]
-    operators = [str(each) for each in wish.operators]
+    nodes = [each.cidr for version in facts.families for each in facts.subnets_of(version)]
+    pods = [each for each in map(facts.pod_range_of, facts.families) if each is not None]
     inside = [
-        {"action": "Allow", "source": {"nets": nodes}},
-        _allow("TCP", [wish.ssh_port, wish.api_port], operators),
+        *_allow({}, nodes),
+        *_allow(_to("TCP", wish.ssh_port, wish.api_port), wish.operators),
         *({"action": "Allow", "protocol": "ICMP" if v == 4 else "ICMPv6"} for v in facts.families),
-        _allow("TCP", [_KUBELET, _DNS], pods),
-        _allow("UDP", [_DNS], pods),
-        *(_allow(str(each.protocol), [each.port], _sources(each)) for each in wish.open),
+        *_allow(_to("TCP", _KUBELET, _DNS), pods),
+        *_allow(_to("UDP", _DNS), pods),
+        *(rule for each in wish.open for rule in _allow(_to(str(each.protocol), each.port), each.sources)),
     ]
     spec = {"order": ORDER, "selector": f"has({LABEL})", "types": ["Ingress"], "ingress": inside}
     return resources.GlobalNetworkPolicy.model_validate({"metadata": {"name": _POLICY.name}, "spec": spec})
 
 
-def _sources(port: HostPortFacts) -> list[str]:
-    return [str(each) for each in port.sources]
+def _to(protocol: str, *ports: int) -> dict[str, Any]:
+    return {"protocol": protocol, "destination": {"ports": sorted(set(ports))}}
 
 
-def _allow(protocol: str, ports: Sequence[int], sources: Sequence[str]) -> dict[str, Any]:
-    rule: dict[str, Any] = {"action": "Allow", "protocol": protocol, "destination": {"ports": sorted(set(ports))}}
-    return rule | ({"source": {"nets": list(sources)}} if sources else {})
+def _allow(what: Mapping[str, Any], sources: Sequence[Prefix]) -> Iterator[dict[str, Any]]:
+    """A rule for each family of the sources, as no rule may hold both; one for everybody where there are none."""
+    if not sources:
+        yield {"action": "Allow", **what}
+    for version in (4, 6):
+        nets = [str(each) for each in sources if each.version == version]
+        if nets:
+            yield {"action": "Allow", **what, "source": {"nets": nets}}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pydantic import ValidationError
+
 from blueprints.asking import Asked
 from blueprints.encapsulation import Mode
 from blueprints.fact_parts import Distribution, RunningFacts
@@ -42,7 +44,14 @@ def _differences(asked: Asked, running: RunningFacts, pools: Sequence[IPPool]) -
     unknown = tuple(_unknown(asked, running))
     yield from unknown
     if not unknown and pools:
-        yield from _refused(asked, pool_changes(running_pools(asked.facts, running, pools), pools))
+        try:
+            before = tuple(running_pools(asked.facts, running, pools))
+        except ValidationError as error:
+            what = f"no such pool runs anywhere: {error.errors()[0]['msg']}"
+            where = asked.place("running", *(("pools",) if running.pools else ()))
+            yield from refuse(Must.NOT_LIVE, what, where, "say of what runs what `muslin get ippools -o yaml` shows")
+        else:
+            yield from _refused(asked, pool_changes(before, pools))
     yield from _refused(asked, _numbers(asked, running))
 
 

@@ -42,19 +42,37 @@ def nodes_in(*counts: int, racks: int = 0, **more: Any) -> dict[str, Any]:
 
 
 @st.composite
+def _running(draw: st.DrawFn, *, six: bool) -> dict[str, Any]:
+    """What runs already, as far as somebody has said it."""
+    ranges = ["2001:db8:4800::/48", "2001:db8:4900::/48"] if six else ["10.48.0.0/16", "10.44.0.0/16"]
+    choices: dict[str, list[Any]] = {
+        "encapsulation": ["no encapsulation", "IP-in-IP Always", "VXLAN Always"],
+        "podRange": ranges,
+        "blockSize": [26],
+        "asNumber": [64500, 64512],
+        "mtu": [1280, 1450, 1500, 9001],
+        "routeDistribution": ["node-to-node mesh", "route reflectors", "top-of-rack switches", "none"],
+    }
+    told = {name: draw(st.sampled_from(values)) for name, values in choices.items() if draw(st.booleans())}
+    return told if not six else {name: value for name, value in told.items() if name != "blockSize"}
+
+
+@st.composite
 def documents(draw: st.DrawFn, most_subnets: int = 3) -> dict[str, Any]:
-    """Facts as a person may write them: any network, family, size, subnets and MTU; not all of them possible."""
+    """Facts as a person may write them: any network, families, size, subnets, MTU, wishes; not all of them possible."""
     maybe = st.sampled_from([None, True, False])
     subnets = draw(st.integers(1, most_subnets))
-    both = draw(st.booleans())
+    families = draw(st.sampled_from(["4", "46", "6"]))
+    both, six = families == "46", families == "6"
     nodes, prefixes = [], []
     for number in range(subnets):
         mtu = draw(st.sampled_from([None, 1400, 1500, 9000]))
-        own = (f"10.{number}.0.0/24", *([f"2001:db8:{number}::/64"] if both else []))
+        own = [f"10.{number}.0.0/24"] * ("4" in families) + [f"2001:db8:{number}::/64"] * ("6" in families)
         in_short = mtu is None and draw(st.booleans())
         prefixes += [cidr if in_short else {"cidr": cidr, **({"mtu": mtu} if mtu else {})} for cidr in own]
         for index in range(1, draw(st.integers(1, 4)) + 1):
-            node: dict[str, Any] = {"name": f"n{number}-{index}", "address": f"10.{number}.0.{index}"}
+            address = f"2001:db8:{number}::{index}" if six else f"10.{number}.0.{index}"
+            node: dict[str, Any] = {"name": f"n{number}-{index}", "address": address}
             if both:
                 node["addressV6"] = f"2001:db8:{number}::{index}"
             if draw(st.booleans()):
@@ -76,7 +94,7 @@ def documents(draw: st.DrawFn, most_subnets: int = 3) -> dict[str, Any]:
         "nodes": nodes,
         "subnets": prefixes,
         "networkMTU": draw(st.sampled_from([1280, 1500, 9001])),
-        "podRange": draw(st.sampled_from(["10.48.0.0/16", "10.49.0.0/20"])),
+        **({} if six else {"podRange": draw(st.sampled_from(["10.48.0.0/16", "10.49.0.0/20"]))}),
         "natOutgoing": draw(st.booleans()),
         "network": network,
         "provider": draw(st.sampled_from(["bare-metal", "aws", "azure", "gcp", "other"])),
@@ -87,7 +105,7 @@ def documents(draw: st.DrawFn, most_subnets: int = 3) -> dict[str, Any]:
             {"name": f"{rack}{name}", "address": f"{address}{number}", "racks": [rack]}
             | {"asNumber": draw(st.sampled_from([64400, 64401, 64512])), "nextToNodes": draw(st.booleans())}
             for number, rack in enumerate(("r1", "r2")[: len(nodes)], 1)
-            for name, address in (("", "10.250.0."), *((("-v6", "2001:db8:250::"),) if both else ()))
+            for name, address in (("", "10.250.0."), ("-v6", "2001:db8:250::"))[six : 2 - (families == "4")]
         ]
         for index, node in enumerate(nodes):
             node["rack"] = f"r{1 + index % 2}"
@@ -96,8 +114,21 @@ def documents(draw: st.DrawFn, most_subnets: int = 3) -> dict[str, Any]:
                 switch["nodeASNumber"] = 64520 + int(switch["racks"][0][1])
         told["serviceRanges"] = ["10.96.0.0/16"]
         told["routable"] = {"clusterIPs": draw(st.booleans())}
-    if both:
+        if not six and draw(st.booleans()):
+            told["routable"]["pods"] = "203.0.113.0/26"
+            nodes[0]["labels"] = {"network-type": "routable"}
+    if "6" in families:
         told["podRangeV6"] = "2001:db8:4800::/48"
+    if draw(st.integers(0, 5)) == 0:
+        told["externalReflectors"] = [
+            {"name": f"bird-{number}", "address": f"2001:db8:260::{number}" if six else f"10.251.0.{number}"}
+            | ({"addressV6": f"2001:db8:260::{number}"} if both else {})
+            for number in (1, 2)
+        ]
+    if draw(st.integers(0, 5)) == 0:
+        told["hostEndpoints"] = {"operators": ["198.51.100.0/24"], "sshPort": draw(st.sampled_from([22, 2222]))}
+    if draw(st.integers(0, 3)) == 0:
+        told["running"] = draw(_running(six=six))
     if draw(st.booleans()):
         told["podsPerNode"] = draw(st.sampled_from([30, 110]))
     if draw(st.booleans()):

@@ -72,6 +72,18 @@ def test_who_gets_in(source: str, port: int, *, allowed: bool) -> None:
     assert _let_in(_decided(), source, port) is allowed
 
 
+def test_both_families_get_in() -> None:
+    """A rule for each, as none may hold both; operators may come over a family that pods do not have."""
+    nodes = [{"name": "a", "address": "192.0.2.1", "addressV6": "2001:db8::1"}]
+    told = {"nodes": nodes, "subnets": ["192.0.2.0/24", "2001:db8::/64"], "podRangeV6": "2001:db8:48::/48"}
+    operators = ["203.0.113.0/24", "2001:db8:9::/64"]
+    blueprint = single_subnet(facts(**told, hostEndpoints={"operators": operators}))
+    sources = ("203.0.113.9", "2001:db8:9::9", "2001:db8::7", "2001:db8:ffff::1")
+
+    assert [_let_in(blueprint, each, 22) for each in sources] == [True, True, True, False]
+    assert _let_in(_decided(operators=operators), "2001:db8:9::9", 22)
+
+
 def test_an_endpoint_closes_nothing_before_its_policy() -> None:
     """Each has the profile that allows everything, and the label that the policy selects; egress is not judged."""
     blueprint = _decided()

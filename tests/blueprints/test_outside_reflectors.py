@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from blueprints.draft import fitting
 from blueprints.facts import Facts
 from blueprints.musts import Must, Refusal
 from blueprints.route_reflectors import route_reflectors
@@ -85,6 +86,11 @@ def test_a_mesh_gives_way_to_them_in_stages() -> None:
     assert [each.peers for each in procedure.stages[0].until if each.condition is Condition.SESSIONS] == [
         ("203.0.113.1",), ("203.0.113.2",),
     ]  # fmt: skip
+
+
+def test_who_names_them_means_them() -> None:
+    """Without a blueprint's name it is the one for reflectors."""
+    assert fitting(_given(*_TWO)) == "route_reflectors"
 
 
 def test_those_that_run_need_no_stages() -> None:

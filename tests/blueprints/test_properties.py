@@ -16,6 +16,7 @@ from blueprints.emit import render
 from blueprints.encapsulation import Mode, encapsulation_name, switches_know_pods
 from blueprints.facts import Facts, load
 from blueprints.musts import Refusal
+from blueprints.staged import staged, stages_of
 from muslin.errors import BadInput, Problem
 from muslin.resources import as_stored, dump
 from muslin.resources import load as load_resource
@@ -28,7 +29,7 @@ from muslin.semantics.routes import Encapsulation, encapsulation
 from muslin.semantics.sessions import sessions
 from muslin.yaml import load as read_yaml
 from tests.blueprints.clusters import documents
-from tests.blueprints.spreading import cluster, reached
+from tests.blueprints.spreading import cluster, everybody_learns, reached
 
 pytestmark = pytest.mark.slow
 
@@ -122,14 +123,19 @@ def test_every_node_learns_every_route(name: str, document: dict[str, Any]) -> N
     if chosen == "none":
         assert not any(peers.values())
         return
+    reflected_outside = bool(facts.external_reflectors) and chosen == "route reflectors"
+    others = {str(e.address_of(v)) for e in facts.external_reflectors for v in (4, 6)} if reflected_outside else set()
     if facts.top_of_rack:
         for node in facts.nodes:
             outside = {str(s.peer_address) for s in sessions(snapshot, node.name) if s.peer_node is None}
-            assert outside == {str(each.address) for each in facts.top_of_rack if node.rack in each.racks}
+            assert outside - others == {str(each.address) for each in facts.top_of_rack if node.rack in each.racks}
     if chosen == "top-of-rack switches":
         assert not any(peers.values())
         told = {each: {s.peer_address.version for s in sessions(snapshot, each)} for each in names}
         assert all(told[each] == set(facts.families) for each in names)
+        return
+    if reflected_outside:
+        assert everybody_learns(snapshot)
         return
     for source in names:
         assert reached(snapshot, source, peers) == set(names)
@@ -143,6 +149,25 @@ def test_every_node_learns_every_route(name: str, document: dict[str, Any]) -> N
         }
     else:
         assert facts.size < MESH_LIMIT
+
+
+@given(_ANY_BLUEPRINT, documents())
+@settings(max_examples=60, deadline=None)
+def test_every_stage_ends_and_can_be_written(name: str, document: dict[str, Any]) -> None:
+    """Each has what ends it and the way back; its files read back; the last are as decided."""
+    if (found := _decided(name, document)) is None:
+        return
+    _, blueprint = found
+    for number, stage in enumerate(stages_of(blueprint), 1):
+        now = staged(blueprint, number)
+        texts = render(now)
+        read = [load_resource(each.value) for path in now.files for each in read_yaml(texts[path].encode(), path)]
+
+        assert stage.until
+        assert stage.back
+        assert list(now.resources) == read
+    if blueprint.procedures:
+        assert set(now.resources) == set(blueprint.resources)
 
 
 @given(_ANY_BLUEPRINT, documents())

@@ -133,6 +133,12 @@ def test_a_pool_that_runs_keeps_its_name() -> None:
         ({"blockSize": 24}, {}, "blocks of /24, which can't be changed"),
         ({"podRange": "10.48.0.0/15"}, {}, "they overlap"),
         ({"reflectors": ["nobody"]}, {}, "the reflector nobody is none of the nodes"),
+        (
+            {"pools": [{"name": "a", "cidr": "2001:db8::/64", "encapsulation": "IP-in-IP Always"}]},
+            {},
+            "no such pool runs",
+        ),
+        ({"pools": [{"name": "a", "cidr": "10.44.0.0/16", "blockSize": 122}]}, {}, "no such pool runs"),
     ],
 )
 def test_what_no_stages_make_safe_is_refused(running: dict[str, Any], told: dict[str, Any], what: str) -> None:
