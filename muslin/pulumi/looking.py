@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -26,16 +26,22 @@ from muslin.kubernetes.pace import Limits
 from muslin.pulumi.arguments import Client, ReferenceNetworkArgs
 from muslin.pulumi.looking_rules import GROUP, Objects, Seen, findings
 from muslin.pulumi.naming import FIELD_MANAGER, spoken
+from muslin.pulumi.ordering import turns_mesh_off
 from muslin.pulumi.refusals import Refused
 from muslin.resources.keys import Key
 from reconciler.ledger import KIND as LEDGER
 from reconciler.ledger import Ledger
 
-__all__ = ["access_of", "look", "see"]
+__all__ = ["access_of", "beside", "look", "see"]
 
 _VERBS: Final = ("get", "create", "patch", "delete")
 _NODE_VERBS: Final = ("get", "patch")
 _AT_ONCE: Final = 32
+_RBAC: Final = "rbac.authorization.k8s.io"
+_OF_KUBERNETES: Final = {
+    "Node": ("", "nodes"), "Secret": ("", "secrets"), "Role": (_RBAC, "roles"), "RoleBinding": (_RBAC, "rolebindings"),
+}  # fmt: skip
+"""Mapping[kind, (group, plural)] of what is not Calico's."""
 _Result = TypeVar("_Result")
 
 
@@ -59,7 +65,7 @@ def look(objects: Objects, args: ReferenceNetworkArgs, opts: pulumi.ResourceOpti
         return
     try:
         access = access_of(client)
-        seen = _apart(see(access, objects, client))
+        seen = _apart(see(access, objects, client, beside(objects, args)))
     except MuslinError as error:
         raise Refused(error.problems) from None
     problems, missing = findings(seen, objects, args)
@@ -69,6 +75,20 @@ def look(objects: Objects, args: ReferenceNetworkArgs, opts: pulumi.ResourceOpti
     refused = problems if brought else (*missing, *problems)
     if refused:
         raise Refused(refused)
+
+
+def beside(objects: Objects, args: ReferenceNetworkArgs) -> tuple[Key, ...]:
+    """What a component writes beside the blueprint's objects: reports that are waited for, passwords, who reads them.
+
+    Only kinds and namespaces count; a report's name follows from its node.
+    """
+    gated = args.gate is not None and any(turns_mesh_off(key, value) for key, value in objects.items())
+    found = [Key("CalicoNodeStatus", "sessions")] if gated else []
+    if args.passwords and any(key.kind == "BGPPeer" for key in objects):
+        found += [Key("Secret", name, args.password_namespace) for name in args.passwords]
+        readers = ("Role", "RoleBinding") if args.password_readers is not None else ()
+        found += [Key(kind, "bgp-passwords", args.password_namespace) for kind in readers]
+    return tuple(found)
 
 
 def _has_provider(opts: pulumi.ResourceOptions | None) -> bool:
@@ -100,8 +120,8 @@ def _apart(work: Coroutine[Any, Any, _Result]) -> _Result:
         return thread.submit(asyncio.run, work).result()
 
 
-async def see(access: Access, objects: Objects, client: Client) -> Seen:
-    """Everything that the rules ask about.
+async def see(access: Access, objects: Objects, client: Client, others: tuple[Key, ...] = ()) -> Seen:
+    """Everything that the rules ask about; `others` as of `beside`.
 
     Raises:
         BadInput: credentials that can't be right.
@@ -116,11 +136,12 @@ async def see(access: Access, objects: Objects, client: Client) -> Seen:
         if GROUP not in versions:
             return Seen(access.server, versions)
         served = {each["kind"] for each in (await connection.resources(GROUP)).values()}
-        denied = await _denied(connection, objects)
+        denied = await _denied(connection, (*objects, *others))
         usable = {key: value for key, value in objects.items() if key.kind in served or key.kind == "Node"}
         answers = {} if denied else await _each(usable, lambda key: _tried(connection, key, objects[key]))
+        answers |= await _each({key: None for key in others if key.namespace}, lambda key: _homeless(connection, key))
         reconciled = await _reconciled(connection, versions)
-        return Seen(access.server, versions, frozenset(served), denied, answers, reconciled)
+        return Seen(access.server, versions, frozenset(served), denied, answers, reconciled, others)
     finally:
         await connection.close()
 
@@ -136,23 +157,39 @@ async def _each(keys: Mapping[Key, Any], ask: Callable[[Key], Awaitable[_Result]
     return dict(zip(keys, await asyncio.gather(*(one(key) for key in keys)), strict=True))
 
 
-async def _denied(connection: KubernetesClient, objects: Objects) -> tuple[tuple[str, str], ...]:
-    """(resource, verb) of everything that we may not do."""
-    asked = sorted({(kind, verb) for kind in {key.kind for key in objects}
-                    for verb in (_NODE_VERBS if kind == "Node" else _VERBS)})  # fmt: skip
+async def _denied(connection: KubernetesClient, keys: Iterable[Key]) -> tuple[tuple[str, str], ...]:
+    """(Kind, verb) of everything that we may not do."""
+    wanted = {(key.kind, key.namespace if key.kind in _OF_KUBERNETES else None) for key in keys}
+    asked = sorted(
+        (kind, verb, namespace or "")
+        for kind, namespace in wanted
+        for verb in (_NODE_VERBS if kind == "Node" else _VERBS)
+    )
 
-    async def may(kind: str, verb: str) -> bool:
-        group, plural = ("", "nodes") if kind == "Node" else (GROUP.partition("/")[0], CRD_KINDS[kind].plural)
+    async def may(kind: str, verb: str, namespace: str) -> bool:
+        group, plural = _OF_KUBERNETES.get(kind) or (GROUP.partition("/")[0], CRD_KINDS[kind].plural)
+        attributes = {"group": group, "resource": plural, "verb": verb, "namespace": namespace}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"group": group, "resource": plural, "verb": verb}},
+            "spec": {"resourceAttributes": attributes},
         }
         answer = await connection.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
         return bool((answer.get("status") or {}).get("allowed"))
 
     allowed = await asyncio.gather(*(may(*each) for each in asked))
-    return tuple(each for each, yes in zip(asked, allowed, strict=True) if not yes)
+    return tuple((kind, verb) for (kind, verb, _), yes in zip(asked, allowed, strict=True) if not yes)
+
+
+async def _homeless(connection: KubernetesClient, key: Key) -> api.ApiError | None:
+    """What is said of an object whose namespace is not there; None where it is, or where we may not know."""
+    try:
+        await connection.get(f"/api/v1/namespaces/{key.namespace}")
+    except api.NotFound as error:
+        return error
+    except api.ApiError:
+        return None
+    return None
 
 
 async def _tried(connection: KubernetesClient, key: Key, value: Mapping[str, Any]) -> api.ApiError | None:

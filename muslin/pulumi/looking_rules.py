@@ -18,6 +18,7 @@ GROUP: Final = "projectcalico.org/v3"
 _OLDER: Final = "crd.projectcalico.org/v1"
 _OWN: Final = "pulumi-kubernetes"
 _OPERATOR: Final = "tigera-operator"
+_OF_KUBERNETES: Final = frozenset({"Node", "Secret", "Role", "RoleBinding"})
 
 Objects: TypeAlias = Mapping[Key, Mapping[str, Any]]
 """Mapping[Key, the object as JSON]."""
@@ -34,6 +35,7 @@ class Seen:
         denied: (kind, verb) of what we may not do; nothing was tried where there is any.
         answers: what it said to a dry run of each write, None for yes.
         reconciled: Mapping[object, set of the reconciler that owns it].
+        others: what is written beside the blueprint's objects.
     """
 
     server: str
@@ -42,6 +44,7 @@ class Seen:
     denied: tuple[tuple[str, str], ...] = ()
     answers: Mapping[Key, api.ApiError | None] = field(default_factory=dict)
     reconciled: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[Key, ...] = ()
 
 
 def findings(
@@ -50,7 +53,7 @@ def findings(
     """(What is wrong, what is missing and may still come) of what was seen."""
     if GROUP not in seen.versions:
         return (), (_not_served(seen),)
-    unknown = sorted({key.kind for key in objects} - seen.kinds - {"Node"})
+    unknown = sorted({key.kind for key in (*objects, *seen.others)} - seen.kinds - _OF_KUBERNETES)
     missing = [
         Problem(f"the cluster does not serve {kind}", seen.server, "bring its definitions up to date: muslin crds")
         for kind in unknown
@@ -98,7 +101,7 @@ def _absent(key: Key) -> Problem:
     if key.kind == "Node":
         fix = "correct its name in the facts, or wait until its kubelet has registered it"
         return Problem(f"the cluster has no node {key.name}", spoken(key), fix)
-    fix = f"create the namespace {key.namespace}, or take it out of the facts"
+    fix = f"create the namespace {key.namespace} first, or name another"
     return Problem(f"the namespace {key.namespace} is not there", spoken(key), fix)
 
 

@@ -62,6 +62,23 @@ def test_without_rights(stack: MakeStack, cluster: KubeApiserver) -> None:
     assert done.names("create") == []
 
 
+def test_passwords_without_rights_or_a_namespace(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """What is written beside the network's objects is asked about too, so that no half of it is written."""
+    mine = stack("later_password", token=cluster.user_token)
+    program = mine.folder / "__main__.py"
+    lines = [each for each in program.read_text("utf-8").splitlines() if not each.startswith("first = ")]
+    text = "\n".join('password = "known"' if each.startswith("password = ") else each for each in lines)
+    program.write_text(text, "utf-8")
+    denied = mine.preview()
+    mine.token = None
+    program.write_text(text.replace("gate=None", 'gate=None, password_namespace="nowhere"'), "utf-8")
+    homeless = mine.preview()
+
+    assert "this user may not create, delete, get, patch Secret objects" in denied.error
+    assert "this user may not create, delete, get, patch RoleBinding objects" in denied.error
+    assert "the namespace nowhere is not there" in homeless.error
+
+
 def test_nodes_and_namespaces_that_are_not_there(stack: MakeStack, cluster: KubeApiserver) -> None:
     """A node of the facts that Kubernetes does not have would be made by a patch, so it is refused."""
     done = stack("route_reflectors").preview()

@@ -9,13 +9,14 @@ import pytest
 from muslin.errors import BadInput
 from muslin.kubernetes import errors as api
 from muslin.pulumi.arguments import Client, ReferenceNetworkArgs
-from muslin.pulumi.looking import access_of
+from muslin.pulumi.looking import access_of, beside
 from muslin.pulumi.looking_rules import GROUP, Objects, Seen, findings
 from muslin.resources.keys import Key
 
 _POOL, _NODE = Key("IPPool", "a"), Key("Node", "n")
 _POLICY = Key("NetworkPolicy", "p", "shop")
 _OBJECTS: Objects = {_POOL: {}, _NODE: {}, _POLICY: {}}
+_PEER = Key("BGPPeer", "p")
 _KINDS = frozenset({"IPPool", "NetworkPolicy"})
 _ARGS = ReferenceNetworkArgs({})
 
@@ -107,6 +108,21 @@ def test_a_reconcilers_object() -> None:
     seen = Seen("server", frozenset({GROUP}), _KINDS, (), {}, {"IPPool/a": "default"})
 
     assert _told(seen)[0] == ["a reconciler writes IPPool/a already: one writer at a time"]
+
+
+def test_what_is_written_beside() -> None:
+    """Reports and passwords are asked about as well, where there are any: their kinds, rights and namespace."""
+    objects: Objects = {Key("BGPConfiguration", "default"): {"spec": {"nodeToNodeMeshEnabled": False}}, _PEER: {}}
+    args = ReferenceNetworkArgs({}, passwords={"bgp": "x"}, password_namespace="calico-system")
+    found = beside(objects, args)
+    seen = Seen("server", frozenset({GROUP}), frozenset({"BGPConfiguration", "BGPPeer"}), others=found)
+
+    assert [(each.kind, each.namespace) for each in found] == [
+        ("CalicoNodeStatus", None), ("Secret", "calico-system"), ("Role", "calico-system"),
+        ("RoleBinding", "calico-system"),
+    ]  # fmt: skip
+    assert beside({_PEER: {}}, ReferenceNetworkArgs({})) == ()
+    assert [each.what for each in findings(seen, objects, args)[1]] == ["the cluster does not serve CalicoNodeStatus"]
 
 
 def test_which_cluster_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
