@@ -11,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from muslin.datastore.field_ownership import FieldOwnership, TakenField
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound
 from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
-from reconciler.compare import canonical, differences, ours, stripped
+from reconciler.compare import SHARED_KINDS, canonical, differences, ours, stripped
 from reconciler.ledger import Ledger, Owned, applied, intended
 from reconciler.levels import Level, Missed, Placed, levels
 from reconciler.order import Group
+from reconciler.ownership import Ownership, without, write
 from reconciler.plan import Action, Plan, Step
 from reconciler.together import together
 
@@ -33,7 +36,8 @@ class Outcome:
     """What became of the steps; every step is in exactly one of the five.
 
     `stale` steps met an object that somebody wrote since the plan was made: plan again. `waiting` steps wait for the
-    named object, `gated` ones for a gate.
+    named object, `gated` ones for a gate. `left` are fields of done steps that stay their owners', `refused` those of
+    them that are a fault.
     """
 
     done: list[Step] = field(default_factory=list)
@@ -41,6 +45,8 @@ class Outcome:
     waiting: list[tuple[Step, Key]] = field(default_factory=list)
     stale: list[Step] = field(default_factory=list)
     gated: list[Step] = field(default_factory=list)
+    left: dict[Key, tuple[TakenField, ...]] = field(default_factory=dict)
+    refused: dict[Key, tuple[TakenField, ...]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -61,6 +67,7 @@ async def apply(
     wrote: Callable[[Key, Entry | None], None],
     closed: Collection[Group] = (),
     staged_first: bool = False,
+    ownership: Ownership | None = None,
 ) -> Outcome:
     """Take the plan's steps.
 
@@ -71,6 +78,7 @@ async def apply(
         wrote: is told every object that we wrote (None: deleted).
         closed: groups behind a gate that is not open; what must come after them waits.
         staged_first: see `levels`.
+        ownership: what becomes of others' fields, where the store keeps whose they are.
 
     Raises:
         Conflict: another process wrote the same set's ledger.
@@ -90,10 +98,12 @@ async def apply(
         else:
             outcome.waiting.append((each.step, blocker))
     await ledger.change(_intents(plan, begun))
-    await _walk(datastore, found, {each.step.key for each in begun}, outcome, wrote)
-    last: dict[Key, Owned | None] = {
-        step.key: None if step.declared is None else applied(step.declared, plan.commit) for step in outcome.done
-    }
+    hands = _Hands(datastore, ownership, outcome, wrote)
+    await _walk(hands, found, {each.step.key for each in begun})
+    last: dict[Key, Owned | None] = {}
+    for step in outcome.done:
+        left = tuple(each.path for each in outcome.left.get(step.key, ()))
+        last[step.key] = None if step.declared is None else replace(applied(step.declared, plan.commit), left=left)
     not_done = {step.key for step, _ in (*outcome.failed, *outcome.waiting)} | {step.key for step in outcome.stale}
     for step in (each.step for each in begun if each.step.key in not_done):
         # what did not happen is not intended any more: the next plan decides anew
@@ -113,13 +123,7 @@ def _intents(plan: Plan, begun: Iterable[Placed]) -> dict[Key, Owned | None]:
     return first
 
 
-async def _walk(
-    datastore: Datastore,
-    found: Iterable[Level],
-    begun: Collection[Key],
-    outcome: Outcome,
-    wrote: Callable[[Key, Entry | None], None],
-) -> None:
+async def _walk(hands: _Hands, found: Iterable[Level], begun: Collection[Key]) -> None:
     missed = Missed()
     for level in found:
         ready = []
@@ -130,56 +134,95 @@ async def _walk(
             if blocker is None:
                 ready.append(each)
             else:
-                outcome.waiting.append((each.step, blocker))
+                hands.outcome.waiting.append((each.step, blocker))
                 missed.add(each)
-        for each in await _at_once(datastore, ready, outcome, wrote):
+        for each in await hands.at_once(ready):
             missed.add(each)
 
 
-async def _at_once(
-    datastore: Datastore, ready: list[Placed], outcome: Outcome, wrote: Callable[[Key, Entry | None], None]
-) -> list[Placed]:
-    """Take steps of one level, so many at once; gives those that did not happen."""
-    left, missed = iter(ready), list[Placed]()
+@dataclass(frozen=True, slots=True)
+class _Hands:
+    """Writes steps, and notes what became of them."""
 
-    async def work() -> None:
-        for each in left:
-            if not each.step.writes:
-                outcome.done.append(each.step)
-            elif not await _take(datastore, each.step, outcome, wrote):
-                missed.append(each)
+    datastore: Datastore
+    ownership: Ownership | None
+    outcome: Outcome
+    wrote: Callable[[Key, Entry | None], None]
 
-    await together(work, min(AT_ONCE, len(ready)))
-    return missed
+    async def at_once(self, ready: list[Placed]) -> list[Placed]:
+        """Take steps of one level, so many at once; gives those that did not happen."""
+        left, missed = iter(ready), list[Placed]()
 
+        async def work() -> None:
+            for each in left:
+                if not each.step.writes:
+                    self.outcome.done.append(each.step)
+                elif not await self._take(each.step):
+                    missed.append(each)
 
-async def _take(datastore: Datastore, step: Step, outcome: Outcome, wrote: Callable[[Key, Entry | None], None]) -> bool:
-    try:
-        wrote(step.key, await _write(datastore, step))
-    except Unavailable:
-        raise
-    except (Conflict, NotFound, AlreadyExists):
-        outcome.stale.append(step)
-    except MuslinError as error:
-        outcome.failed.append((step, error.problems))
-    else:
-        outcome.done.append(step)
-        return True
-    return False
+        await together(work, min(AT_ONCE, len(ready)))
+        return missed
 
-
-async def _write(datastore: Datastore, step: Step) -> Entry | None:
-    if step.action is Action.DELETE:
-        with suppress(NotFound):
-            await datastore.delete(step.key, step.revision)
-        return None
-    if step.revision is not None:
-        return await datastore.update(step.key, step.value, step.revision)
-    try:
-        return await datastore.create(step.key, step.value)
-    except AlreadyExists as error:
-        assert step.declared is not None
-        if differences(ours(canonical(error.current.value), step.declared, None), step.declared):
+    async def _take(self, step: Step) -> bool:
+        try:
+            self.wrote(step.key, await self._write(step))
+        except Unavailable:
             raise
-        # a process before us wrote it and was killed before it could say so
-        return error.current
+        except (Conflict, NotFound, AlreadyExists):
+            self.outcome.stale.append(step)
+        except MuslinError as error:
+            self.outcome.failed.append((step, error.problems))
+        else:
+            self.outcome.done.append(step)
+            return True
+        return False
+
+    async def _write(self, step: Step) -> Entry | None:
+        if step.action is Action.DELETE:
+            with suppress(NotFound):
+                await self.datastore.delete(step.key, step.revision)
+            return None
+        store, ownership = self.datastore, self.ownership
+        if ownership is not None and step.declared is not None and isinstance(store, FieldOwnership):  # noqa: SIM102
+            if step.key.kind not in SHARED_KINDS and await store.keeps_owners(step.key.kind):
+                return await self._apply(store, step, ownership)
+        if step.revision is not None:
+            return await self.datastore.update(step.key, step.value, step.revision)
+        return await self._create(step)
+
+    async def _apply(self, store: FieldOwnership, step: Step, ownership: Ownership) -> Entry:
+        assert step.declared is not None
+        current = None
+        if step.revision is not None and step.former is not None:
+            current = Entry(step.key, step.former, step.revision)
+        try:
+            written = await write(store, step.key, step.declared, current, ownership)
+        except NotFound:
+            if current is not None:
+                raise
+            return await self._create(step)  # servers before 3.32.1 do not create policies by apply
+        if written.left:
+            self.outcome.left[step.key] = written.left
+        if written.refused:
+            self.outcome.refused[step.key] = written.refused
+        entry = written.entry
+        kept = ours(canonical(entry.value), step.declared, step.base)
+        expected = without(step.declared, (each.path for each in written.left))
+        if any(each.new is None for each in differences(without(kept, (one.path for one in written.left)), expected)):
+            # what we no longer want and wrote before there was a record of owners stays ours to remove
+            return await self.datastore.update(step.key, {**step.value, **_status(entry)}, entry.revision)
+        return entry
+
+    async def _create(self, step: Step) -> Entry:
+        try:
+            return await self.datastore.create(step.key, step.value)
+        except AlreadyExists as error:
+            assert step.declared is not None
+            if differences(ours(canonical(error.current.value), step.declared, None), step.declared):
+                raise
+            # a process before us wrote it and was killed before it could say so
+            return error.current
+
+
+def _status(entry: Entry) -> dict[str, Any]:
+    return {"status": entry.value["status"]} if "status" in entry.value else {}

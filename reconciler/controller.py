@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
+from muslin.datastore.field_ownership import TakenField
 from muslin.datastore.protocol import Conflict, Datastore
 from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
@@ -31,6 +32,7 @@ from reconciler.ledger import Ledger
 from reconciler.live import Live, listed
 from reconciler.loop import Backoff, Loop
 from reconciler.manifests import Reading, declarable
+from reconciler.ownership import Ownership, Rule, manager_of
 from reconciler.passage import Passage, Standings
 from reconciler.plan import Budget, Hold, Plan
 from reconciler.planning import Leave, Settled, plan
@@ -56,6 +58,7 @@ class Settings:
         approval: a commit comes into force when somebody has approved its plan.
         staged_first: staged policies are written before enforced ones.
         drift: what becomes of what somebody else changed.
+        ownership: what becomes of fields that others own, the last rule that speaks of one first.
     """
 
     set_name: str = "default"
@@ -66,6 +69,7 @@ class Settings:
     approval: bool = False
     staged_first: bool = False
     drift: DriftRules = DRIFT_IS_REPAIRED
+    ownership: tuple[Rule, ...] = ()
 
 
 class Controller:
@@ -270,6 +274,7 @@ class Controller:
             outcome = await apply(
                 self._datastore, proposed, ledger, wrote=self._live.wrote, closed=standings.closed,
                 staged_first=self._settings.staged_first,
+                ownership=Ownership(manager_of(self._settings.set_name), self._settings.ownership),
             )  # fmt: skip
         repairs = self._teller.outcome(proposed, outcome, self._time())
         for repair in repairs:
@@ -287,7 +292,10 @@ class Controller:
             applied=commit if outcome.complete and believed else status.applied,
             plan=proposed.counts if proposed.steps else self._board.last_plan or proposed.counts,
             blocked=tuple((each.key, each.why.value, each.problem) for each in proposed.blocked),
-            failed=tuple((step.key, problem) for step, problems in outcome.failed for problem in problems[:1]),
+            failed=(
+                *((step.key, problem) for step, problems in outcome.failed for problem in problems[:1]),
+                *((key, _refused(key, fields)) for key, fields in outcome.refused.items()),
+            ),
             waiting=tuple((step.key, other) for step, other in outcome.waiting),
             gates=tuple(each for each in verdicts if each.standing is not Standing.OPEN),
             gated=tuple(step.key for step in outcome.gated),
@@ -434,6 +442,13 @@ class Controller:
 
     def _time(self) -> str:
         return self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _refused(key: Key, fields: tuple[TakenField, ...]) -> Problem:
+    named = ", ".join(f"{each.path} ({each.manager})" for each in fields)
+    return Problem(
+        f"others own fields that must not be taken: {named}", str(key), "agree whose they are, and change one"
+    )
 
 
 def _moved(proposed: Plan, count: int) -> Problem:

@@ -12,15 +12,19 @@ from muslin.datastore.protocol import Json
 from muslin.resources.keys import Key
 from reconciler.compare import FieldChange
 
-__all__ = ["DRIFT_IS_REPAIRED", "DriftRule", "DriftRules", "Drifted", "Fights", "Mode", "with_kept"]
+__all__ = ["DRIFT_IS_REPAIRED", "DriftRule", "DriftRules", "Drifted", "Fights", "Mode", "left_to_owner", "with_kept"]
 
 
 class Mode(StrEnum):
-    """What becomes of drift. IGNORE leaves fields to whoever writes them; a commit that changes them still does."""
+    """What becomes of drift. IGNORE leaves fields to whoever writes them; a commit that changes them still does.
+
+    LEFT_TO_OWNER is no rule's: the store says that the field is another's, and it was agreed to leave it.
+    """
 
     REPAIR = "repair"
     REPORT = "report"
     IGNORE = "ignore"
+    LEFT_TO_OWNER = "leftToOwner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,18 @@ class DriftRules:
 
 
 DRIFT_IS_REPAIRED: Final = DriftRules()
+
+
+def left_to_owner(
+    fields: Iterable[FieldChange], left: Iterable[str], base: Json, wanted: Json
+) -> tuple[FieldChange, ...]:
+    """Of what differs, what was left to its owner, as long as the commit wants the same of it."""
+    rules = [DriftRule(Mode.LEFT_TO_OWNER, path=path) for path in left]
+    return tuple(
+        each
+        for each in fields
+        if any(rule.covers(each.path) and _at(base, rule.path) == _at(wanted, rule.path) for rule in rules)
+    )
 
 
 def with_kept(value: Mapping[str, Any], live: Json, kept: Iterable[FieldChange]) -> dict[str, Any]:

@@ -47,13 +47,15 @@ class Owned:
     """What we did, and what we are about to do, to one object.
 
     `applied` is what was last applied, None where the object is only about to be ours; `intent` what is about to be
-    written, None where nothing is under way; `found` what it was before we took it over, None where we made it.
+    written, None where nothing is under way; `found` what it was before we took it over, None where we made it. `left`
+    are fields of `applied` that were not written, because they are others'.
     """
 
     applied: Json | None
     intent: Json | None = None
     commit: str = ""
     found: Json | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -219,12 +221,19 @@ def _key(text: str) -> Key:
 
 
 def _item_json(item: Owned) -> dict[str, Any]:
-    fields = {"applied": item.applied, "intent": item.intent, "commit": item.commit, "found": item.found}
+    fields: dict[str, Any] = {
+        "applied": item.applied,
+        "intent": item.intent,
+        "commit": item.commit,
+        "found": item.found,
+    }
+    fields["left"] = list(item.left)
     return {name: content for name, content in fields.items() if content}
 
 
 def _item(value: Any) -> Owned:
-    return Owned(value.get("applied"), value.get("intent"), str(value.get("commit", "")), value.get("found"))
+    left = tuple(map(str, value.get("left", ())))
+    return Owned(value.get("applied"), value.get("intent"), str(value.get("commit", "")), value.get("found"), left)
 
 
 def intended(base: Json | None, intent: Json, commit: str, found: Json | None = None) -> Owned:

@@ -19,7 +19,7 @@ from muslin.errors import BadInput, Problem
 from muslin.net import Prefix, parse_prefix
 from muslin.resources.keys import Key
 from reconciler.compare import SHARED_KINDS, FieldChange, differences, merged, ours, stripped
-from reconciler.drift import DRIFT_IS_REPAIRED, Drifted, DriftRules, Mode, with_kept
+from reconciler.drift import DRIFT_IS_REPAIRED, Drifted, DriftRules, Mode, left_to_owner, with_kept
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared
 from reconciler.order import cluster_id, position
@@ -169,8 +169,12 @@ class _Planning:
             return True
         cause = Cause.DRIFT if base == wanted else Cause.CHANGE
         kept = self._leave.drift.kept(key, fields, base, wanted)
+        others = left_to_owner(fields, mine.left if mine is not None else (), base, wanted)
+        for mode, some in ((Mode.IGNORE, kept), (Mode.LEFT_TO_OWNER, others)):
+            if some:
+                self._drifted.append(Drifted(key, mode, some))
+        kept = (*kept, *others)
         if kept:
-            self._drifted.append(Drifted(key, Mode.IGNORE, kept))
             fields = tuple(each for each in fields if each not in kept)
             if not fields:
                 self.unchanged += 1
@@ -197,7 +201,10 @@ class _Planning:
         if key.kind in SHARED_KINDS:
             self._let_go(entry, base, changed=bool(fields))
             return
-        kept = self._leave.drift.kept(key, fields, base, base)
+        kept = (
+            *self._leave.drift.kept(key, fields, base, base),
+            *left_to_owner(fields, mine.left, base, base),
+        )
         fields = tuple(each for each in fields if each not in kept)
         if fields:
             changed = ", ".join(each.path for each in fields[:5])

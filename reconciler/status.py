@@ -19,6 +19,7 @@ from reconciler.control import Suspension
 from reconciler.drift import Drifted
 from reconciler.gates import Verdict
 from reconciler.ledger import API_VERSION
+from reconciler.remotes import short
 
 __all__ = ["KIND", "MAX_DRIFT", "Event", "EventKind", "Repair", "Status", "StatusBoard"]
 
@@ -40,6 +41,7 @@ class EventKind(StrEnum):
     INCOMPLETE = "Incomplete"
     DRIFT_REPAIRED = "DriftRepaired"
     DRIFT_FOUND = "DriftFound"
+    FIELDS_LEFT = "FieldsLeft"
     OBJECT_WRITTEN = "ObjectWritten"
     OBJECT_FAILED = "ObjectFailed"
     OBJECT_WAITS = "ObjectWaits"
@@ -78,7 +80,7 @@ class Event:
     def __str__(self) -> str:
         """One line for people."""
         changes = "; ".join(f"{each.path}: {_short(each.old)} -> {_short(each.new)}" for each in self.fields[:5])
-        commit = f" [{self.commit[:12]}]" if self.commit else ""
+        commit = f" [{short(self.commit)}]" if self.commit else ""
         line = f"#{self.reconcile} {self.kind.value}{commit} {self.message}"
         return " ".join((f"{line} ({changes})" if changes else line).split())
 

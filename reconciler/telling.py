@@ -50,6 +50,9 @@ class Teller:
             self.say(EventKind.OBJECT_FAILED, f"{step.action} {step.key}: {problems[0].what}", proposed.commit)
         for step, other in outcome.waiting:
             self.say(EventKind.OBJECT_WAITS, f"{step.action} {step.key} waits for {other}", proposed.commit)
+        for key, fields in outcome.left.items():
+            named = ", ".join(f"{each.path} ({each.manager})" for each in fields)
+            self.say(EventKind.FIELDS_LEFT, f"{key}: left to their owners: {named}", proposed.commit)
         for drifted in proposed.drifted:
             if drifted.mode is Mode.REPORT:
                 what = ", ".join(each.path for each in drifted.fields[:5]) or "all of it"

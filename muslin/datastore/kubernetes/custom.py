@@ -13,6 +13,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from muslin.conversion.reading import as_mapping, as_text, metadata_of
+from muslin.datastore.field_ownership import FieldOwner
+from muslin.datastore.kubernetes.fields import Target, applied, field_owners
 from muslin.datastore.kubernetes.forms import Form
 from muslin.datastore.kubernetes.refusals import not_served, said
 from muslin.datastore.kubernetes.views import FIELD_MANAGER, Source, entry_of, is_segment
@@ -84,6 +86,22 @@ class CustomResources:
                 continue  # nobody wrote: the server was in conflict with itself
             return self._entry(await self._with_status(key, raw, value))
         raise _contended(key)
+
+    @property
+    def keeps_owners(self) -> bool:
+        """Whether the API's record of managers is about the fields as Calico's clients see them."""
+        return not self._form.needs_current
+
+    async def apply(
+        self, key: Key, value: dict[str, Any], revision: Revision | None, *, manager: str, force: bool
+    ) -> Entry:
+        """See `FieldOwnership.apply`."""
+        target = Target(key, self._form, self._address(key, key.name))
+        return await applied(self._client, target, value, revision, manager=manager, force=force)
+
+    async def owners(self, key: Key) -> tuple[FieldOwner, ...]:
+        """See `FieldOwnership.owners`."""
+        return field_owners(await self._present(key))
 
     async def delete(self, key: Key, revision: Revision | None) -> Entry:
         """See `Datastore.delete`. An object with finalizers stays, marked, until their owners are done.

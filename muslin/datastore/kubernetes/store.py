@@ -15,6 +15,7 @@ from muslin.conversion.cluster_policy import CLUSTER_POLICY
 from muslin.conversion.kinds import CRD_KINDS, ApiGroup, api_group
 from muslin.conversion.policy import KUBERNETES_POLICY
 from muslin.datastore import paging
+from muslin.datastore.field_ownership import FieldOwner
 from muslin.datastore.kubernetes import listing
 from muslin.datastore.kubernetes.absent import Absent
 from muslin.datastore.kubernetes.custom import CustomResources
@@ -29,7 +30,7 @@ from muslin.datastore.kubernetes.refusals import said
 from muslin.datastore.kubernetes.views import View
 from muslin.datastore.kubernetes.watching import MergedWatch
 from muslin.datastore.objects import text_of_new
-from muslin.datastore.protocol import Bookmark, Change, Entry, Json, Listing, Revision
+from muslin.datastore.protocol import Bookmark, Change, Entry, Json, Listing, NotSupported, Revision
 from muslin.datastore.settings import KubernetesSettings
 from muslin.errors import BadInput, Failed, Problem
 from muslin.kubernetes import errors as api
@@ -151,6 +152,25 @@ class KubernetesDatastore:
     async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
         """See `Datastore.update`."""
         return await (await self._view(key.kind)).update(key, _checked(key, value), revision)
+
+    async def keeps_owners(self, kind: str) -> bool:
+        """See `FieldOwnership.keeps_owners`: CRDs whose objects are stored as they are."""
+        view = await self._view(kind)
+        return isinstance(view, CustomResources) and view.keeps_owners
+
+    async def apply(
+        self, key: Key, value: Json, revision: Revision | None, *, manager: str, force: bool = False
+    ) -> Entry:
+        """See `FieldOwnership.apply`."""
+        view = await self._view(key.kind)
+        if not isinstance(view, CustomResources):
+            raise NotSupported("Apply", key, "create or update it")
+        return await view.apply(key, _checked(key, value), revision, manager=manager, force=force)
+
+    async def owners(self, key: Key) -> tuple[FieldOwner, ...]:
+        """See `FieldOwnership.owners`."""
+        view = await self._view(key.kind)
+        return await view.owners(key) if isinstance(view, CustomResources) else ()
 
     async def delete(self, key: Key, revision: Revision | None = None) -> Entry:
         """See `Datastore.delete`."""
