@@ -121,9 +121,11 @@ class _Asked:
 
     def check(self) -> None:
         """Raise BadInput for what does not go together."""
-        if (self.folder is None) == (self.repo is None):
-            what = "give a folder, or a repository with --repo" if self.folder is None else "give one of the two"
-            raise BadInput(Problem("it is not clear what the plan is to be of", "FOLDER, --repo", what))
+        if self.folder is None and self.repo is None:
+            fix = "give a folder with manifests, or a repository with --repo"
+            raise BadInput(Problem("missing argument 'FOLDER', and there is no --repo", "FOLDER", fix))
+        if self.folder is not None and self.repo is not None:
+            raise BadInput(Problem("there is a folder and a repository", "FOLDER, --repo", "give one of the two"))
         if self.repo is None and (self.old is not None or self.new is not None or self.path != "."):
             raise BadInput(Problem("there is no repository", "--from, --to, --path", "add --repo"))
         if self.endpoints and self.old is None:

@@ -121,8 +121,8 @@ def test_a_review_gets_markdown(run: Run, populated: Cluster) -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        ((), "it is not clear what the plan is to be of"),
-        ((".", "--repo", "."), "it is not clear what the plan is to be of"),
+        ((), "missing argument 'FOLDER', and there is no --repo"),
+        ((".", "--repo", "."), "there is a folder and a repository"),
         ((".", "--from", "main"), "there is no repository"),
         ((".", "--endpoints", "x.yaml"), "takes its endpoints from there"),
         (("--repo", "REPOSITORY", "--from", "never"), "'never' is no commit of this repository"),
