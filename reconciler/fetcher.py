@@ -118,6 +118,13 @@ class Fetcher:
             Unavailable: the repository did not answer, or what it sent was refused: later it may be better.
             BadInput: the credentials cannot be used.
         """
+        try:
+            await self._look()
+        except OSError as error:  # a full disk, a folder that went: no reason for the other sources to end
+            what = f"the mirror cannot be written: {error.strerror or error}"
+            raise Unavailable(Problem(what, str(self._mirror), "check the folder's space and owner")) from error
+
+    async def _look(self) -> None:
         before = self.state
         held = await self._fit(reference(self._mirror, TRACKED))
         try:
@@ -257,10 +264,9 @@ class Fetcher:
         moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         old = told or before
         since = old.since if old.standing is standing and old.since else moment
-        self.state = replace(
-            before, standing=standing, commit=commit, message=message[:1000], since=since, checked=moment
-        )
-        write_state(self._mirror, self.state)
+        fresh = replace(before, standing=standing, commit=commit, message=message[:1000], since=since, checked=moment)
+        write_state(self._mirror, fresh)
+        self.state = fresh
         if replace(self.state, checked=old.checked, since=old.since) != old:
             rewritten = f", rewritten from {self.state.rewritten_from}" if self.state.rewritten_from else ""
             self._say(f"{standing.value} {commit or '-'}{rewritten}{': ' if message else ''}{message}")

@@ -18,7 +18,7 @@ import pytest
 
 from muslin.errors import BadInput, Failed, Unavailable
 from reconciler.commands import TRACKED, Git
-from reconciler.fetch_state import FetchState, Standing, read_state
+from reconciler.fetch_state import STATE_FILE, FetchState, Standing, read_state
 from reconciler.fetcher import WAKE_FIFO, Fetcher
 from reconciler.hook import install
 from reconciler.remotes import Remote, redacted
@@ -236,6 +236,23 @@ def test_a_git_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     assert "longer than" in _state(mirror).message
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+def test_a_mirror_that_cannot_be_written_is_told_and_tried_again(tmp_path: Path) -> None:
+    """A full disk and the like are no end: it is said as something to be tried again, and the next look does it."""
+    remote, mirror = bare(tmp_path / "r"), tmp_path / "m"
+    made = push(tmp_path / "w", remote, {"a.yaml": policy("a")})
+
+    async def deed(fetcher: Fetcher) -> None:
+        (mirror / STATE_FILE).mkdir()
+        with pytest.raises(Unavailable, match="cannot be written"):
+            await fetcher.fetch_once()
+        (mirror / STATE_FILE).rmdir()
+        await fetcher.fetch_once()
+
+    said = _fetch(mirror, remote, deed)
+    assert (_state(mirror).standing, _state(mirror).commit) == (Standing.CURRENT, made)
+    assert said == [f"Current {made}"]
 
 
 def test_a_machine_without_git_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
