@@ -113,10 +113,15 @@ def _range_v6(asked: Asked, given: Prefix) -> Outcome:
         "one pool for the IPv6 addresses of all pods, in blocks of 64",
         {"podRangeV6": str(given)},
         (Alternative("both families" if alone else "IPv4 alone", "add podRange" if alone else "leave podRangeV6 out"),),
-        f"every pod gets an address of {'IPv6 alone' if alone else 'both families'}; the range holds {blocks} blocks",
+        f"every pod gets an address of {'IPv6 alone' if alone else 'both families'}; there are {_many(blocks)} blocks",
         section("Routable Pod Network"),
         ((pool_key(asked.facts, 6), ("spec", "cidr")),),
     )
+
+
+def _many(blocks: int) -> str:
+    """A number that people can read: of IPv6 there is mostly no end."""
+    return str(blocks) if blocks < 1 << 20 else f"2^{blocks.bit_length() - 1}"
 
 
 def _blocks(given: Prefix, length: int) -> int:
