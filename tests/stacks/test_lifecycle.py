@@ -290,38 +290,3 @@ def test_a_password_that_is_known_later(any_stack: MakeAny, cluster: KubeApiserv
     assert check(list(done.steps)) == []
     mine.unprotect()
     assert mine.destroy().error == ""
-
-
-def test_upstream_is_told_what_was_decided(any_stack: MakeAny, cluster: KubeApiserver) -> None:
-    """Upstream's own ConfigMap and DaemonSet get the decided fields and keep the others; Typha is made whole."""
-    system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}
-    cluster.request("POST", "/api/v1/namespaces", system)
-    pod = {
-        "metadata": {"labels": {"k8s-app": "calico-node"}},
-        "spec": {"containers": [{"name": "calico-node", "image": "example.org/node",
-                                 "env": [{"name": "IP", "value": "autodetect"}, {"name": "WAIT", "value": "true"}]}]},
-    }  # fmt: skip
-    daemons = {
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": {"name": "calico-node", "namespace": "kube-system"},
-        "spec": {"selector": {"matchLabels": {"k8s-app": "calico-node"}}, "template": pod},
-    }
-    path = "/apis/apps/v1/namespaces/kube-system/daemonsets"
-    assert cluster.request("POST", f"{path}?fieldManager=kubectl", daemons).status == 201
-    mine = any_stack("upstream")
-
-    done = mine.up()
-    (container,) = cluster.request("GET", f"{path}/calico-node")["spec"]["template"]["spec"]["containers"]
-    variables = {each["name"]: each.get("value") for each in container["env"]}
-    typha = cluster.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/calico-typha")
-
-    assert done.error == ""
-    assert check(list(done.steps)) == []
-    assert (variables["WAIT"], variables["CALICO_IPV4POOL_CIDR"]) == ("true", "10.48.0.0/16")
-    assert container["image"] == "example.org/node"
-    assert typha["spec"]["replicas"] >= 1
-    assert sorted(mine.up().names("same")) == sorted(done.names("create"))
-    assert mine.destroy().error == ""
-    assert cluster.request("GET", f"{path}/calico-node").status == 200
-    cluster.request("DELETE", f"{path}/calico-node")
