@@ -112,11 +112,15 @@ def _against(args: ReferenceNetworkArgs, facts: Facts, blueprint: Blueprint) -> 
     if storage != "kubernetes":
         fix = "set datastore: kubernetes in the facts, or use muslin render and the reconciler"
         problems.append(Problem(f"Pulumi writes to Kubernetes, and the datastore is {storage}", "datastore", fix))
-    named = {each.password_secret for each in facts.top_of_rack if each.password_secret is not None}
+    secrets = (
+        *(each.password_secret for each in facts.top_of_rack),
+        *(each.password_secret for each in facts.external_reflectors),
+    )
+    named = {each for each in secrets if each is not None}
     for name in args.passwords:
         if name not in named:
             known = ", ".join(sorted(map(str, named))) or "there is none"
-            fix = f"name it as passwordSecret of a switch in the facts, or take it out (there: {known})"
+            fix = f"name it as passwordSecret of a switch or reflector in the facts, or take it out (there: {known})"
             problems.append(Problem(f"no session uses the Secret {name!r}", f"passwords[{name}]", fix))
     there = {f"{each.kind}/{each.metadata.name}" for each in blueprint.resources}
     for argument, given in (("shared", args.shared), ("force", args.force)):

@@ -1,8 +1,8 @@
 """What is waited for before the mesh goes off: CalicoNodeStatus objects of the reflectors, and what they must say.
 
 A reflector has left the mesh, so the sessions in its status are those that replace it: one with every node that it
-serves, and with the other reflectors. Where switches distribute routes, every node is asked for its sessions with those
-of its rack. Pulumi waits for the state of each by RFC 9535's JSONPath.
+serves, and with the other reflectors. Where switches or reflectors outside of the cluster distribute routes, every node
+is asked for its sessions with these. Pulumi waits for the state of each by RFC 9535's JSONPath.
 """
 
 from __future__ import annotations
@@ -51,10 +51,7 @@ def gates(facts: Facts, nodes: Mapping[str, Mapping[str, Any]], gate: Gate) -> t
             for name, others in asked.items()
         }
     else:
-        expected = {
-            each.name: [_established(tor.address) for tor in facts.top_of_rack if each.rack in tor.racks]
-            for each in facts.nodes
-        }
+        expected = {each.name: [_established(address) for address in _outside(facts, each)] for each in facts.nodes}
     return tuple(waiting for name, all_of in expected.items() for waiting in _asking(name, all_of, gate))
 
 
@@ -66,6 +63,13 @@ def _addresses(facts: Facts, node: NodeFacts) -> Iterator[Address]:
     for version in facts.families:
         if (address := node.address_of(version)) is not None:
             yield address
+
+
+def _outside(facts: Facts, node: NodeFacts) -> Iterator[Address]:
+    """Who tells this node of routes from outside of the cluster: reflectors there, switches of its rack."""
+    for each in facts.external_reflectors:
+        yield from (address for version in facts.families if (address := each.address_of(version)) is not None)
+    yield from (each.address for each in facts.top_of_rack if node.rack in each.racks)
 
 
 def _established(address: Address) -> str:

@@ -111,6 +111,21 @@ def test_a_password_is_nowhere_else() -> None:
     assert _PASSWORD not in str(others) + str(done.outputs)
 
 
+def test_passwords_of_reflectors_outside() -> None:
+    """A reflector outside of the cluster may have a password too."""
+    outside = [
+        {"name": f"rr{last}", "address": f"192.0.2.{last}", "asNumber": 64512, "passwordSecret": "rr"}
+        for last in (253, 254)
+    ]
+    given = facts(externalReflectors=outside)
+    args = ReferenceNetworkArgs(given, "route_reflectors", passwords={"rr": _PASSWORD}, look_first=False)
+    done = run(lambda: ReferenceNetwork("net", args))
+
+    assert done.error is None
+    assert all("net-secret-kube-system-rr" in done.resources[peer].after for peer in done.of(":BGPPeer"))
+    assert len(done.of(":CalicoNodeStatus")) == 2
+
+
 def test_agents_that_may_read_already() -> None:
     """Without readers nobody is given a right."""
     done = _with_password(password_readers=None)
