@@ -123,6 +123,13 @@ def _origin(arguments: argparse.Namespace) -> Origin:
     policy = None
     if arguments.allowed_signers is not None or arguments.keyring is not None:
         policy = Policy(arguments.allowed_signers, keyring=arguments.keyring, anchor=arguments.anchor)
+        problems = policy.problems()
+    elif arguments.anchor is not None:
+        problems = (
+            Problem("an anchor is of signatures, and none are asked for", "--anchor", "give --allowed-signers"),
+        )
+    if problems:
+        raise BadInput(problems)
     return Origin(
         "default",
         remote,

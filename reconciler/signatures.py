@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from muslin.errors import Problem
+from reconciler.remotes import is_object_id
 
 __all__ = ["MOST_COMMITS", "Kind", "PathRule", "Policy", "Signed", "Unverified", "Verdict", "may_not", "signed"]
 
@@ -92,6 +93,11 @@ class Policy:
         if self.allowed_signers is None and self.keyring is None:
             what = "signatures are required, and nobody's key is given"
             found.append(Problem(what, "signatures", "name a file with allowedSigners or keyring"))
+        if self.anchor is not None and not is_object_id(self.anchor):
+            what = f"{self.anchor[:80]!r} is not the id of a commit"
+            found.append(Problem(what, "anchor", "give all 40 hexadecimal digits of a commit that you have looked at"))
+        if self.revoked is not None and self.allowed_signers is None:
+            found.append(Problem("revoked keys are of ssh, and no ssh keys are allowed", "signatures", "leave it out"))
         found.extend(
             Problem("there is no such file", str(path), "give the path of a file that is there")
             for path in (self.allowed_signers, self.revoked, self.keyring)

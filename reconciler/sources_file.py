@@ -33,7 +33,14 @@ __all__ = ["KIND", "Listen", "Origin", "Reads", "Role", "SetOf", "Sources", "loa
 KIND: Final = "Sources"
 _API_VERSION: Final = "reconciler.muslin/v1alpha1"
 _LARGEST: Final = 1 << 20
-_FIELDS: Final = {"repository": "url", "branch": "branch", "tag": "tag", "commit": "commit", "path": "paths"}
+_FIELDS: Final = {
+    "repository": "url",
+    "branch": "branch",
+    "tag": "tag",
+    "commit": "commit",
+    "path": "paths",
+    "anchor": "anchor",
+}
 """Mapping[where a part says that it is wrong, the field of this file]."""
 
 

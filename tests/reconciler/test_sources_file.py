@@ -84,6 +84,8 @@ def test_sources_and_sets_are_read(tmp_path: Path) -> None:
         ("tokenFile: token", "sshKey: key", "sources.yaml:8:16", "of no use over https"),
         (", knownHosts: hosts", "", "sources.yaml:18:16  sources[1].credentials", "needs sshKey and knownHosts"),
         ("allowedSigners: signers\n", "rewrites: true\n", "sources.yaml:10:5", "nobody's key is given"),
+        ("allowedSigners: signers\n", "keyring: key\n    anchor: --all\n", "sources.yaml:11:13", "not the id"),
+        ("allowedSigners: signers\n", "keyring: key\n    revoked: key\n", "sources.yaml:10:5", "no ssh keys are"),
         ("{source: policies}", "{source: policy}", "sources.yaml:24:14", "no source 'policy'"),
         ("{source: policies}", "{source: network}", "sources.yaml:24:14", "named twice"),
         ("name: b", "name: a", "sources.yaml:25:9", "'a' is named twice"),

@@ -177,6 +177,11 @@ def test_the_hook_of_a_local_repository_is_installed_when_asked(tmp_path: Path) 
         (["--repository", "https://git.example/r", "--mirror", "m", "--client-key", "k"], "belong together"),
         (["--repository", "https://git.example/r", "--mirror", "m", "--install-hook"], "not on this machine"),
         (["--repository", "/", "--allow-local", "--mirror", "m", "--install-hook"], "not a bare git repository"),
+        (["--repository", "https://git.example/r", "--mirror", "m", "--anchor", "1" * 40], "none are asked for"),
+        (
+            ["--repository", "https://git.example/r", "--mirror", "m", "--keyring", "k", "--anchor", "main"],
+            "not the id",
+        ),
         (["--sources", "missing.yaml"], "can't be read"),
     ],
 )
