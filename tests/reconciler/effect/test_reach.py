@@ -156,7 +156,8 @@ CHANGES: dict[str, tuple[list[Resource], list[Resource]]] = {
 }  # fmt: skip
 
 
-def _flows() -> list[Flow]:
+def every_flow() -> list[Flow]:
+    """Between any two ends: protocols, ports and types that some rule tells apart."""
     found = []
     for source in map(ip_address, _ENDS):
         for destination in map(ip_address, _ENDS):
@@ -176,7 +177,7 @@ def test_every_flow_is_told_as_two_verdicts_say(name: str) -> None:
     found = reaches(before, after)
 
     changed = 0
-    for flow in _flows():
+    for flow in every_flow():
         assert computed(found, flow) == expected(before, after, flow), flow
         changed += computed(found, flow) is not None
     assert changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from muslin.semantics.verdict import Flow
 from reconciler.effect.effect import effect
 from runtime.calc.compute import compute
 from tests.reconciler.effect.oracle import computed, expected, reaches
+from tests.reconciler.effect.test_reach import CHANGES, CLUSTER, every_flow
 from tests.support.policy_strategies import NODES, clusters, flows
 
 
@@ -90,3 +92,17 @@ def test_no_agent_that_must_act_is_left_out(change: _Change) -> None:
 def test_random_flows_through_random_changes(change: _Change, asked: list[Flow]) -> None:
     """Any protocol and port, between pods, nodes, networks and strangers."""
     _agree(change.before, change.after, asked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_several_changes_at_once(seed: int) -> None:
+    """Three of the changes that are tested alone, in any versions, so that each meets what another changed."""
+    random, asked = Random(seed), every_flow()
+    for _ in range(20):
+        names = random.sample(sorted(CHANGES), 3)
+        before, after = (
+            Snapshot.of([*CLUSTER, *(each for name in names for each in CHANGES[name][random.randrange(2)])])
+            for _ in range(2)
+        )
+        _agree(before, after, random.sample(asked, 60))
