@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from blueprints.catalogue import BLUEPRINTS
 from muslin.cli.options import Reach, reaching
 from muslin.cli.plan_text import tell
 from muslin.cli.stored import value_at
@@ -29,6 +30,7 @@ from reconciler.remotes import is_object_id
 from reconciler.report import Report
 from reconciler.report_cluster import as_it_is, as_planned, between, exported, with_declared
 from reconciler.report_markdown import markdown
+from reconciler.selection import Selection
 
 if TYPE_CHECKING:
     from muslin.datastore.protocol import Datastore
@@ -42,9 +44,10 @@ __all__ = ["plan"]
 @click.option("--from", "old", metavar="COMMIT", help="With --repo: what is there; asks no datastore.")
 @click.option("--to", "new", metavar="COMMIT", help="With --repo: what is to be. [HEAD]")
 @click.option("--path", "path", default=".", show_default=True, help="With --repo: the folder inside that is read.")
+@click.option("--blueprint", "blueprints", multiple=True, help="May render facts in the files, as of `reconcile`.")
 @click.option(
     "--endpoints", type=click.Path(path_type=Path), multiple=True, metavar="FILE",
-    help="With --from: workloads, profiles, nodes and blocks, as `muslin get -o yaml` prints them. Repeatable.",
+    help="With --from: who lives there, as `muslin get -o yaml` or `kubectl get -o yaml` prints it. Repeatable.",
 )  # fmt: skip
 @click.option("--set", "set_name", default="default", show_default=True, help="Name of the ledger, as of `reconcile`.")
 @click.option(
@@ -69,6 +72,7 @@ def plan(
     old: str | None,
     new: str | None,
     path: str,
+    blueprints: tuple[str, ...],
     endpoints: tuple[Path, ...],
     set_name: str,
     max_deletes: float,
@@ -95,7 +99,7 @@ def plan(
 
     Exit status: 0 the datastore is as the files say, 2 it is not, 1 a file is wrong or something failed.
     """
-    asked = _Asked(folder, repo, old, new, path, endpoints)
+    asked = _Asked(folder, repo, old, new, path, frozenset(blueprints), endpoints)
     asked.check()
     look = _Look(set_name, Budget(part=max_deletes, allow_empty=allow_empty), network_mtu, exact_agents)
     report = asyncio.run(_offline(asked, look) if old is not None else _live(reach, asked, look))
@@ -117,10 +121,14 @@ class _Asked:
     old: str | None
     new: str | None
     path: str
+    blueprints: frozenset[str]
     endpoints: tuple[Path, ...]
 
     def check(self) -> None:
         """Raise BadInput for what does not go together."""
+        for name in sorted(self.blueprints - set(BLUEPRINTS)):
+            fix = f"use one of {', '.join(BLUEPRINTS)}"
+            raise BadInput(Problem(f"there is no blueprint {name!r}", "--blueprint", fix))
         if self.folder is None and self.repo is None:
             fix = "give a folder with manifests, or a repository with --repo"
             raise BadInput(Problem("missing argument 'FOLDER', and there is no --repo", "FOLDER", fix))
@@ -160,7 +168,7 @@ def _state(snapshot: Snapshot, node: str) -> object:
 async def _live(reach: Reach, asked: _Asked, look: _Look) -> Report:
     """Against a datastore: what the steps that would really be taken do to the cluster that is really there."""
     if asked.folder is not None:
-        reading = _readable(read_folder(asked.folder, name=str(asked.folder)))
+        reading = _readable(read_folder(asked.folder, name=str(asked.folder), blueprints=asked.blueprints))
     else:
         (reading,) = await _commits(asked, asked.new or "HEAD")
     async with reach.store(gate=False) as store:
@@ -208,7 +216,7 @@ async def _commits(asked: _Asked, *names: str) -> list[Reading]:
     assert asked.repo is not None
     inner = asked.repo / ".git"
     folder = inner if inner.is_dir() else asked.repo
-    source = GitSource(folder, asked.path)
+    source = GitSource(folder, Selection.of((asked.path,), blueprints=asked.blueprints))
     try:
         return [_readable(await source.read(_commit(folder, name))) for name in names]
     finally:

@@ -154,3 +154,21 @@ def test_all_problems_of_the_files_are_told_and_the_status_is_one(run: Run, clus
         "  where: status.yaml:2:7  kind",
         "  where: wrong.yaml:8:3  spec.selektor",
     ]
+
+
+def test_facts_are_planned_as_the_reconciler_renders_them(run: Run, cluster: Cluster) -> None:
+    """With a blueprint allowed, what follows from facts is shown with the facts' place; without, they are no change."""
+    facts = (
+        "apiVersion: blueprints.muslin/v1alpha1\nkind: Cluster\nname: example\nblueprint: single_subnet\n"
+        "nodes: [{name: node1, address: 192.0.2.1}]\nsubnets: [192.0.2.0/24]\nnetworkMTU: 1500\n"
+        "network: {bgp: true, podAddresses: true}\npodRange: 198.51.100.0/24\n"
+    )
+    cluster.write({**FILES, "cluster.yaml": facts})
+    plain = run("plan", cluster.manifests, "--datastore", cluster.file)
+    rendered = run("plan", cluster.manifests, "--datastore", cluster.file, "--blueprint", "single_subnet")
+    unknown = run("plan", cluster.manifests, "--datastore", cluster.file, "--blueprint", "my_own")
+
+    assert (plain.status, rendered.status, unknown.status) == (0, 2, 1)
+    assert "create IPPool" in rendered.out
+    assert "cluster.yaml:1:1" in rendered.out
+    assert "there is no blueprint 'my_own'" in unknown.err
