@@ -67,7 +67,7 @@ class Reach:
         settings = self.settings()
         file = _missing(settings) if make else None
         async with opened(settings, make=file is not None) as store:
-            if file is not None:
+            if file is not None and not self.calicoctl:  # by that name, the first line on standard error is an error's
                 click.echo(f"note: {file} was not there: a new datastore was made", err=True)
             if gate and not self.allow_version_mismatch:
                 from muslin.cli.version_gate import pass_gate  # noqa: PLC0415

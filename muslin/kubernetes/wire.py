@@ -25,6 +25,10 @@ _GATHER = 1 << 18
 """Octets that end it early."""
 
 
+_OURSELVES_S = 1.0
+"""So much later than asked a timer rings only where the whole process was stopped, or the machine."""
+
+
 class Broken(Exception):
     """The connection ended, or brought what is no response, before what was waited for."""
 
@@ -149,8 +153,13 @@ class Wire(asyncio.Protocol):
         self._timer = None
         if self._waiter is None or self._waiter.done():
             return
-        if self._loop.time() < self._until:
+        late_s = self._loop.time() - self._until
+        if late_s > _OURSELVES_S:  # it was this process that stood still: what came meanwhile is not read yet
+            self._until = self._loop.time() + _OURSELVES_S
+        if late_s < 0 or late_s > _OURSELVES_S:
             self._set_timer()
+        elif self._reader.pieces and not self._whole:
+            self._wake()  # it was being gathered
         else:
             self._waiter.set_exception(TimeoutError())
 

@@ -218,3 +218,32 @@ def test_answers_waited_for_at_once_are_bounded(server: _Server) -> None:
     before = server.connections
     asyncio.run(asyncio.wait_for(main(), 10))
     assert server.connections == before + 1
+
+
+def test_who_stood_still_does_not_blame_the_server(server: _Server) -> None:
+    """A process that was stopped for longer than it waits for an answer still takes the one that comes then."""
+    awake, begun = threading.Event(), list[Callable[[], object]]()
+
+    def serve(secure: ssl.SSLSocket) -> None:
+        _asked(secure)
+        begun[0]()
+        awake.wait(10)
+        secure.sendall(_OK % (2, b"{}"))
+        secure.recv(1)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport = HttpTransport(server.url, context=ssl.create_default_context(cafile=str(server.ca)))
+        there = asyncio.Event()
+        begun.append(lambda: loop.call_soon_threadsafe(there.set))
+        asked = asyncio.ensure_future(transport.exchange(Request("GET", "/"), 300))
+        await there.wait()
+        real = loop.time
+        loop.time = lambda: real() + 1000  # type: ignore[method-assign]
+        loop.call_soon(loop.call_soon, awake.set)
+
+        assert (await asked).body == b"{}"
+        await transport.close()
+
+    server.serve = serve
+    asyncio.run(main())
