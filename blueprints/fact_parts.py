@@ -134,6 +134,7 @@ class NetworkFacts(Part):
     bgp: Bool | None = Field(default=None, description="TCP port 179 between nodes.")
     ipip: Bool | None = Field(default=None, description="IP protocol 4 between nodes.")
     vxlan: Bool | None = Field(default=None, description="UDP port 4789 between nodes.")
+    wireguard: Bool | None = Field(default=None, description="UDP port 51820 between nodes, 51821 for IPv6.")
     source_destination_checks: Bool | None = Field(
         default=None, description="Whether it drops packets whose addresses are not those of the machine."
     )

@@ -64,6 +64,7 @@ class Facts(Part):
     )
     service_ranges: tuple[Net, ...] = Field(default=(), description="Prefixes of Kubernetes' services, one a family.")
     nat_outgoing: Bool = Field(default=True, description="Whether pods leave their range with their node's address.")
+    wireguard: Bool = Field(default=False, description="Whether packets between nodes are to be encrypted.")
     planned_nodes: Int | None = Field(
         default=None, ge=1, le=100_000, description="How many machines it may grow to; today's number where unset."
     )

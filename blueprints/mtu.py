@@ -25,6 +25,8 @@ _FIELDS: Final[Mapping[tuple[Encapsulation, int], str]] = {
     (Encapsulation.IPIP, 4): "ipipMTU",
     (Encapsulation.VXLAN, 4): "vxlanMTU",
     (Encapsulation.VXLAN, 6): "vxlanMTUV6",
+    (Encapsulation.WIREGUARD, 4): "wireguardMTU",
+    (Encapsulation.WIREGUARD, 6): "wireguardMTUV6",
 }
 
 
@@ -37,31 +39,31 @@ def mtu(asked: Asked, modes: Mapping[int, Mode]) -> Outcome:
     """
     hops = tuple(asked.facts.mtus())
     narrow, path = min(hops, key=lambda hop: hop[1])
-    version, mode = min(modes.items(), key=lambda each: encapsulation_mtu(path, each[1].encapsulation, each[0]))
-    inside = encapsulation_mtu(path, mode.encapsulation, version)
+    wrapped = _wrapped(asked, modes)
+    kind, version = min(wrapped, key=lambda each: encapsulation_mtu(path, *each))
+    inside = encapsulation_mtu(path, kind, version)
     overhead = path - inside
     least = _SMALLEST_OF_IPV6 if 6 in modes else SMALLEST_USEFUL_MTU
     where = asked.place("networkMTU") if asked.facts.network_mtu is not None else asked.place("subnets")
     if inside < least:
         return refuse(
             Must.ROOM_IN_A_PACKET,
-            f"{mode.encapsulation.value} leaves {inside} of {path} bytes, less than {least}",
+            f"{kind.value} leaves {inside} of {path} bytes, less than {least}",
             where,
             f"raise the network's MTU to at least {least + overhead}",
         )
-    inputs = {name: str(value) for name, value in _told(hops, narrow)} | {"encapsulation": mode.value}
+    named = kind.value if kind is Encapsulation.WIREGUARD else modes[version].value
+    inputs = {name: str(value) for name, value in _told(hops, narrow)} | {"encapsulation": named}
     differ = len({value for _, value in hops}) > 1
     fields: tuple[tuple[Key, FieldPath], ...] = tuple(
-        (FELIX, ("spec", _FIELDS[each.encapsulation, family]))
-        for family, each in modes.items()
-        if each is not Mode.NATIVE
+        (FELIX, ("spec", _FIELDS[each])) for each in wrapped if each[0] is not Encapsulation.NONE
     )
     what = "the network's MTU" if not differ else f"the smallest MTU of any hop, {path} at {narrow},"
     decided = Decision(
         "MTU",
         str(inside),
-        f"{what} less {overhead} bytes for {mode.encapsulation.value}"
-        + ("" if version == 4 else " over IPv6" if mode is not Mode.NATIVE else ""),
+        f"{what} less {overhead} bytes for {kind.value}"
+        + ("" if version == 4 else " over IPv6" if kind is not Encapsulation.NONE else ""),
         inputs,
         (
             Alternative("smaller", "wastes room in every packet"),
@@ -79,6 +81,12 @@ def mtu(asked: Asked, modes: Mapping[int, Mode]) -> Outcome:
         fields,
     )
     return _with_override(asked, decided, inside, least)
+
+
+def _wrapped(asked: Asked, modes: Mapping[int, Mode]) -> tuple[tuple[Encapsulation, int], ...]:
+    """What packets of each family may be wrapped in, with the version of the outer header."""
+    encrypted = tuple((Encapsulation.WIREGUARD, version) for version in modes) if asked.facts.wireguard else ()
+    return (*((mode.encapsulation, version) for version, mode in modes.items()), *encrypted)
 
 
 def _kept(asked: Asked, inside: int) -> str:
@@ -118,9 +126,9 @@ def _with_override(asked: Asked, decided: Decision, largest: int, least: int) ->
     return overridden(chosen, decided.chosen, override)
 
 
-def felix_mtus(decided: int, modes: Mapping[int, Mode]) -> dict[str, int]:
+def felix_mtus(asked: Asked, decided: int, modes: Mapping[int, Mode]) -> dict[str, int]:
     """Mapping[field of FelixConfiguration, bytes]: of every tunnel that is used, so that no agent guesses.
 
     Tunnels of both families get what was decided for the pods, for these have one MTU for both.
     """
-    return {_FIELDS[mode.encapsulation, version]: decided for version, mode in modes.items() if mode is not Mode.NATIVE}
+    return {_FIELDS[each]: decided for each in _wrapped(asked, modes) if each[0] is not Encapsulation.NONE}

@@ -12,6 +12,7 @@ from blueprints.decision import Blueprint, Decision, FileGroup, Later, Outcome
 from blueprints.declared_nodes import declared_nodes
 from blueprints.distribution import as_number, backend
 from blueprints.encapsulation import Mode, encapsulation
+from blueprints.encryption import encryption, encryption_fields
 from blueprints.fact_parts import Distribution, NodeFacts
 from blueprints.host_endpoints import failsafe_fields, host_endpoints, host_files
 from blueprints.mtu import FELIX, felix_mtus, mtu
@@ -65,6 +66,8 @@ def decide_network(
         chosen = asked.add(encapsulation(asked, version))
         if chosen is not None:
             modes[version] = Mode(chosen.chosen)
+    if asked.facts.wireguard:
+        asked.add(encryption(asked))
     complete = len(modes) == len(asked.facts.families)
     told: Decision | None = None
     if complete:
@@ -115,7 +118,8 @@ def network_files(
         files["network/bgp-peers.yaml"] = peers
     if nodes := declared_nodes(asked.facts, reflecting, numbered=switches_alone):
         files["network/nodes.yaml"] = nodes
-    settings = felix_mtus(int(by_name["MTU"].chosen), modes) | failsafe_fields(asked.facts)
+    mtus = felix_mtus(asked, int(by_name["MTU"].chosen), modes)
+    settings = encryption_fields(asked) | mtus | failsafe_fields(asked.facts)
     if settings:
         felix = resources.FelixConfiguration.model_validate({"metadata": {"name": FELIX.name}, "spec": settings})
         files["network/felix.yaml"] = (felix,)

@@ -132,6 +132,9 @@ def _not_carried(facts: Facts, decided: Blueprint, at: Callable[..., str]) -> It
     elif len(facts.subnets_of(4)) > 1:
         what = "the lab's router does not speak BGP, so between subnets nobody would know pods"
         yield Problem(what, at("subnets"), _BARE)
+    if facts.wireguard:
+        what = "agents of this version do not encrypt what nodes exchange"
+        yield Problem(what, at("wireguard"), f"leave wireguard out, or {_BARE}")
     how = answers["route distribution"]
     if how == Distribution.REFLECTORS.value:
         what = "a lab of this version has no route reflectors"

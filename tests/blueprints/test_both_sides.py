@@ -89,7 +89,14 @@ _SIDES: dict[str, list[_Side]] = {
         ("single_subnet", _SIX, "no encapsulation"),
         ("single_subnet", {**_SIX, "network": {"podAddresses": False}}, "VXLAN Always"),
     ],
+    "encryption": [
+        ("single_subnet", {"wireguard": True}, "WireGuard"),
+        ("single_subnet", {"wireguard": True, "network": {"wireguard": False}}, Must.A_WAY_BETWEEN_NODES),
+    ],
     "MTU": [
+        ("single_subnet", {"wireguard": True}, "1440"),
+        ("multi_subnet", {"wireguard": True, **nodes_in(2, 2)}, "1440"),
+        ("single_subnet", {"wireguard": True, **_SIX}, "1420"),
         ("single_subnet", {"networkMTU": 1500}, "1500"),
         ("single_subnet", {"networkMTU": 9001, "provider": "aws"}, "8981"),
         ("single_subnet", {"subnets": [{"cidr": "192.0.2.0/24", "mtu": 9000}], "nodes": [

@@ -43,6 +43,7 @@ _ROUTABLE = {"clusterIPs": True, "externalIPs": ["203.0.113.0/27"], "loadBalance
             "operators": ["198.51.100.0/24"], "sshPort": 2222, "open": [{"protocol": "SCTP", "port": 9}]}}),
         ("single_subnet", {"podRange": None, "podRangeV6": "2001:db8:48::/48", "subnets": ["2001:db8::/64"],
                            "nodes": [{"name": "a", "address": "2001:db8::1"}]}),
+        ("multi_subnet", {**_V6, "wireguard": True}),
         ("single_subnet", {"podRange": "10.49.0.0/16", "running": {"podRange": "10.48.0.0/16", "asNumber": 64500}}),
         ("top_of_rack", {**nodes_in(2, racks=1), "topOfRack": [{**_SWITCH, "racks": ["r0"], "nextToNodes": True}]}),
     ],

@@ -81,6 +81,7 @@ _SWITCHED = {
         (_TWO, "encapsulate nothing, and the blueprint decides IP-in-IP CrossSubnet"),
         ({"plannedNodes": 60, **nodes_in(4)}, "has no route reflectors"),
         (_SWITCHED, "has no racks"),
+        ({"wireguard": True}, "do not encrypt"),
         ({"hostEndpoints": {"operators": ["198.51.100.0/24"]}}, "enforce nothing on the machines"),
         ({"running": {"podRange": "10.99.0.0/16"}}, "a lab is new"),
     ],
