@@ -5,10 +5,16 @@ Only what an effect needs is read. An object that cannot be read counts as missi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from muslin import resources, yaml
+from muslin.conversion.cluster_policy import cluster_policy_from_kubernetes
+from muslin.conversion.endpoint import endpoint_from_pod
+from muslin.conversion.node import node_from_core
+from muslin.conversion.policy import policy_from_kubernetes
+from muslin.conversion.profile import profile_from_namespace, profile_from_service_account
+from muslin.conversion.reading import Converted
 from muslin.datastore.protocol import Datastore, Entry, Forbidden, Json, Revision
 from muslin.errors import BadInput, MuslinError, Problem
 from muslin.resources.base import Resource
@@ -97,7 +103,9 @@ def between(before: Reading, after: Reading) -> Plan:
 
 
 def exported(text: bytes, name: str) -> tuple[Resource, ...]:
-    """Objects of a file as `muslin get -o yaml` or `-o json` prints them: documents, or lists of objects.
+    """Objects of a file as `muslin get` or `kubectl get` prints them: documents, or lists of objects.
+
+    Pods, namespaces, service accounts, nodes and policies of Kubernetes are taken as the datastore would give them.
 
     Raises:
         BadInput: with every problem of every object.
@@ -112,8 +120,9 @@ def exported(text: bytes, name: str) -> tuple[Resource, ...]:
                 problems.append(Problem(what, name, "give what `muslin get ... -o yaml` prints"))
                 continue
             try:
-                model = _OF_KUBERNETES.get(kind)
-                found.append(load_stored(value, name)[0] if model is None else model.model_validate(value))
+                resource = _one(kind, value, name)
+                if resource is not None:
+                    found.append(resource)
             except BadInput as error:
                 problems += error.problems
             except ValueError as error:
@@ -121,6 +130,30 @@ def exported(text: bytes, name: str) -> tuple[Resource, ...]:
     if problems:
         raise BadInput(problems)
     return tuple(found)
+
+
+_FROM_KUBERNETES: Final[Mapping[tuple[str, str], Callable[[Json], Converted | None]]] = {
+    ("v1", "Pod"): endpoint_from_pod,
+    ("v1", "Namespace"): profile_from_namespace,
+    ("v1", "ServiceAccount"): profile_from_service_account,
+    ("v1", "Node"): node_from_core,
+    ("networking.k8s.io/v1", "NetworkPolicy"): policy_from_kubernetes,
+}
+
+
+def _one(kind: str, value: Json, name: str) -> Resource | None:
+    """One object of an export; None for a pod without an endpoint."""
+    version = str(value.get("apiVersion"))
+    convert = _FROM_KUBERNETES.get((version, kind))
+    if kind == "ClusterNetworkPolicy" and version.startswith("policy.networking.k8s.io/"):
+        convert = cluster_policy_from_kubernetes
+    if convert is not None:
+        converted = convert(value)
+        if converted is None:
+            return None
+        value, kind = converted.value, str(converted.value["kind"])
+    model = _OF_KUBERNETES.get(kind)
+    return load_stored(value, name)[0] if model is None else model.model_validate(value)
 
 
 def _objects(value: Any) -> Iterable[Mapping[str, Any]]:

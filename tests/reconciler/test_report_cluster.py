@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from muslin import resources
 from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Forbidden, Listing
 from muslin.errors import Place
+from muslin.resources.global_network_policy import GlobalNetworkPolicy
 from muslin.resources.keys import Key
 from muslin.resources.node import Node
 from muslin.semantics.snapshot import Snapshot
 from reconciler.compare import stripped
 from reconciler.manifests import Declared, Reading
 from reconciler.plan import Action, Cause, Owner, Plan, Step
-from reconciler.report_cluster import as_it_is, as_planned, between, with_declared
+from reconciler.report_cluster import as_it_is, as_planned, between, exported, with_declared
 from tests.support.clusters import node, policy, pool, tier, workload
 
 
@@ -93,3 +95,20 @@ def test_between_two_commits_everything_of_the_first_is_ours() -> None:
         (Action.UPDATE, "early", Owner.US), (Action.CREATE, "web", Owner.NOBODY), (Action.DELETE, "late", Owner.US),
     ]  # fmt: skip
     assert (planned.commit, planned.blocked) == ("b", ())
+
+
+def test_a_cluster_policy_of_kubernetes_is_one_of_an_export() -> None:
+    """With its tier and priority, as the datastore would give it."""
+    spec = {
+        "tier": "Admin", "priority": 7, "subject": {"namespaces": {}},
+        "ingress": [{"action": "Deny", "from": [{"namespaces": {}}]}],
+    }  # fmt: skip
+    value = {"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "spec": spec}
+    (found,) = exported(json.dumps({**value, "metadata": {"name": "no"}}).encode(), "policies.json")
+
+    assert isinstance(found, GlobalNetworkPolicy)
+    assert (found.kind, found.spec.effective_tier, found.spec.order) == (
+        "KubernetesClusterNetworkPolicy",
+        "kube-admin",
+        7,
+    )

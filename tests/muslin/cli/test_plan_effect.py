@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,3 +158,32 @@ def test_an_export_may_be_lists_and_must_be_objects(
     listed.write_text(json.dumps([{"kind": "WorkloadEndpoint"}]))
     ran = run(*asked, listed)
     assert (ran.status, "this is no object" in ran.err) == (1, True)
+
+
+def test_an_export_of_kubectl_will_do(run: Run, repository: Path, tmp_path: Path) -> None:
+    """Pods, namespaces and Kubernetes' own policies, as `kubectl get -A -o yaml` prints them, in one list."""
+
+    def pod(name: str, app: str, address: str) -> dict[str, Any]:
+        status = {"podIP": address, "podIPs": [{"ip": address}], "phase": "Running"}
+        metadata = {"name": name, "namespace": "shop", "labels": {"app": app}}
+        spec = {"nodeName": "node-a", "containers": [{"name": "c"}]}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
+
+    items: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
+        pod("client", "client", "10.48.0.1"),
+        pod("b-1", "b", "10.48.0.2"),
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "host", "namespace": "shop"}, "spec": {
+            "hostNetwork": True, "nodeName": "node-a", "containers": [{"name": "c"}]}},
+    ]  # fmt: skip
+    file = tmp_path / "kubernetes.json"
+    asked = ("plan", "--repo", repository, "--from", "main", "--to", "closed", "--endpoints", file)
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    assert "shop/client   shop/b-1   everything       1   ingress" in run(*asked).out
+
+    policy_of_kubernetes = {
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "out", "namespace": "shop"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
+    }  # fmt: skip
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*items, policy_of_kubernetes]}))
+    assert "No traffic, session, prefix, address or MTU changes (2 endpoints looked at)." in run(*asked).out
