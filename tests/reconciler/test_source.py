@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
 from muslin.errors import BadInput, Unavailable
+from reconciler.combined import of_flags
 from reconciler.commands import TRACKED
 from reconciler.manifests import Reading, declarable
 from reconciler.selection import Selection
@@ -78,6 +80,32 @@ def test_only_changed_files_are_parsed_again(tmp_path: Path) -> None:
         return counts
 
     assert asyncio.run(scenario()) == [20, 21, 21, 21]
+
+
+def test_a_look_at_rest_parses_nothing_and_asks_git_nothing(tmp_path: Path) -> None:
+    """With nothing new, head and reading come from a small file and memory: also when git is gone, and at once."""
+    mirror = bare(tmp_path / "m")
+    made = commit(
+        mirror, files_tree(mirror, {f"p{number}.yaml": policy(f"p{number}") for number in range(20)}), TRACKED
+    )
+
+    async def scenario() -> None:
+        source = of_flags(mirror, Selection.of(exclude=["none.yaml"]))
+        whole = (await source.head()).commit
+        assert whole is not None
+        first = await source.read(whole)
+        assert len(first.resources) == 20
+        (mirror / "objects").rename(mirror / "gone")
+        used = time.process_time()
+        for _ in range(10):
+            assert (await source.head()).commit == whole
+            assert await source.read(whole) is first
+        used = (time.process_time() - used) / 10
+        await source.close()
+        assert used < 0.020
+        assert whole.startswith(made)
+
+    asyncio.run(scenario())
 
 
 def test_all_problems_of_a_commit_are_told_at_once(tmp_path: Path) -> None:
