@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from blueprints import reflectors, routable, switches
 from blueprints.decision import section
-from blueprints.reflectors import release_commands, taint_commands
 from blueprints.stages import Condition, Procedure, Stage, Until
 from muslin.net import ClusterId
 from muslin.resources.base import Resource
@@ -25,6 +25,7 @@ __all__ = ["Peering", "session_moves"]
 
 _ENOUGH: Final = 2
 """Reflectors that every client must have: one may fail while others change."""
+_LABELS: Final = frozenset({reflectors.LABEL, switches.LABEL, routable.LABEL})
 _STORED: Final = Until(Condition.STORED)
 
 
@@ -99,7 +100,7 @@ def session_moves(before: Peering, after: Peering) -> Procedure | None:
 
 def _declared(node: Node) -> Node | None:
     """Of a node as it is stored, what files declare: labels of ours, AS, cluster ID."""
-    labels = dict(node.metadata.labels)
+    labels = dict(_ours(node))
     bgp = node.spec.bgp
     own = {
         name: str(value) if name != "asNumber" else int(str(value))
@@ -162,13 +163,13 @@ class _Moves:
                 "write them again",
                 write=others,
                 remove=(*gone, *unsaid),
-                commands=release_commands(self._old),
+                commands=reflectors.release_commands(self._old),
             )
 
     def _leftover(self) -> tuple[tuple[Node, ...], tuple[Key, ...]]:
         """Labels that no peer asks for any more: nodes of which less is declared, and those of which nothing is."""
         before, after = self._before.nodes, self._after.nodes
-        told = {name: each.metadata.labels for name, each in before.items() if name not in self._old}
+        told = {name: _ours(each) for name, each in before.items() if name not in self._old}
         less = sorted(name for name, labels in told.items() if name in after and labels.keys() - _labels(after[name]))
         none = sorted(name for name, labels in told.items() if name not in after and labels)
         return tuple(after[name] for name in less), tuple(Key("Node", name) for name in none)
@@ -176,9 +177,9 @@ class _Moves:
     def _both(self, name: str) -> Node:
         """A node as it is wished, with the labels that it has: sessions that hang on them stay for now."""
         wished, running = self._after.nodes[name], self._before.nodes.get(name)
-        if running is None or not running.metadata.labels.keys() - _labels(wished):
+        if running is None or not _ours(running).keys() - _labels(wished):
             return wished
-        metadata = {"name": name, "labels": {**running.metadata.labels, **wished.metadata.labels}}
+        metadata = {"name": name, "labels": {**_ours(running), **wished.metadata.labels}}
         return Node.model_validate({"metadata": metadata, "spec": wished.spec.to_json()})
 
     def _aside(self) -> Stage:
@@ -187,7 +188,7 @@ class _Moves:
             "a node that gets a cluster ID leaves the mesh in that moment, so its pods must be gone",
             (Until(Condition.ONLY_DAEMONS, nodes=self._new),),
             f"take the taint off {', '.join(self._new)}",
-            commands=taint_commands(self._new),
+            commands=reflectors.taint_commands(self._new),
         )
 
     def _declare(self) -> Iterator[Stage]:
@@ -276,6 +277,11 @@ class _Moves:
     def _labels(self, name: str) -> Mapping[str, str]:
         known: Sequence[Node | None] = (self._before.nodes.get(name), self._after.nodes.get(name))
         return {key: value for each in known if each is not None for key, value in each.metadata.labels.items()}
+
+
+def _ours(node: Node) -> Mapping[str, str]:
+    """Labels that files declare of nodes; Kubernetes gives them many more."""
+    return {key: value for key, value in node.metadata.labels.items() if key in _LABELS}
 
 
 def _labels(node: Node) -> frozenset[str]:

@@ -42,7 +42,8 @@ def transition(
 
     Args:
         before: everything that is in force: pools, BGP, nodes; endpoints of pods too, where they are known.
-        after: the same kinds as they are wished. A Node may hold only what is declared of it.
+        after: the same kinds as they are wished. A Node holds what is declared of it, or that and what the running one
+            has; then it should be so on both sides.
         nodes: names of nodes that neither side has as a resource.
         mtus: MTU of the pods that run and of those to come, bytes, where they are known.
     """

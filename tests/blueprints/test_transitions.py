@@ -66,6 +66,25 @@ def test_no_stage_takes_a_route_from_anybody(old: str, new: str) -> None:
     assert all(stage.until and stage.back and stage.reason for each in found.procedures for stage in each.stages)
 
 
+@pytest.mark.parametrize(("old", "new"), list(permutations(_STATES, 2)))
+def test_what_a_datastore_holds_of_nodes_is_left_alone(old: str, new: str) -> None:
+    """Nodes as agents and Kubernetes have them: the same procedures, which take nothing from them but what is ours."""
+    told, running = _decided(old)
+    labelled = told.model_copy(
+        update={"nodes": tuple(n.model_copy(update={"labels": {"kubernetes.io/os": "linux"}}) for n in told.nodes)}
+    )
+    _, wished = _decided(new)
+    live, later = (cluster(labelled, each.resources).resources.values() for each in (running, wished))
+    declared = transition(running.resources, wished.resources, nodes=[each.name for each in told.nodes])
+    found = transition(live, later)
+    gone = [key for each in found.procedures for stage in each.stages for key in stage.remove if key.kind == "Node"]
+    before = [each for procedure in found.procedures for each in procedure.before if each.kind == "Node"]
+
+    assert [each.name for each in found.procedures] == [each.name for each in declared.procedures]
+    assert gone == []
+    assert all("kubernetes.io/os" not in each.metadata.labels for each in before)
+
+
 @pytest.mark.parametrize("state", _STATES)
 def test_nothing_is_to_do_between_equals(state: str) -> None:
     """The same state on both sides needs no stage."""
