@@ -240,4 +240,5 @@ class _Names:
         if prefix in _ROOTS:
             return Actor(ActorKind.NETWORK, f"IPv{space.version} elsewhere")
         of = f" ({', '.join(self._sets[prefix])})" if prefix in self._sets else ""
-        return Actor(ActorKind.NETWORK, f"{prefix}{of}")
+        rest = "rest of " if space.around(point) else ""
+        return Actor(ActorKind.NETWORK, f"{rest}{prefix}{of}")

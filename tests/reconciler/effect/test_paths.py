@@ -15,7 +15,7 @@ from reconciler.effect.said import Said, in_words, said
 from reconciler.effect.walk import Traffics
 from tests.reconciler.effect.oracle import reaches
 from tests.reconciler.effect.test_reach import CHANGES, CLUSTER
-from tests.support.clusters import namespace_profile, node, policy, workload
+from tests.support.clusters import global_set, namespace_profile, node, policy, workload
 
 _TCP, _NO_PORTS = ((6, 6),), ((0, 0),)
 
@@ -129,3 +129,17 @@ def test_many_namespaces_are_summed_up_and_every_one_is_in_json() -> None:
         ("team-0", 7, False), ("team-1", 7, False),
     ]  # fmt: skip
     assert len(path.to_json(full=True)["sources"][0]["members"]) == 7
+
+
+def test_a_network_is_named_by_its_prefix_and_its_sets() -> None:
+    """What lies inside and is told apart is left out, and the name says so."""
+    out = [{"action": "Deny", "destination": {"nets": ["203.0.113.0/24"]}}, {"action": "Allow"}]
+    some = [{"action": "Deny", "destination": {"nets": ["203.0.113.0/28"]}}, {"action": "Allow"}]
+    cluster = [*_shop(1), global_set("partners", ["203.0.113.0/24"], {"kind": "partner"})]
+    before, after = (
+        [*cluster, policy("out", "shop", selector="app == 'db'", types=["Egress"], egress=each)] for each in (out, some)
+    )
+
+    assert [str(path) for path in _change(before, after).opened] == [
+        "shop/db -> rest of 203.0.113.0/24 (GlobalNetworkSet partners): everything"
+    ]
