@@ -4,6 +4,8 @@ SEEDS ?= 1000
 MINUTES ?= 5
 # An ordinary user's PATH lacks the folders of nft and bird on Debian.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+# Hundreds of processes start in the tests: they share what one of them has compiled, whatever the caller's shell says.
+export PYTHONDONTWRITEBYTECODE :=
 # Tests draw the same examples in every run; `make soak` is for other ones.
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --hypothesis-profile=ci
 .PHONY: setup demo check format test soak bench engines lock clean
@@ -18,7 +20,7 @@ demo: setup
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n 2
 	$(BIN)/lint-imports
 	$(PYTEST) -q -n 2 -m "not netns and not interop and not engines and not slow"
 

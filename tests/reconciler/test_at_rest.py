@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from muslin.datastore.memory import Call, Fault, Operation
 from muslin.resources.keys import Key
 from reconciler.controller import Settings
@@ -49,6 +51,7 @@ def test_nothing_to_do_asks_nothing_and_reads_nothing() -> None:
     run_virtual(scenario())
 
 
+@pytest.mark.slow
 def test_one_change_among_many_writes_one_object_and_one_part_of_the_ledger() -> None:
     """Of 300 objects one changes: the object, the ledger's part before and after, the commit and the status."""
 

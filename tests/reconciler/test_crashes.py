@@ -164,6 +164,7 @@ _COMMITS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(_COMMITS, st.randoms(use_true_random=False))
 def test_any_history_of_commits_gives_what_the_last_one_alone_gives(

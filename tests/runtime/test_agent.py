@@ -162,6 +162,7 @@ def test_the_applied_revision_is_reported_after_the_kernel_has_it() -> None:
     _run(body)
 
 
+@pytest.mark.slow
 def test_more_routes_than_a_report_can_hold_keep_nothing_else_from_being_told() -> None:
     """20,000 prefixes of a peer, as many as it may announce: the applied revision is reported all the same."""
     routes = {ip_network((0x0A300000 + index, 32)): ip_address("192.0.2.9") for index in range(20_000)}

@@ -33,6 +33,7 @@ def _named(name: str, folder: Path, *arguments: object, **environment: str) -> s
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_symlink_named_calicoctl(calico: Calico) -> None:
     """Exit status 1 and the reference's line; `muslin` says 2 and `error:` for the same."""
     wrong = calico.write(TIER.replace("order", "ordre"))

@@ -37,6 +37,7 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
+@pytest.mark.slow
 def test_what_is_collected(calico: Calico, kubectl: Path, tmp_path: Path) -> None:
     """Calico's objects, Kubernetes' objects, logs of at most so many pods of a workload, those in focus first."""
     del kubectl

@@ -22,6 +22,7 @@ def test_all_definitions_and_admission_policies_are_printed(run: Run) -> None:
     assert [document.value for document in load(ran.out)] == [*definitions(), *own_definitions(), *admission_objects()]
 
 
+@pytest.mark.slow
 def test_older_clusters_get_what_they_understand(run: Run) -> None:
     """The admission policies come in the version asked for, or not at all."""
     beta = [document.value for document in load(run("crds", "--admission", "v1beta1").out)]

@@ -101,6 +101,7 @@ def test_what_is_wrong_has_its_place(template: str, what: str, line: int, column
     assert (fault.what, fault.line, fault.column) == (what, line, column)
 
 
+@pytest.mark.slow
 @given(st.text(st.sampled_from('{}.$"|() abz09-/*=:,\n`%') | st.characters(), max_size=60))
 def test_any_text_is_a_template_or_a_fault(text: str) -> None:
     """Whatever somebody types, the answer is text or a TemplateFault."""

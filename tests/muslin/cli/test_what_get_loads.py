@@ -38,6 +38,7 @@ def _loaded(*arguments: str) -> tuple[set[str], str]:
     return {name.strip("' ") for name in last.strip("[]").split(",")} - {""}, "\n".join(printed)
 
 
+@pytest.mark.slow
 def test_one_object_from_the_embedded_datastore(calico: Calico) -> None:
     """Neither models nor clients, nor anything for tables with colours; YAML only where YAML is printed."""
     calico.apply(POOL)

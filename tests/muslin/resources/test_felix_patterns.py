@@ -92,6 +92,7 @@ def test_what_go_refuses_is_refused(text: str) -> None:
         parse_pattern(text)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="ab(|)*+?[]{}1,^$.\\-:ids", max_size=12))
 def test_any_text_is_a_pattern_or_refused(text: str) -> None:
     """No text gives another error, and what is taken can be looked for."""

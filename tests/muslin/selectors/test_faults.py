@@ -75,6 +75,7 @@ def test_the_deepest_allowed_nesting_works_in_every_way() -> None:
     assert parse(selector.canonical[1:-1] if selector.canonical.startswith("(") else selector.canonical) == selector
 
 
+@pytest.mark.slow
 def test_long_runs_are_no_depth() -> None:
     """Any number of terms, values and negations is fine below the length bound."""
     assert parse("!" * 100_001 + "has(a)").canonical == "!has(a)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ def test_a_leading_byte_order_mark_is_no_part_of_the_text() -> None:
     assert (document.value, document.places.key(("a",)).column) == ({"a": 1}, 1)
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_json_is_read_as_json(value: object) -> None:
     """What a JSON writer makes, escapes for characters above U+FFFF included, means what it meant."""

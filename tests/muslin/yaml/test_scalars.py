@@ -88,6 +88,7 @@ def test_a_written_string_is_read_as_the_same_string(parser: ParserFactory) -> N
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_a_text_set_by_an_edit_is_read_as_the_same_text() -> None:
     """The round trip through ruamel.yaml keeps ambiguous strings strings, and every other line alone."""
     around = "first: 017 # octal\nv: 1\nlast: yes\n"

@@ -23,6 +23,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 OBJECTS = st.dictionaries(TEXTS, VALUES, max_size=4)
 
 
+@pytest.mark.slow
 @given(st.lists(OBJECTS, min_size=1, max_size=3))
 def test_what_is_written_is_read_back(objects: list[dict[str, Any]]) -> None:
     """Both parsers give back the same values, whatever the strings contain."""

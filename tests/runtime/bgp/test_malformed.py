@@ -197,6 +197,7 @@ def test_routes_outside_the_importable_prefixes_wait_for_them() -> None:
     assert session.has_route
 
 
+@pytest.mark.slow
 def test_too_many_prefixes_end_the_session() -> None:
     """The limit is on without being asked for; the peer stays away for a while and its routes go."""
     session = Established()

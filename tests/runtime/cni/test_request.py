@@ -173,6 +173,7 @@ def test_any_bytes_give_a_request_or_a_cni_error(data: bytes) -> None:
     assert error is None or json.loads(refused(error, version_of(data)).body)["code"] == error.code
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(_FIELDS, _JSON, max_size=4), st.sampled_from(["ADD", "CHECK", "DEL"]))
 def test_any_value_of_a_known_field_gives_a_request_or_a_cni_error(fields: dict[str, Any], command: str) -> None:

@@ -27,6 +27,7 @@ def test_compiled_filter_decides_as_the_judge(seed: int) -> None:
             assert filter_verdict(ruleset, as_filter_packet(packet)) == judgement.allowed, (packet, judgement, state)
 
 
+@pytest.mark.slow
 def test_random_packets_are_allowed_and_denied_often() -> None:
     """The comparison above is worth something: neither verdict is rare."""
     random = Random(7)

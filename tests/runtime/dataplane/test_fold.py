@@ -44,6 +44,7 @@ def test_log_rules_stay_apart() -> None:
     assert len(fold([_port(80, Action.LOG), _port(81, Action.LOG)])) == 2
 
 
+@pytest.mark.slow
 def test_folded_policies_decide_as_before() -> None:
     """Random neighbours that often fold: the judge can't tell the difference."""
     random = Random(12)

@@ -19,6 +19,7 @@ _PULUMIS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [_OURS + _PULUMIS, _PULUMIS + _OURS], ids=["ours first", "pulumis first"])
 def test_both_load_and_work(code: str) -> None:
     """In either order, with warnings as errors where they are ours: a release of protobuf that is too old warns."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -158,6 +159,7 @@ async def _walk(clients: tuple[Any, Any], steps: list[tuple[Any, ...]], *, exact
             assert (await clients[1].get(key)).value["spec"]["n"] == model.objects[key][0]
 
 
+@pytest.mark.slow
 @every_driver
 def test_a_driver_does_what_the_model_does(driver: str) -> None:
     """Any sequence of calls by two clients: same answers, and watches lose, repeat, reorder and rewind nothing."""
