@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 from muslin import resources
@@ -16,8 +16,9 @@ from reconciler.effect.removal import NEEDED_KINDS, Removal, removal_effect
 from reconciler.ledger import Ledger
 from reconciler.live import listed
 from reconciler.manifests import Reading
+from reconciler.plan import Budget, Plan
 
-__all__ = ["blocks_of", "needed"]
+__all__ = ["blocks_of", "effect"]
 
 
 async def blocks_of(
@@ -39,8 +40,11 @@ async def blocks_of(
     return tuple(prefixes)
 
 
-async def needed(datastore: Datastore, going: Collection[Key]) -> Removal:
-    """Who needs these objects now. Raises `Unavailable`."""
+async def effect(datastore: Datastore, proposed: Plan, budget: Budget) -> Removal | None:
+    """Who needs what a plan removes; asked only where the budget counts it. Raises `Unavailable`."""
+    going = [step.key for step in proposed.steps if step.deletes]
+    if not any(key.kind == "IPPool" or budget.endpoints is not None for key in going):
+        return None
     entries, _ = await listed(datastore, NEEDED_KINDS)
     found: list[Resource] = []
     for entry in entries.values():

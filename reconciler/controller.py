@@ -8,37 +8,38 @@ whatever the branch says meanwhile. Clock, randomness, datastore and source are 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, Final
+from typing import Final
 
-from muslin.datastore.field_ownership import TakenField
+from muslin.datastore.field_ownership import FieldOwner
 from muslin.datastore.protocol import Conflict, Datastore
-from muslin.errors import MuslinError, Problem, Unavailable
+from muslin.errors import MuslinError, Unavailable
 from muslin.resources.keys import Key
-from reconciler.addresses_in_use import blocks_of, needed
+from reconciler.addresses_in_use import blocks_of, effect
 from reconciler.apply import Outcome, apply
 from reconciler.choice import Choice, Terms, choose
 from reconciler.control import KIND as CONTROL
 from reconciler.control import Because, Control
-from reconciler.digest import deeds
 from reconciler.drift import DRIFT_IS_REPAIRED, DriftRules, Fights
-from reconciler.effect.removal import Removal
-from reconciler.gates import GateSettings, Standing, Verdict
-from reconciler.guard import AskRevert, Guard, RevertRequest, unapproved
+from reconciler.drifters import drifters
+from reconciler.gates import GateSettings, Standing
+from reconciler.guard import AskRevert, Guard, unapproved
 from reconciler.ledger import Ledger
 from reconciler.live import Live, listed
 from reconciler.loop import Backoff, Loop
 from reconciler.manifests import Reading, declarable
 from reconciler.ownership import Ownership, Rule, manager_of
-from reconciler.passage import Passage, Standings
+from reconciler.passage import Passage
 from reconciler.plan import Budget, Hold, Plan
 from reconciler.planning import Leave, Settled, plan
 from reconciler.source import Head, Source
 from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
-from reconciler.telling import Teller, fetch_words
+from reconciler.telling import Teller, fetch_words, moved_problem, refused_problem, stale_problem
+from reconciler.together import either
+from reconciler.trial import Trial
 
 __all__ = ["Controller", "Settings"]
 
@@ -120,7 +121,9 @@ class Controller:
         self._passage = Passage(
             datastore, settings.set_name, settings.gates or GateSettings(), random=random, wake=self._loop.wake
         )
-        self._ask_revert = ask_revert
+        self._trial = Trial(
+            self._passage, self._guard, self._teller, self._live, ask_revert, on=settings.gates is not None
+        )
         self._fights = Fights()
         self._settled: Settled = {}
         self._rested: tuple[Head, int] | None = None
@@ -148,8 +151,8 @@ class Controller:
         following = asyncio.ensure_future(self._live.run())
         self._passage.follows = True
         try:
-            await _either(following, self._may_begin())
-            await _either(following, self._loop.run())
+            await either(following, self._may_begin())
+            await either(following, self._loop.run())
         finally:
             self._look_again_in(None)
             following.cancel()
@@ -261,27 +264,30 @@ class Controller:
         if commit != ledger.accepted:
             control = await self._accept(choice.reading, proposed, ledger)
         elif self._settings.approval and (moved := unapproved(proposed, control)):
-            problem = _moved(proposed, len(moved))
+            problem = moved_problem(proposed, len(moved))
             self._teller.say(EventKind.COMMIT_HELD, f"{problem.what}; {problem.fix}", commit)
             await self._show(replace(status, held=commit, reason=Hold.NOT_APPROVED, problems=(problem,)), ())
             return
-        standings = await self._standings(proposed, ledger, control)
-        if standings.failed is not None and await self._take_back(Because.GATE_FAILED, standings.failed, ledger):
+        standings = await self._trial.standings(proposed, ledger, control)
+        if standings.failed is not None and await self._trial.take_back(Because.GATE_FAILED, standings.failed, ledger):
+            self._look_again_in(0.0)
             return
-        outcome = Outcome()
+        outcome, who = Outcome(), dict[Key, FieldOwner]()
         if proposed:
+            who |= await drifters(self._datastore, proposed.steps, manager_of(self._settings.set_name))
             self._live.about_to_write()
             outcome = await apply(
                 self._datastore, proposed, ledger, wrote=self._live.wrote, closed=standings.closed,
                 staged_first=self._settings.staged_first,
                 ownership=Ownership(manager_of(self._settings.set_name), self._settings.ownership),
             )  # fmt: skip
-        repairs = self._teller.outcome(proposed, outcome, self._time())
+        repairs = self._teller.outcome(proposed, outcome, self._time(), who)
         for repair in repairs:
             self._fights.repaired(repair.key, repair.fields, asyncio.get_running_loop().time())
-        watched = await self._watch_over(commit, control) if outcome.complete else None
+        watched = await self._trial.watch_over(commit, control) if outcome.complete else None
         if watched is not None and watched.standing is Standing.FAILED:
-            if await self._take_back(Because.HEALTH_FAILED, watched, ledger):
+            if await self._trial.take_back(Because.HEALTH_FAILED, watched, ledger):
+                self._look_again_in(0.0)
                 return
             await self._guard.is_believed()
         believed = watched is None or watched.standing not in (Standing.WAITING, Standing.SETTLING)
@@ -294,7 +300,7 @@ class Controller:
             blocked=tuple((each.key, each.why.value, each.problem) for each in proposed.blocked),
             failed=(
                 *((step.key, problem) for step, problems in outcome.failed for problem in problems[:1]),
-                *((key, _refused(key, fields)) for key, fields in outcome.refused.items()),
+                *((key, refused_problem(key, fields)) for key, fields in outcome.refused.items()),
             ),
             waiting=tuple((step.key, other) for step, other in outcome.waiting),
             gates=tuple(each for each in verdicts if each.standing is not Standing.OPEN),
@@ -309,19 +315,11 @@ class Controller:
         again = [each.again_s for each in verdicts if each.again_s is not None] + [0.0] * outcome.follows
         self._look_again_in(min(again, default=None))
         if outcome.stale:
-            raise Unavailable(
-                Problem(
-                    f"{len(outcome.stale)} objects were written by others meanwhile",
-                    ", ".join(str(step.key) for step in outcome.stale[:5]),
-                    "nothing: they are planned again",
-                )
-            )
+            raise Unavailable(stale_problem(outcome.stale))
 
     async def _accept(self, reading: Reading, proposed: Plan, ledger: Ledger) -> Control:
         """The commit comes into force, whatever becomes of it: from now on a crash goes on with it."""
-        excused = None
-        if self._settings.gates is not None and ledger.accepted is not None:
-            excused = await self._passage.baseline(proposed, self._live.entries)
+        excused = await self._trial.baseline(proposed) if ledger.accepted is not None else None
         held = self._guard.seen.held
         control = await self._guard.comes_into_force(proposed, excused, approval=self._settings.approval)
         back = held is not None and held.back_to == reading.commit
@@ -333,44 +331,6 @@ class Controller:
         self._teller.event(EventKind.COMMIT_ACCEPTED, f"{len(reading.resources)} resources", reading.commit)
         return control
 
-    async def _standings(self, proposed: Plan, ledger: Ledger, control: Control) -> Standings:
-        if self._settings.gates is None or not proposed.steps:
-            return Standings()
-        back = control.held is not None and control.held.back_to == proposed.commit
-        now = asyncio.get_running_loop().time()
-        found = await self._passage.before(proposed, self._live.entries, ledger, now, forced=back)
-        for each in found.verdicts:
-            if each.standing is not Standing.OPEN and each.again_s != 0.0:
-                self._teller.say(EventKind.GATE, f"{each.gate}: {each.standing}: {'; '.join(each.why[:5])}")
-        return found
-
-    async def _watch_over(self, commit: str, control: Control) -> Verdict | None:
-        """How a new commit that is applied does; None where nothing is asked."""
-        watching = control.watching
-        if watching is None or watching.commit != commit or self._settings.gates is None:
-            return None
-        now = asyncio.get_running_loop().time()
-        verdict = await self._passage.health(commit, self._live.entries, watching.excused, now)
-        self._teller.say(EventKind.GATE, f"{verdict.gate}: {verdict.standing}: {'; '.join(verdict.why[:5])}", commit)
-        if verdict.standing in (Standing.OPEN, Standing.NOT_AVAILABLE):
-            await self._guard.is_believed()
-            self._teller.event(EventKind.BELIEVED, str(verdict.standing), commit)
-        return verdict
-
-    async def _take_back(self, because: Because, verdict: Verdict, ledger: Ledger) -> bool:
-        """Go back to the commit before; False where there is none."""
-        bad, back_to = ledger.accepted, ledger.before
-        reason = f"{verdict.gate}: {'; '.join(verdict.why[:5])}"
-        if bad is None or back_to is None or bad == back_to:
-            self._teller.say(EventKind.GATE, f"{reason}; there is no commit to go back to", bad)
-            return False
-        await self._guard.takes_back(bad, back_to, because, reason)
-        self._teller.event(EventKind.ROLLED_BACK, f"back to {back_to}: {reason}", bad)
-        if self._ask_revert is not None:
-            self._ask_revert(RevertRequest(bad, back_to, reason))
-        self._look_again_in(0.0)
-        return True
-
     async def _leave_alone(self, status: Status) -> None:
         if status.suspended is not None:
             said = f"by {status.suspended.by}: {status.suspended.reason}; nothing is written until it is resumed"
@@ -381,14 +341,10 @@ class Controller:
 
     def _terms(self, control: Control) -> Terms:
         approved = control.approved.digest if control.approved is not None else None
-        return Terms(self._settings.budget, control.held, self._settings.approval, approved, self._effect)
-
-    async def _effect(self, proposed: Plan) -> Removal | None:
-        """Who needs what a plan removes; asked only where the budget counts it."""
-        going = [step.key for step in proposed.steps if step.deletes]
-        if not any(key.kind == "IPPool" or self._settings.budget.endpoints is not None for key in going):
-            return None
-        return await needed(self._datastore, going)
+        budget = self._settings.budget
+        return Terms(
+            budget, control.held, self._settings.approval, approved, lambda made: effect(self._datastore, made, budget)
+        )
 
     def _look_again_in(self, seconds: float | None) -> None:
         """Look again after this time, None for only when woken."""
@@ -442,30 +398,3 @@ class Controller:
 
     def _time(self) -> str:
         return self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _refused(key: Key, fields: tuple[TakenField, ...]) -> Problem:
-    named = ", ".join(f"{each.path} ({each.manager})" for each in fields)
-    return Problem(
-        f"others own fields that must not be taken: {named}", str(key), "agree whose they are, and change one"
-    )
-
-
-def _moved(proposed: Plan, count: int) -> Problem:
-    found = f"sha256:{deeds(proposed)}"
-    what = f"{count} changes are not those that were approved: somebody wrote meanwhile"
-    return Problem(what, proposed.commit, f"read the plan again, then: muslin approve {found}")
-
-
-async def _either(following: asyncio.Future[None], deed: Coroutine[Any, Any, None]) -> None:
-    """Wait for the deed; a watch that ends by a fault of the program ends the deed as well."""
-    task = asyncio.ensure_future(deed)
-    try:
-        await asyncio.wait((following, task), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            following.result()
-        else:
-            task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -87,11 +87,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Something of ours that somebody else changed, and that was put back. `at` is RFC 3339."""
+    """Something of ours that somebody else changed, and that was put back. `at` is RFC 3339.
+
+    `by` is who changed it and `changed_at` when, where the store keeps that.
+    """
 
     key: Key
     fields: tuple[FieldChange, ...]
     at: str
+    by: str | None = None
+    changed_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,7 @@ class StatusBoard:
                 "at": each.at,
                 "fields": [{"path": change.path, "old": change.old, "new": change.new} for change in each.fields],
             }
+            | ({"by": each.by, "changedAt": each.changed_at} if each.by else {})
             for each in repairs
         ]
         drift = [*self._drift, *fresh][-MAX_DRIFT:]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from muslin.datastore.field_ownership import FieldOwner, TakenField
+from muslin.errors import Problem
+from muslin.resources.keys import Key
 from reconciler.apply import Outcome
+from reconciler.digest import deeds
 from reconciler.drift import Mode
 from reconciler.plan import Action, Cause, Plan, Step
 from reconciler.source import Head
 from reconciler.status import Event, EventKind, Repair
 
-__all__ = ["Teller", "fetch_words"]
+__all__ = ["Teller", "fetch_words", "moved_problem", "refused_problem", "stale_problem"]
 
 
 class Teller:
@@ -39,13 +44,16 @@ class Teller:
             self._said.add((kind, f"{commit} {message}"))
             self.event(kind, message, commit)
 
-    def outcome(self, proposed: Plan, outcome: Outcome, at: str) -> tuple[Repair, ...]:
-        """Events of one apply; gives what was drift. `at` is the time now, RFC 3339."""
+    def outcome(
+        self, proposed: Plan, outcome: Outcome, at: str, who: Mapping[Key, FieldOwner] = MappingProxyType({})
+    ) -> tuple[Repair, ...]:
+        """Events of one apply; gives what was drift. `at` is the time now, RFC 3339, `who` caused drift."""
         repairs: list[Repair] = []
         for step in outcome.done:
             if step.cause is Cause.DRIFT:
-                repairs.append(Repair(step.key, step.fields, at))
-            self._tell(_done(step, self.look, proposed.commit))
+                by = who.get(step.key)
+                repairs.append(Repair(step.key, step.fields, at, *((by.manager, by.at) if by else ())))
+            self._tell(_done(step, self.look, proposed.commit, who.get(step.key)))
         for step, problems in outcome.failed:
             self.say(EventKind.OBJECT_FAILED, f"{step.action} {step.key}: {problems[0].what}", proposed.commit)
         for step, other in outcome.waiting:
@@ -65,16 +73,20 @@ class Teller:
         return tuple(repairs)
 
 
-def _done(step: Step, look: int, commit: str) -> Event:
+def _done(step: Step, look: int, commit: str, who: FieldOwner | None = None) -> Event:
     if step.cause is Cause.DRIFT:
         deed = "deleted" if step.action is Action.CREATE else "changed"
-        kind, message = EventKind.DRIFT_REPAIRED, f"{step.key} was {deed} by somebody else and is put back"
+        kind, message = EventKind.DRIFT_REPAIRED, f"{step.key} was {deed} by {_name(who)} and is put back"
     else:
         kind, message = EventKind.OBJECT_WRITTEN, f"{step.action} {step.key}"
     later = {each.path for each in step.then.fields} if step.then is not None else frozenset()
     shown = tuple(each for each in step.fields if each.path not in later)
     shown = shown if step.action in (Action.UPDATE, Action.ADOPT) else ()
     return Event(kind, look, message, commit, step.key, shown)
+
+
+def _name(who: FieldOwner | None) -> str:
+    return "somebody else" if who is None else f"{who.manager} at {who.at}"
 
 
 def fetch_words(head: Head) -> dict[str, str]:
@@ -89,3 +101,23 @@ def fetch_words(head: Head) -> dict[str, str]:
         "rewrittenFrom": state.rewritten_from or "",
         "message": state.message,
     }
+
+
+def refused_problem(key: Key, fields: Iterable[TakenField]) -> Problem:
+    """Fields of others that must not be taken, and that want something else."""
+    named = ", ".join(f"{each.path} ({each.manager})" for each in fields)
+    return Problem(
+        f"others own fields that must not be taken: {named}", str(key), "agree whose they are, and change one"
+    )
+
+
+def moved_problem(proposed: Plan, count: int) -> Problem:
+    """What is to be done is not what was approved."""
+    what = f"{count} changes are not those that were approved: somebody wrote meanwhile"
+    return Problem(what, proposed.commit, f"read the plan again, then: muslin approve sha256:{deeds(proposed)}")
+
+
+def stale_problem(steps: Sequence[Step]) -> Problem:
+    """Others wrote what the plan was made of."""
+    named = ", ".join(str(step.key) for step in steps[:5])
+    return Problem(f"{len(steps)} objects were written by others meanwhile", named, "nothing: they are planned again")

@@ -431,6 +431,7 @@ async def _live(seed: int) -> Ended:
         nodes.look_again()
     for process in life.processes:
         process.client.fatal = None
+    await life.bury()
     await asyncio.sleep(60)
     last = people.push(people.files() | {f"{name}.yaml": policy(name) for name in _NAMES})
     life.wake()

@@ -147,6 +147,9 @@ def test_a_hand_is_put_back_and_what_others_added_stays(server: KubeApiserver) -
         patch = {"metadata": {"labels": {"theirs": "x"}}, "spec": {"iptablesBackend": "Legacy"}}
         await store.client.patch(_PATH, patch, how=PatchType.MERGE, field_manager="kubectl-edit")
         await _look(store, source)
+        drift = (await store.get(Key("ReconcilerStatus", "default"))).value["status"]["drift"]
+        assert [(each["object"], each["by"]) for each in drift] == [(str(_KEY), "kubectl-edit")]
+        assert drift[0]["changedAt"].endswith("Z")
         entry = await store.get(_KEY)
         assert _some(entry, "iptablesBackend", "logSeverityScreen") == ("NFT", "Debug")
         assert entry.value["metadata"]["labels"] == {"theirs": "x"}

@@ -1,0 +1,84 @@
+"""A commit on trial: gates before its changes, the watch over it afterwards, and the way back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from reconciler.control import Because, Control
+from reconciler.gates import Standing, Verdict
+from reconciler.guard import AskRevert, Guard, RevertRequest
+from reconciler.passage import Passage, Standings
+from reconciler.status import EventKind
+from reconciler.telling import Teller
+
+if TYPE_CHECKING:
+    from reconciler.ledger import Ledger
+    from reconciler.live import Live
+    from reconciler.plan import Plan
+
+__all__ = ["Trial"]
+
+
+class Trial:
+    """Judges the commit in force.
+
+    Args:
+        passage: stands before gates.
+        guard: remembers what is decided.
+        teller: says it.
+        live: what is there.
+        ask_revert: is given every commit that was taken back.
+        on: whether anything is waited for at all.
+    """
+
+    def __init__(
+        self, passage: Passage, guard: Guard, teller: Teller, live: Live, ask_revert: AskRevert | None, *, on: bool
+    ) -> None:
+        self._passage, self._guard, self._teller, self._live = passage, guard, teller, live
+        self._ask_revert, self._on = ask_revert, on
+
+    async def baseline(self, proposed: Plan) -> tuple[str, ...] | None:
+        """What is wrong before a commit comes into force; None where it is not watched."""
+        return await self._passage.baseline(proposed, self._live.entries) if self._on else None
+
+    async def standings(self, proposed: Plan, ledger: Ledger, control: Control) -> Standings:
+        """How the gates before this plan's steps stand."""
+        if not self._on or not proposed.steps:
+            return Standings()
+        back = control.held is not None and control.held.back_to == proposed.commit
+        now = asyncio.get_running_loop().time()
+        found = await self._passage.before(proposed, self._live.entries, ledger, now, forced=back)
+        for each in found.verdicts:
+            if each.standing is not Standing.OPEN and each.again_s != 0.0:
+                self._say(each, proposed.commit)
+        return found
+
+    async def watch_over(self, commit: str, control: Control) -> Verdict | None:
+        """How a new commit that is applied does; None where nothing is asked."""
+        watching = control.watching
+        if watching is None or watching.commit != commit or not self._on:
+            return None
+        now = asyncio.get_running_loop().time()
+        verdict = await self._passage.health(commit, self._live.entries, watching.excused, now)
+        self._say(verdict, commit)
+        if verdict.standing in (Standing.OPEN, Standing.NOT_AVAILABLE):
+            await self._guard.is_believed()
+            self._teller.event(EventKind.BELIEVED, str(verdict.standing), commit)
+        return verdict
+
+    async def take_back(self, because: Because, verdict: Verdict, ledger: Ledger) -> bool:
+        """Go back to the commit before; False where there is none. The next look applies it."""
+        bad, back_to = ledger.accepted, ledger.before
+        reason = f"{verdict.gate}: {'; '.join(verdict.why[:5])}"
+        if bad is None or back_to is None or bad == back_to:
+            self._teller.say(EventKind.GATE, f"{reason}; there is no commit to go back to", bad)
+            return False
+        await self._guard.takes_back(bad, back_to, because, reason)
+        self._teller.event(EventKind.ROLLED_BACK, f"back to {back_to}: {reason}", bad)
+        if self._ask_revert is not None:
+            self._ask_revert(RevertRequest(bad, back_to, reason))
+        return True
+
+    def _say(self, verdict: Verdict, commit: str) -> None:
+        self._teller.say(EventKind.GATE, f"{verdict.gate}: {verdict.standing}: {'; '.join(verdict.why[:5])}", commit)
