@@ -201,6 +201,7 @@ class Wire(asyncio.Protocol):
     def _look(self) -> None:
         if self._reader.pieces:
             self._gather_s = min(_LONGEST_S, self._gather_s * 1.5)
+            self._wake()  # also what had been read before the moment was over
         elif self._waiter is not None:  # whoever reads has had all, and nothing followed
             self._gather_s = _GATHER_S
 
