@@ -285,7 +285,7 @@ class _Planning:
         block = self._block_in(step.key) if step.key.kind == "IPPool" and moves else None
         if block is None and step.action is Action.DELETE and self._unconfirmed(step.key):
             what = f"{step.key} is not declared any more; that a {step.key.kind} goes is to be confirmed"
-            self.block(step.key, Why.NOT_CONFIRMED, what, f"muslin confirm '{step.key}', or declare it again")
+            self.block(step.key, Why.NOT_CONFIRMED, what, f"muslin confirm {step.key}, or declare it again")
             return
         if block is None:
             forbidden = () if step.action is Action.DELETE else _forbidden(self._live[step.key].value, step)

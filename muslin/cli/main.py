@@ -39,6 +39,7 @@ _VERBS: dict[str, tuple[str, str]] = {
     "resume": ("muslin.cli.steering:resume", "Undo suspend."),
     "approve": ("muslin.cli.steering:approve", "Let a plan be applied that waits for a person."),
     "rollback": ("muslin.cli.steering:rollback", "Take back the commit in force."),
+    "confirm": ("muslin.cli.steering:confirm", "Let the reconciler remove a pool, a tier or the BGP configuration."),
     "release": ("muslin.cli.steering:release", "Let a commit be tried again that was taken back."),
     "adopt": ("muslin.cli.adopt:adopt", "Take a Pulumi stack's objects over for the reconciler, or give them back."),
     **CALICO_VERBS,

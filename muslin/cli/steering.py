@@ -1,4 +1,4 @@
-"""What operators tell a reconciler: suspend, resume, approve, rollback, release."""
+"""What operators tell a reconciler: suspend, resume, approve, confirm, rollback, release."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from muslin.cli.kinds import kind_named
 from muslin.cli.options import Reach, reaching
 from muslin.cli.printing import printable, short_commit
 from muslin.errors import BadInput, Problem
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from muslin.datastore.protocol import Datastore
     from reconciler.control import Answer
 
-__all__ = ["approve", "release", "resume", "rollback", "suspend"]
+__all__ = ["approve", "confirm", "release", "resume", "rollback", "suspend"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MAX_REASON = 500
@@ -124,6 +125,30 @@ def rollback(set_name: str, reason: str, to: str | None, reach: Reach) -> int:
     done = answer in (control.Answer.DONE, control.Answer.ALREADY_SO)
     click.echo(f"Set {printable(set_name)} {words[answer]}.", err=not done)
     return 0 if done else 1
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("name")
+@_of_a_set
+@reaching
+def confirm(kind: str, name: str, set_name: str, reach: Reach) -> int:
+    r"""Let the reconciler remove one object that no commit declares any more.
+
+    Pools, tiers and the BGP configuration go only with a word for each: `muslin status` names those that wait. The
+    word holds for the commit in force; another one asks again.
+
+    \b
+    muslin confirm ippool old-pods --datastore lab.db
+    """
+    from muslin.resources.keys import Key  # noqa: PLC0415 - after wrong usage is told
+    from reconciler import control  # noqa: PLC0415
+
+    key = Key(kind_named(kind).name, name)
+    answer = _do(reach, lambda store: control.confirm(store, set_name, key))
+    already = answer is control.Answer.ALREADY_SO
+    click.echo(f"Set {printable(set_name)}: {printable(str(key))} {'was confirmed before' if already else 'may go'}.")
+    return 0
 
 
 @click.command()

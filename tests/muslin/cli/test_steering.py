@@ -32,6 +32,25 @@ def test_suspended_until_resumed(run: Run, cluster: Cluster) -> None:
     assert (resumed.out, twice.out) == ("Set default goes on.\n", "Set default was not suspended.\n")
 
 
+def test_a_tier_goes_when_confirmed(run: Run, cluster: Cluster) -> None:
+    """It stays and is named with the command to type; after that command the next look removes it."""
+    tier = "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: ops}\nspec: {order: 50}\n"
+    cluster.push({**FILES, "t.yaml": tier})
+    cluster.push(FILES)
+    status = run("status", "--datastore", cluster.file)
+    stays = run("get", "tier", "ops", "--datastore", cluster.file)
+    said = run("confirm", "tier", "ops", "--datastore", cluster.file)
+    again = run("confirm", "Tier", "ops", "--datastore", cluster.file)
+    cluster.look()
+    gone = run("get", "tier", "ops", "--datastore", cluster.file)
+
+    assert "muslin confirm Tier ops" in status.out
+    assert (stays.status, gone.status) == (0, 1)
+    assert (said.out, again.out) == (
+        "Set default: Tier ops may go.\n", "Set default: Tier ops was confirmed before.\n"
+    )  # fmt: skip
+
+
 def test_rollback_and_release(run: Run, cluster: Cluster) -> None:
     """The commit before is applied and the branch's is held, until it is released."""
     cluster.push()
