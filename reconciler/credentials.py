@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -112,6 +113,20 @@ class Credentials:
             "GIT_CONFIG_KEY_0": f"http.{parts.scheme}://{parts.netloc}/.extraHeader",
             "GIT_CONFIG_VALUE_0": f"Authorization: Basic {answer}",
         }
+
+    @staticmethod
+    def without_secrets(said: str, environment: Mapping[str, str]) -> str:
+        """What a program said, without the secrets that `environment` gave it: a server may send them back.
+
+        Args:
+            said: its words.
+            environment: what it was started with.
+        """
+        proof = environment.get("GIT_CONFIG_VALUE_0", "").rpartition(" ")[2]
+        if not proof:
+            return said
+        token = base64.b64decode(proof).decode().partition(":")[2]
+        return said.replace(proof, "***").replace(token, "***")
 
     def ssh(self) -> str:
         """The command that git starts for ssh: nothing of the user's or machine's configuration has a say."""

@@ -20,6 +20,7 @@ from random import Random
 from muslin.errors import Failed, MuslinError, Problem, Unavailable
 from reconciler.children import Ran, run
 from reconciler.commands import FETCHED, FORMER, TRACKED, Git
+from reconciler.credentials import Credentials
 from reconciler.fetch_state import FetchState, Standing, read_state, write_state
 from reconciler.hook import WAKE_FIFO
 from reconciler.loop import Backoff, Loop
@@ -299,14 +300,16 @@ class Fetcher:
         return ran
 
     async def _run(self, command: tuple[str, ...], keep: int = 16 << 10, *, secrets: bool = False) -> Ran:
-        return await run(
+        environment = self._git.environment(os.environ, secrets=secrets)
+        ran = await run(
             command,
-            environment=self._git.environment(os.environ, secrets=secrets),
+            environment=environment,
             folder=self._mirror,
             timeout_s=self._timeout_s,
             keep=keep,
             handed=(self._folder.lock,),
         )
+        return replace(ran, errors=Credentials.without_secrets(ran.errors, environment))
 
 
 def _seen(told: str, wanted: str) -> str | None:

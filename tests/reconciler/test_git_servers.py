@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import shutil
@@ -21,7 +22,7 @@ from aiohttp import web
 from muslin.errors import BadInput, MuslinError, Unavailable
 from reconciler.commands import TRACKED, Git
 from reconciler.credentials import Credentials
-from reconciler.fetch_state import Standing
+from reconciler.fetch_state import STATE_FILE, Standing
 from reconciler.fetcher import Fetcher
 from reconciler.references import reference
 from reconciler.remotes import Remote
@@ -157,6 +158,42 @@ def test_a_server_that_redirects_gets_no_token_anywhere(where: str, tmp_path: Pa
 
     asyncio.run(scenario())
     assert other.seen == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_server_that_sends_the_token_back_does_not_bring_it_into_the_log(
+    status: int, tmp_path: Path, authority: Authority
+) -> None:
+    """Whatever a server makes of our proof, neither what we say nor the state file shows it."""
+    (tmp_path / "token").write_text(_TOKEN)
+    server, said = GitServer(tmp_path, authority.issue("server")), list[str]()
+
+    def echo(request: web.BaseRequest, _: bytes) -> web.Response:
+        given = request.headers["Authorization"]
+        told = f"fatal: {given} is {base64.b64decode(given.partition(' ')[2]).decode()}\n"
+        if status == 200:
+            told = f"ERR {told}"
+            body = f"001e# service=git-upload-pack\n0000{len(told) + 4:04x}{told}".encode()
+            return web.Response(body=body, content_type="application/x-git-upload-pack-advertisement")
+        return web.Response(status=status, reason=given, text=told, content_type="text/plain")
+
+    server.trick = echo
+
+    async def scenario() -> None:
+        async with server.running() as address:
+            credentials = Credentials(token_file=tmp_path / "token", authority=authority.cert)
+            fetcher = _fetcher(tmp_path / "m", Remote.parse(f"{address}/r", "main"), credentials, said)
+            async with _opened(fetcher):
+                with pytest.raises(Unavailable) as caught:
+                    await fetcher.fetch_once()
+                said.append(str(caught.value))
+
+    asyncio.run(scenario())
+    said.append((tmp_path / "m" / STATE_FILE).read_text())
+    proof = base64.b64encode(f"git:{_TOKEN}".encode()).decode()
+    assert server.seen[0].authorization == f"Basic {proof}"
+    assert not [line for line in said if _TOKEN in line or proof in line]
 
 
 @pytest.mark.slow
