@@ -6,7 +6,7 @@ Order, tiers and whom a policy selects are `muslin.semantics.policy`'s; the sele
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from muslin.net import Prefix
@@ -57,12 +57,12 @@ class Chain:
 
     tiers: tuple[Tier, ...]
     profiles: tuple[Ruled | None, ...]
+    ruled: tuple[Ruled, ...] = field(init=False, repr=False)
+    """Everything with rules, in order."""
 
-    def ruled(self) -> Iterator[Ruled]:
-        """Everything with rules, in order."""
-        for tier in self.tiers:
-            yield from tier.policies
-        yield from (profile for profile in self.profiles if profile is not None)
+    def __post_init__(self) -> None:
+        policies = [policy for tier in self.tiers for policy in tier.policies]
+        object.__setattr__(self, "ruled", (*policies, *(each for each in self.profiles if each is not None)))
 
 
 Pair = tuple[Chain | None, Chain | None]
@@ -77,7 +77,7 @@ def suspects(pair: Pair) -> frozenset[Ruled] | None:
     before, after = pair
     if before is None or after is None:
         return frozenset() if before is after else None
-    different = frozenset(before.ruled()) ^ frozenset(after.ruled())
+    different = frozenset(before.ruled) ^ frozenset(after.ruled)
     if before.profiles != after.profiles or len(before.tiers) != len(after.tiers):
         return None
     for one, other in zip(before.tiers, after.tiers, strict=True):
@@ -89,7 +89,7 @@ def suspects(pair: Pair) -> frozenset[Ruled] | None:
 
 def nets(chains: Iterable[Chain | None]) -> Iterator[Prefix]:
     """Prefixes that rules of these chains tell apart."""
-    for ruled in {each for chain in chains if chain is not None for each in chain.ruled()}:
+    for ruled in {each for chain in chains if chain is not None for each in chain.ruled}:
         for rule in ruled.rules:
             for side in (rule.source, rule.destination):
                 yield from side.nets
@@ -110,6 +110,7 @@ class Chains:
         self._interned: dict[tuple[object, ...], Chain] = {}
         self._tables = tuple(_Table(snapshot, self._ruled) for snapshot in snapshots)
         self._profiles: dict[tuple[int, str, PolicyType], Ruled | None] = {}
+        self._places: dict[tuple[int, tuple[int, ...]], list[int]] = {}
         self._groups = self._grouped()
 
     def pairs(self, direction: PolicyType) -> Mapping[Pair, int]:
@@ -149,10 +150,13 @@ class Chains:
             groups.setdefault((chosen, profiles), []).append(point)
         return groups
 
-    def _chain(self, version: int, selecting: Iterable[int], profiles: Iterable[str], direction: PolicyType) -> Chain:
+    def _chain(self, version: int, selecting: tuple[int, ...], profiles: Iterable[str], direction: PolicyType) -> Chain:
         """The chain of whoever these selectors select."""
         table = self._tables[version]
-        at = sorted(place for number in selecting for place in table.of_number.get(number, ()))
+        at = self._places.get((version, selecting))
+        if at is None:
+            at = sorted(place for number in selecting for place in table.of_number.get(number, ()))
+            self._places[version, selecting] = at
         collected: dict[int, list[Ruled]] = {}
         for place in at:
             ruled = table.ruled[place].get(direction)

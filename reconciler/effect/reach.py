@@ -335,14 +335,14 @@ class _Changed:
             return True
         if pair[0] is None or self._labels == []:
             return False
-        return self._labels is None or any(map(self._asks, pair[0].ruled()))
+        return self._labels is None or any(map(self._asks, pair[0].ruled))
 
     def suspects(self, pair: Pair) -> frozenset[Ruled] | None:
         """Policies whose rules alone can make the answers differ; None where more than they may."""
         found = suspects(pair)
         if found is None or self._labels is None:
             return None
-        asking = (each for chain in pair if chain is not None and self._labels for each in chain.ruled())
+        asking = (each for chain in pair if chain is not None and self._labels for each in chain.ruled)
         return found.union(each for each in asking if self._asks(each))
 
     def _asks(self, ruled: Ruled) -> bool:

@@ -128,7 +128,7 @@ class Walker:
         """Traffic cut by all rules of these chains."""
         found = self._partitions.get(chains)
         if found is None:
-            several = {each for chain in chains if chain is not None for each in chain.ruled()}
+            several = {each for chain in chains if chain is not None for each in chain.ruled}
             found = self._partitions[chains] = self._cut(several)
         return found
 
@@ -141,7 +141,7 @@ class Walker:
         return found
 
     def _walk(self, chain: Chain, direction: PolicyType, own: int, traffic: Traffic) -> Iterator[Side]:
-        steps = {ruled: self._steps(ruled, direction, traffic) for ruled in chain.ruled()}
+        steps = {ruled: self._steps(ruled, direction, traffic) for ruled in chain.ruled}
         parts = [own]
         for each in steps.values():
             for step in each:
@@ -242,10 +242,14 @@ class Walker:
         protocols = self._protocols.get(alone)
         if protocols is None:
             protocols = self._protocols[alone] = cut_at((((number, number),) for number in sorted(alone)), 0, 255)
+        every: tuple[dict[int, dict[tuple[Interval, ...], None]], ...] = ({}, {})
+        for mark in marks:
+            for told, into in zip((mark.sources, mark.details), every, strict=True):
+                for number, sets in told.items():
+                    into.setdefault(number, {}).update(sets)
         inside = {}
         for cell, number in protocols.representatives():
-            sources = dict.fromkeys(each for mark in marks for each in mark.sources.get(number, ()))
-            details = dict.fromkeys(each for mark in marks for each in mark.details.get(number, ()))
+            sources, details = every[0].get(number, {}), every[1].get(number, {})
             range_ = _PORTS if number in WITH_PORTS else _TYPES if number == icmp else _NOTHING
             inside[cell] = (
                 cut_at(sources, *_PORTS) if number in WITH_PORTS else uncut(*_NOTHING),
@@ -290,8 +294,8 @@ class _Marks:
     """Protocols that rules name, and by protocol the sets of source ports and of details that they tell apart."""
 
     protocols: frozenset[int]
-    sources: Mapping[int, Iterable[tuple[Interval, ...]]]
-    details: Mapping[int, Iterable[tuple[Interval, ...]]]
+    sources: Mapping[int, Mapping[tuple[Interval, ...], None]]
+    details: Mapping[int, Mapping[tuple[Interval, ...], None]]
 
 
 @dataclass(frozen=True, slots=True)
