@@ -70,10 +70,14 @@ def test_only_the_source_uses_gitpython() -> None:
         ("runtime.bgp.main", ("runtime.dataplane", "runtime.cni", "muslin.datastore", "reconciler")),
         ("reconciler.process", ("runtime", "reconciler.fetcher", "reconciler.children", "git")),
         ("reconciler.fetch_process", ("runtime", "muslin.datastore.embedded", "blueprints", "sqlite3", "git")),
+        (
+            "reconciler.webhook_process",
+            ("runtime", "muslin.datastore", "blueprints", "reconciler.children", "sqlite3", "git"),
+        ),
     ],
 )
 def test_a_process_does_not_load_what_it_may_not_use(process: str, strangers: tuple[str, ...]) -> None:
-    """The speaker has no kernel, the reconciler no fetcher, the fetcher no datastore."""
+    """The speaker has no kernel, the reconciler no fetcher, the fetcher no datastore, the webhook none of them."""
     program = f"import sys, {process}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=_ROOT)
     loaded = done.stdout.split()
