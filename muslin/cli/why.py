@@ -68,7 +68,8 @@ def _fetch(status: Mapping[str, Any]) -> Iterator[str]:
     if not fetch and not text_at(status, "seen"):
         yield "nothing has been fetched: start `muslin fetch` with the same --mirror"
     elif standing not in ("", "Current"):
-        yield f"the repository is not fetched: {printable(standing)}"
+        what = "its newest commit is not followed" if standing == "NotVerified" else "the repository is not fetched"
+        yield f"{what}: {printable(standing)}"
         if text_at(fetch, "message"):
             yield f"{_STEP}because {printable(text_at(fetch, 'message'))}"
         yield f"{_STEP}what is in force stays in force and is repaired"

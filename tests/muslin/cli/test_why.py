@@ -26,6 +26,14 @@ _SEEN = {"seen": "c" * 40, "accepted": "c" * 40, "applied": "c" * 40}
             ],
         ),
         (
+            {"fetch": {"standing": "NotVerified", "message": "NotSigned: commit c is not signed"}},
+            [
+                "its newest commit is not followed: NotVerified",
+                "  because NotSigned: commit c is not signed",
+                "  what is in force stays in force and is repaired",
+            ],
+        ),
+        (
             _SEEN
             | {
                 "failed": [{"object": "Tier security", "what": "refused", "where": "the store", "fix": "ask"}],
