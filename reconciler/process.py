@@ -23,15 +23,16 @@ from muslin.datastore.configuration import Asked, settings_of
 from muslin.datastore.opening import open_store
 from muslin.errors import BadInput, MuslinError, Problem
 from reconciler.combined import CombinedSource, of_flags, source_of
-from reconciler.controller import Controller, Settings
+from reconciler.controller import Controller
 from reconciler.operating.election import Timings
 from reconciler.operating.logs import writer
 from reconciler.operating.notices import over_http, target_at
 from reconciler.operating.operation import Candidate, Operation, Telling
 from reconciler.operating.pages import Health, address, serving
-from reconciler.plan import Budget
 from reconciler.selection import Selection
 from reconciler.status import Event
+from reconciler.tuning import add_options
+from reconciler.tuning import settings as settings_for
 
 __all__ = ["main", "wake_socket"]
 
@@ -99,6 +100,7 @@ failed or waits), 2 wrong usage""",
     parser.add_argument("--interval", type=_seconds, default=60.0, help="seconds between looks without a wake-up (60)")
     parser.add_argument("--max-deletes", type=_part, default=0.5, help="part of ours that one commit may remove (0.5)")
     parser.add_argument("--allow-empty", action="store_true", help="let a commit that declares nothing remove all")
+    add_options(parser)
     parser.add_argument("--json", action="store_true", help="log one JSON object a line")
     parser.add_argument("--leader-elect", action="store_true", help="several run for this set, and one of them acts")
     parser.add_argument("--lease", type=_seconds, default=15.0, help="seconds until another takes over who acted (15)")
@@ -190,11 +192,7 @@ def _candidate(arguments: argparse.Namespace, run_id: str) -> Candidate | None:
 
 
 async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], run_id: str) -> int:
-    settings = Settings(
-        set_name=arguments.set_name,
-        poll_s=arguments.interval,
-        budget=Budget(part=arguments.max_deletes, allow_empty=arguments.allow_empty),
-    )
+    settings = settings_for(arguments)
     telling = _telling(arguments)
     listen = address(arguments.listen) if arguments.listen else None
     source, wake_at = _source(arguments)
@@ -235,7 +233,7 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
         if arguments.once:
             async with operation.told():
                 status = await controller().once()
-            return 1 if status.seen is None or status.held or status.failed or status.waiting or status.paused else 0
+            return 0 if status.settled else 1
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, operation.stop)
         with wake_socket(wake_at, wake):

@@ -125,6 +125,12 @@ class Status:
     suspended: Suspension | None = None
     paused: bool = False
 
+    @property
+    def settled(self) -> bool:
+        """Whether what the branch shows is in force, and nothing of it waits or failed."""
+        in_the_way = (self.held, self.failed, self.waiting, self.gated, self.suspended, self.paused)
+        return self.seen is not None and not any(in_the_way)
+
     def to_json(self) -> dict[str, Any]:
         """The status as stored, without the list of drift."""
         return {
