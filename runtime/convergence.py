@@ -17,10 +17,11 @@ from typing import Protocol
 from muslin.errors import Failed, MuslinError, Problem, Unavailable
 from muslin.net import Address, InterfaceAddress, Mac, Prefix
 from muslin.semantics.felix_sources import Local
-from muslin.semantics.reserved import Reserved, reserved
+from muslin.semantics.reserved import Reserved
 from muslin.semantics.snapshot import Snapshot
 from reconciler.loop import Backoff, Loop
 from runtime.calc.compute import compute
+from runtime.calc.ground import Grounds
 from runtime.calc.state import NodeState, Route, RouteClass
 from runtime.calc.tightening import Suspects, suspects
 from runtime.cutting import LOOKS_S, Cutter
@@ -124,6 +125,7 @@ class Convergence:
         self._coming = 0
         self._held: asyncio.TimerHandle | None = None
         self._computed: tuple[Snapshot, NodeState, Ruleset] | None = None
+        self._grounds = Grounds(node, here, local)
         self._guard = _Guard()
         self._in_force: NodeState | None = None  # unknown at the start: a predecessor may have died before its cut
         self._suspects = Suspects()
@@ -262,12 +264,12 @@ class Convergence:
         """State and ruleset of a snapshot; computed once for each; most are as the one before."""
         if self._computed is None or self._computed[0] is not snapshot:
             try:
-                state = compute(snapshot, self._node, self._here, self._local)
+                state = compute(snapshot, self._node, self._here, self._local, self._grounds)
             except MuslinError:
                 raise
             except Exception as error:  # whatever it is, the node goes on as it is, and says so
                 raise Failed(_incomputable(snapshot, error)) from error
-            self._guard.set(reserved(snapshot, self._node, self._here))
+            self._guard.set(self._grounds.of(snapshot).reserved)
             before = self._computed
             if before is not None and replace(state, revision=before[1].revision) == before[1]:
                 state, ruleset = replace(before[1], revision=state.revision), before[2]

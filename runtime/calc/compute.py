@@ -16,26 +16,22 @@ from muslin.errors import Problem
 from muslin.net import Address, InterfaceAddress, Prefix
 from muslin.resources.cluster_information import ClusterInformation
 from muslin.resources.global_network_policy import GlobalNetworkPolicy
-from muslin.resources.ip_pool import IPPool
 from muslin.resources.kubernetes_policies import KubernetesClusterNetworkPolicy, KubernetesNetworkPolicy
 from muslin.resources.network_policy import NetworkPolicy
 from muslin.resources.profile import Profile
 from muslin.resources.tier import TierAction
 from muslin.resources.workload_endpoint import WorkloadEndpoint
-from muslin.semantics.felix import felix_problems, felix_settings
 from muslin.semantics.felix_sources import Local
 from muslin.semantics.policy import (
     TierOfPolicies,
     inherited_labels,
     own_labels,
     policies_of,
-    profile_labels,
-    selectable,
 )
-from muslin.semantics.reserved import Reserved, admitted, reserved
-from muslin.semantics.routes import importable_prefixes, is_announced, own_blocks, pool_of, pool_prefixes
-from muslin.semantics.sessions import listen_port, sessions
+from muslin.semantics.reserved import Reserved, admitted
+from muslin.semantics.routes import is_announced, own_blocks, pool_of
 from muslin.semantics.snapshot import Snapshot
+from runtime.calc.ground import Ground, Grounds
 from runtime.calc.rules import RuleCompiler
 from runtime.calc.sets import SetRequests, members
 from runtime.calc.state import (
@@ -57,7 +53,13 @@ _TO_HOST = MappingProxyType({"ACCEPT": Action.ALLOW, "DROP": Action.DENY, "RETUR
 _NOWHERE = Local()
 
 
-def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None, local: Local = _NOWHERE) -> NodeState:
+def compute(
+    snapshot: Snapshot,
+    node: str,
+    here: InterfaceAddress | None = None,
+    local: Local = _NOWHERE,
+    grounds: Grounds | None = None,
+) -> NodeState:
     """State that a node must have because of a snapshot.
 
     The order in which resources stand in the snapshot does not matter. A node that the snapshot does not know has
@@ -68,17 +70,17 @@ def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None,
         node: name of the node.
         here: its address as the node itself knows it; None takes the one that its Node says.
         local: settings of the node's environment and file.
+        grounds: of this node, for who computes one snapshot after the other; the result is the same without.
     """
-    settings = felix_settings(snapshot, node, local)
-    taken = reserved(snapshot, node, here)
+    ground = (grounds or Grounds(node, here, local)).of(snapshot)
+    taken = ground.reserved
     workloads, wrong = admitted(filter(_on_workload_interface, snapshot.all(WorkloadEndpoint)), node, taken)
-    endpoints = _endpoints(snapshot, workloads)
+    endpoints = _endpoints(ground, workloads)
     requests = SetRequests()
     policies = _active(snapshot, endpoints.values(), RuleCompiler(requests))
     claimed = own_blocks(snapshot, node)
     wrong_blocks = {block: found for block in claimed if (found := _block_problem(snapshot, block, taken)) is not None}
     blocks = tuple(block for block in claimed if block not in wrong_blocks)
-    pools = snapshot.all(IPPool)
     return NodeState(
         node=node,
         revision=snapshot.revision,
@@ -87,23 +89,23 @@ def compute(snapshot: Snapshot, node: str, here: InterfaceAddress | None = None,
         policies=policies,
         sets=members(snapshot, requests),
         routes=_routes(endpoints.values(), blocks),
-        nat_pools=frozenset(pool.spec.cidr for pool in pools if pool.spec.nat_outgoing),
-        all_pools=pool_prefixes(snapshot),
-        sessions=sessions(snapshot, node),
+        nat_pools=ground.nat_pools,
+        all_pools=ground.all_pools,
+        sessions=ground.sessions,
         originated=tuple(
             prefix
             for prefix in (*blocks, *_borrowed(snapshot, endpoints.values(), blocks))
             if is_announced(snapshot, prefix)
         ),
-        importable=importable_prefixes(snapshot, node),
-        endpoint_to_host=_TO_HOST[settings["DefaultEndpointToHostAction"]],
-        listen_port=listen_port(snapshot, node),
+        importable=ground.importable,
+        endpoint_to_host=_TO_HOST[ground.settings["DefaultEndpointToHostAction"]],
+        listen_port=ground.listen_port,
         problems=(
             *_misplaced(snapshot, node),
             *wrong,
             *wrong_blocks.values(),
             *unsupported(snapshot, node, policies),
-            *felix_problems(snapshot, node, settings),
+            *ground.felix_problems,
         ),
     )
 
@@ -151,19 +153,17 @@ def _block_problem(snapshot: Snapshot, block: Prefix, taken: Reserved) -> Proble
     return Problem(f"the block {block} {reason}", f"IPAMBlock and BlockAffinity of {block}", "delete the two")
 
 
-def _endpoints(snapshot: Snapshot, workloads: Iterable[WorkloadEndpoint]) -> Mapping[str, Endpoint]:
+def _endpoints(ground: Ground, workloads: Iterable[WorkloadEndpoint]) -> Mapping[str, Endpoint]:
     """Local workloads by interface."""
-    inherited = profile_labels(snapshot)
-    prepared = selectable(snapshot)
     by_labels: dict[frozenset[tuple[str, str]], tuple[TierPolicies, ...]] = {}
     found: dict[str, Endpoint] = {}
     for workload in workloads:
         spec = workload.spec
         assert spec.interface_name
-        labels = inherited_labels(own_labels(workload), spec.profiles, inherited)
+        labels = inherited_labels(own_labels(workload), spec.profiles, ground.profile_labels)
         group = frozenset(labels.items())
         if group not in by_labels:
-            by_labels[group] = tuple(_tier(each) for each in policies_of(labels, prepared))
+            by_labels[group] = tuple(_tier(each) for each in policies_of(labels, ground.selectable))
         found[spec.interface_name] = Endpoint(
             name=workload.metadata.name,
             namespace=workload.metadata.namespace or "",

@@ -61,7 +61,8 @@ class Endpoints:
         for _ in range(_RETRIES):
             try:
                 if found is None:
-                    return _attachment(await self._datastore.create(key, value))
+                    made = await self._datastore.create(key, value)
+                    return Attachment(key, container_id, interface, addresses, mac, made.revision)
                 kept = {**value, "metadata": {**found.value["metadata"], "labels": value["metadata"]["labels"]}}
                 return _attachment(await self._datastore.update(key, kept, found.revision))
             except (AlreadyExists, Conflict) as error:

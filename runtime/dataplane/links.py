@@ -9,6 +9,7 @@ Sysctls are written below /proc/sys of the namespace the calling thread is in: t
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
@@ -195,7 +196,13 @@ def configure_pod_side(pod: NetlinkSocket, index: int, interface: str, addresses
     _do(pod, steps)
 
 
-def _gateway(index: int, version: int) -> Iterator[_Step]:
+@functools.lru_cache(64)
+def _gateway(index: int, version: int) -> tuple[_Step, ...]:
+    """The way out of a pod; remembered, as nearly every pod's first interface has the same index."""
+    return tuple(_way_out(index, version))
+
+
+def _way_out(index: int, version: int) -> Iterator[_Step]:
     boot = 3  # RTPROT_BOOT: what CNI plugins use; these routes are the pod's, not a node's
     every, gateway = (_EVERY_4, _GATEWAY_4) if version == 4 else (_EVERY_6, _GATEWAY_6)
     yield "neighbour add", str(gateway), routes.add_neighbour(Neighbour(index, gateway, Mac(HOST_MAC)))
