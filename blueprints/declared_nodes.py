@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from blueprints import reflectors, routable, switches
+from blueprints import rack_reflectors, reflectors, routable, switches
 from blueprints.fact_parts import NodeFacts
 from blueprints.facts import Facts
 from muslin import resources
@@ -26,19 +26,21 @@ def declared_nodes(facts: Facts, reflecting: Sequence[NodeFacts] = (), *, number
     """
     numbers = {rack: each.node_as_number for each in facts.top_of_rack for rack in each.racks}
     chosen = {node.name for node in reflecting}
+    ids = rack_reflectors.rack_cluster_ids(facts) if reflecting and facts.reflectors_per_rack else {}
     found = []
     for node in facts.nodes:
         labels: dict[str, str] = {}
         bgp: dict[str, Any] = {}
-        if node.rack is not None and node.rack in numbers:
+        if node.rack is not None and (node.rack in numbers or ids):
             labels[switches.LABEL] = node.rack
-            if numbered and (number := numbers[node.rack]) is not None:
+            if numbered and (number := numbers.get(node.rack)) is not None:
                 bgp["asNumber"] = int(number)
         if facts.routable.pods is not None and node.labels.get(routable.LABEL) == routable.VALUE:
             labels[routable.LABEL] = routable.VALUE
         if node.name in chosen:
             labels[reflectors.LABEL] = "true"
-            bgp["routeReflectorClusterID"] = str(facts.cluster_id or reflectors.CLUSTER_ID)
+            own = ids.get(node.rack or "", str(facts.cluster_id or reflectors.CLUSTER_ID))
+            bgp["routeReflectorClusterID"] = own
         if labels:
             spec = {"bgp": bgp} if bgp else {}
             found.append(

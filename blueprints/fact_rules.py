@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FACT_RULES"]
 
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _TAKEN = (
     (ip_network("172.17.0.0/16"), "the bridge of Docker"),
     (ip_network("fe80::/10"), "link-local"),
@@ -30,6 +32,8 @@ def _bad_names(facts: Facts) -> Iterator[Breach]:
         if not SUBDOMAIN_NAME.allows(node.name):
             yield Breach(f"{node.name!r} can't be the name of a node", ("nodes", index, "name"))
 
+        if node.rack is not None and not _LABEL_VALUE.fullmatch(node.rack):
+            yield Breach(f"{node.rack!r} can't be the name of a rack: it becomes a label", ("nodes", index, "rack"))
     for index, namespace in enumerate(facts.starting_policies):
         if not LABEL_NAME.allows(namespace):
             yield Breach(f"{namespace!r} can't be the name of a namespace", ("startingPolicies", index))

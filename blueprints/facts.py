@@ -84,6 +84,9 @@ class Facts(Part):
     )
     kubernetes: KubernetesFacts = Field(default=KubernetesFacts(), description="What Kubernetes was told.")
     top_of_rack: tuple[TopOfRackFacts, ...] = Field(default=(), description="Switches that speak BGP with nodes.")
+    reflectors_per_rack: Bool = Field(
+        default=False, description="Whether each rack has reflectors of its own; for nodes that reach only these."
+    )
     external_reflectors: tuple[ExternalReflectorFacts, ...] = Field(
         default=(), description="Route reflectors outside of the cluster, instead of nodes that reflect."
     )

@@ -16,6 +16,7 @@ from blueprints.encryption import encryption, encryption_fields
 from blueprints.fact_parts import Distribution, NodeFacts
 from blueprints.host_endpoints import failsafe_fields, host_endpoints, host_files
 from blueprints.mtu import FELIX, felix_mtus, mtu
+from blueprints.rack_reflectors import rack_peers
 from blueprints.reflectors import peer_resources
 from blueprints.routable import OTHERS, ROUTABLE_POOL, routable, routable_pool, service_fields
 from blueprints.stages import Procedure
@@ -113,7 +114,7 @@ def network_files(
         mode = by_name["next hop"].chosen
         peers = (*peers, *switch_peers(asked.facts, alone=switches_alone, mode=mode))
     if reflecting:
-        peers = (*peer_resources(), *peers)
+        peers = (*(rack_peers(asked.facts) if asked.facts.reflectors_per_rack else peer_resources()), *peers)
     if peers:
         files["network/bgp-peers.yaml"] = peers
     if nodes := declared_nodes(asked.facts, reflecting, numbered=switches_alone):

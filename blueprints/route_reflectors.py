@@ -8,6 +8,7 @@ from blueprints.distribution import reflected
 from blueprints.facts import Facts
 from blueprints.network import decide_network, finished, network_files
 from blueprints.outside_reflectors import outside_peers, outside_placement
+from blueprints.rack_reflectors import rack_decisions, rack_sets
 from blueprints.reflectors import cluster_id, placement, reflectors
 from blueprints.standing import Standing, some_subnets
 from muslin.resources.places import Places
@@ -47,10 +48,15 @@ def reflected_network(name: str, asked: Asked, standing: Standing) -> Blueprint:
     modes = decide_network(asked, standing, reflected)
     outside = facts.external_reflectors
     families = tuple(version for version, mode in modes.items() if mode.encapsulation is not Encapsulation.VXLAN)
-    chosen = () if outside else reflectors(asked)
+    per_rack = facts.reflectors_per_rack and not outside
+    sets = rack_sets(asked) if per_rack else {}
+    chosen = tuple(node for each in sets.values() for node in each) if outside or per_rack else reflectors(asked)
     if outside:
         asked.add(outside_placement(asked, families))
-    if chosen:
+    elif sets:
+        for decision in rack_decisions(asked, sets):
+            asked.add(decision)
+    elif chosen:
         asked.add(placement(asked, chosen))
         asked.add(cluster_id(asked, chosen))
     asked.refuse_if_any()

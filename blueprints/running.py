@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from blueprints import reflectors, switches
+from blueprints import rack_reflectors, reflectors, switches
 from blueprints.addressing import BLOCK_LENGTHS, POOLS, pool_key
 from blueprints.distribution import DEFAULT_AS
 from blueprints.encapsulation import Mode
@@ -116,7 +116,7 @@ def _nodes_reflect(facts: Facts) -> bool:
 
 def _peers(facts: Facts, wished: Iterable[Resource], how: Distribution, decided: Distribution) -> Iterator[BGPPeer]:
     if how is Distribution.REFLECTORS and _nodes_reflect(facts):
-        yield from reflectors.peer_resources()
+        yield from rack_reflectors.rack_peers(facts) if facts.reflectors_per_rack else reflectors.peer_resources()
     elif how is Distribution.REFLECTORS:
         yield from (each for each in wished if isinstance(each, BGPPeer) and not each.spec.node_selector)
     if _outside(facts, how, decided):
@@ -136,6 +136,7 @@ def _nodes(
         reflecting = set()
     outside = _outside(facts, how, decided)
     ours = facts.cluster_id or reflectors.CLUSTER_ID
+    ids = rack_reflectors.rack_cluster_ids(facts) if facts.reflectors_per_rack else {}
     for node in facts.nodes:
         declared = after.get(node.name)
         labels = dict(declared.metadata.labels) if declared is not None else {}
@@ -146,7 +147,7 @@ def _nodes(
         bgp: dict[str, Any] = {"asNumber": int(number)} if number is not None and outside else {}
         if node.name in reflecting:
             labels[reflectors.LABEL] = "true"
-            bgp["routeReflectorClusterID"] = str(running.cluster_id or ours)
+            bgp["routeReflectorClusterID"] = str(running.cluster_id or ids.get(node.rack or "") or ours)
         if labels or bgp:
             spec = {"bgp": bgp} if bgp else {}
             yield Node.model_validate({"metadata": {"name": node.name, "labels": labels}, "spec": spec})

@@ -135,16 +135,18 @@ class _Moves:
         if self._new:
             yield self._reflect()
         for name in self._renamed:
-            yield self._one(
+            yield self._some(
                 f"give {name} its other cluster ID",
                 "one after the other: reflectors with different ids pass each other's routes on meanwhile",
-                name,
+                (name,),
             )
         yield from self._exchange()
-        for name in self._old:
-            yield self._one(
-                f"let {name} reflect no more", "one after the other, when the others serve every node", name
-            )
+        if len(set(before.reflectors.values())) > 1 and not after.reflectors:
+            why = "together: sets that serve different nodes pass their routes on to each other, and no one else does"
+            yield self._some(f"let {', '.join(self._old)} reflect no more", why, self._old)
+        else:
+            why = "one after the other, when the others serve every node"
+            yield from (self._some(f"let {name} reflect no more", why, (name,)) for name in self._old)
         if before.mesh and not after.mesh and after.config is not None:
             yield Stage(
                 "turn the mesh off",
@@ -225,15 +227,15 @@ class _Moves:
             write=tuple(self._both(name) for name in self._new),
         )
 
-    def _one(self, what: str, why: str, name: str) -> Stage:
-        wished = self._after.nodes.get(name)
+    def _some(self, what: str, why: str, names: Sequence[str]) -> Stage:
+        wished = self._after.nodes
         return Stage(
             what,
             why,
             (_STORED, *self._settled()),
-            f"write {name} as it was",
-            write=() if wished is None else (wished,),
-            remove=(Key("Node", name),) if wished is None else (),
+            f"write {', '.join(names)} as before",
+            write=tuple(wished[name] for name in names if name in wished),
+            remove=tuple(Key("Node", name) for name in names if name not in wished),
         )
 
     def _exchange(self) -> Iterator[Stage]:

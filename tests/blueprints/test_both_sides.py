@@ -126,6 +126,9 @@ _SIDES: dict[str, list[_Side]] = {
     "reflectors": [
         ("route_reflectors", nodes_in(3), "n0-0, n0-1"),
         ("route_reflectors", nodes_in(2), Must.TWO_REFLECTORS),
+        ("route_reflectors", {**nodes_in(6, racks=2), "reflectorsPerRack": True}, "r0: n0-0, n0-2; r1: n0-1, n0-3"),
+        ("route_reflectors", {**nodes_in(3, racks=2), "reflectorsPerRack": True}, Must.TWO_REFLECTORS),
+        ("route_reflectors", {**nodes_in(6), "reflectorsPerRack": True}, Must.SWITCH_IN_EACH_RACK),
         ("route_reflectors", nodes_in(3, 3, 3), "n0-0, n1-0, n2-0"),
         ("route_reflectors", {**nodes_in(2, 2), "nodes": [
             each | {"roles": ["reflector"]} if each["name"].startswith("n0") else each
@@ -137,6 +140,8 @@ _SIDES: dict[str, list[_Side]] = {
     "cluster ID": [
         ("route_reflectors", nodes_in(3), "1.0.0.1"),
         ("route_reflectors", {**nodes_in(3), "clusterID": "192.0.2.30"}, "192.0.2.30"),
+        ("route_reflectors", {**nodes_in(4, racks=2), "reflectorsPerRack": True, "clusterID": "192.0.2.30"},
+         "192.0.2.30 for r0, 192.0.2.31 for r1"),
     ],
     "switch peering": [
         ("top_of_rack", _RACKS, "one AS for all nodes, allowed once in paths"),

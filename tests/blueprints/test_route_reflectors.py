@@ -17,7 +17,7 @@ from muslin.semantics.sessions import sessions
 from muslin.semantics.snapshot import Snapshot
 from muslin.yaml import load as read_yaml
 from tests.blueprints.clusters import facts, nodes_in
-from tests.blueprints.spreading import cluster
+from tests.blueprints.spreading import cluster, everybody_learns
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,26 @@ def test_a_mesh_that_runs_is_replaced_in_stages() -> None:
     assert fewest == [4, 4, 4, 4, 2]
     assert all(f"- {until}" in text for stage in procedure.stages for until in stage.until)
     assert "kubectl taint node n0-0 route-reflector=true:NoSchedule" in text
+
+
+def test_reflectors_of_their_own_for_each_rack() -> None:
+    """Nodes peer with their rack's two alone, reflectors with each other; ids differ, and all routes are learnt."""
+    given = facts(**nodes_in(6, racks=2), reflectorsPerRack=True)
+    blueprint = route_reflectors(given)
+    state = cluster(given, blueprint.resources)
+    peers = {node.name: sorted(str(s.peer_node) for s in sessions(state, node.name)) for node in given.nodes}
+    ids = {
+        each.metadata.name: str(each.spec.bgp.route_reflector_cluster_id)
+        for each in blueprint.resources
+        if isinstance(each, Node) and each.spec.bgp is not None
+    }
+
+    assert peers["n0-4"] == ["n0-0", "n0-2"]
+    assert peers["n0-5"] == ["n0-1", "n0-3"]
+    assert peers["n0-0"] == ["n0-1", "n0-2", "n0-3", "n0-4"]
+    assert ids == {"n0-0": "1.0.0.1", "n0-2": "1.0.0.1", "n0-1": "1.0.0.2", "n0-3": "1.0.0.2"}
+    assert everybody_learns(state)
+    assert "10 sessions of today's nodes" in blueprint.decision("reflectors").consequence
 
 
 @pytest.mark.parametrize("running", [None, {"routeDistribution": "route reflectors"}])

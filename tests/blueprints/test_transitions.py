@@ -23,8 +23,8 @@ from tests.blueprints.clusters import facts, nodes_in
 from tests.blueprints.spreading import cluster, everybody_learns
 
 _NODES = nodes_in(6)
-_RACKED = {**_NODES, "nodes": [each | {"rack": "r1"} for each in _NODES["nodes"]]}
-_SWITCH = {"topOfRack": [{"name": "s1", "address": "203.0.113.1", "asNumber": 64400, "racks": ["r1"]}]}
+_PER_RACK = {**_NODES, "nodes": [each | {"rack": f"r{n % 2}"} for n, each in enumerate(_NODES["nodes"])]}
+_SWITCH = {"topOfRack": [{"name": "s1", "address": "203.0.113.1", "asNumber": 64400, "racks": ["r0", "r1"]}]}
 
 
 def _with_reflectors(*names: str) -> dict[str, Any]:
@@ -38,7 +38,8 @@ _STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "two others": ("route_reflectors", _with_reflectors("n0-2", "n0-3")),
     "three": ("route_reflectors", _with_reflectors("n0-1", "n0-2", "n0-4")),
     "three with another id": ("route_reflectors", _with_reflectors("n0-1", "n0-2", "n0-4") | {"clusterID": "1.0.0.9"}),
-    "switches": ("top_of_rack", {**_RACKED, **_SWITCH}),
+    "racks of their own": ("route_reflectors", {**_PER_RACK, "reflectorsPerRack": True}),
+    "switches": ("top_of_rack", {**_PER_RACK, **_SWITCH}),
 }
 
 
@@ -191,7 +192,7 @@ def test_a_number_changes_node_by_node_in_a_mesh() -> None:
 
 @pytest.mark.parametrize(
     ("blueprint", "told"),
-    [("route_reflectors", nodes_in(4)), ("top_of_rack", {**_RACKED, **_SWITCH})],
+    [("route_reflectors", nodes_in(4)), ("top_of_rack", {**_PER_RACK, **_SWITCH})],
 )
 def test_a_number_does_not_change_elsewhere(blueprint: str, told: dict[str, Any]) -> None:
     """Reflectors do not tell nodes of one AS about each other through another; switches expect one number."""
@@ -230,7 +231,7 @@ def test_pods_that_keep_their_mtu_are_named() -> None:
 
 def test_what_runs_is_taken_for_as_decided_where_nothing_is_said() -> None:
     """An empty `running` has no stages and refuses nothing; only a mesh is assumed where reflectors come."""
-    for name, told in (("single_subnet", nodes_in(3)), ("top_of_rack", {**_RACKED, **_SWITCH})):
+    for name, told in (("single_subnet", nodes_in(3)), ("top_of_rack", {**_PER_RACK, **_SWITCH})):
         given = facts(**told, running={})
         wished = BLUEPRINTS[name](given, None, None)
         decided = Distribution(wished.decision("route distribution").chosen)
