@@ -63,7 +63,8 @@ def wrapped_table(headings: Sequence[str], rows: Sequence[Sequence[str]], widest
     widths.append(max(widest, whole - sum(width + 2 for width in widths)))
     lines = []
     for row in (headings, *cells):
-        wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)]
+        cut = (textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(row, widths, strict=True))
+        wrapped = [parts or [""] for parts in cut]
         for parts in itertools.zip_longest(*wrapped, fillvalue=""):
             padded = (part.ljust(width) for part, width in zip(parts, widths, strict=True))
             lines.append("  ".join(padded).rstrip())
