@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+import pytest
+
 from muslin.datastore.memory import Call, Fault, Operation
 from muslin.resources.keys import Key
 from reconciler.controller import Settings
@@ -73,6 +75,7 @@ def test_one_change_among_many_writes_one_object_and_one_part_of_the_ledger() ->
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_twenty_reconcilers_share_a_datastore() -> None:
     """Each of twenty sets has its own and no other's objects, through pushes and drift; at rest nobody writes."""
 

@@ -40,6 +40,7 @@ def test_a_reconciler_lives_through_it(first: int) -> None:
         assert len(ended.trace) > 5
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_life() -> None:
     """Two runs of a seed have one trace."""
     assert live(3).trace == live(3).trace
