@@ -6,8 +6,6 @@ import asyncio
 
 import pytest
 
-import pytest
-
 from muslin.datastore.memory import Call, Fault, Operation
 from muslin.resources.keys import Key
 from reconciler.controller import Settings
