@@ -8,6 +8,9 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 # Tests draw the same examples in every run; `make soak` is for other ones.
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --hypothesis-profile=ci
+# What `check` leaves out. Of it the labs run one at a time and alone, as their probes have limits of time; in the other
+# tests with namespaces each has its own, and they run two at a time.
+MARKED := netns or interop or engines or slow
 .PHONY: setup demo check format test soak bench engines lock clean
 .NOTPARALLEL:
 
@@ -22,7 +25,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy -n 2
 	$(BIN)/lint-imports
-	$(PYTEST) -q -n 2 -m "not netns and not interop and not engines and not slow"
+	$(PYTEST) -q -n 2 -m "not ($(MARKED))"
 
 format: setup
 	$(BIN)/ruff format .
@@ -30,8 +33,8 @@ format: setup
 
 test: check
 	@scripts/engines/build.sh --status
-	$(PYTEST) -q -n 2 --dist loadfile -m "engines or (slow and not netns and not interop)" --durations=10
-	$(PYTEST) -v -m "(netns or interop) and not engines" --durations=10
+	$(PYTEST) -q -n 2 --dist loadfile -m "$(MARKED)" --ignore=tests/lab --durations=10
+	$(PYTEST) -v -m "$(MARKED)" tests/lab --durations=10
 
 soak: setup
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --minutes $(MINUTES)
