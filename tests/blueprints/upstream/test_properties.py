@@ -73,7 +73,7 @@ def test_nodes_are_found_by_their_addresses(name: str, document: dict[str, Any])
         cidrs = told[f"nodeAddressAutodetectionV{version}"]["cidrs"]
         assert env[variable] == f"cidr={','.join(cidrs)}"
         for node in asked.facts.nodes:
-            address = ip_address(str(node.address if version == 4 else node.address_v6))
+            address = ip_address(str(node.address_of(version)))
             assert any(address in ip_network(each) for each in cidrs)
 
 
