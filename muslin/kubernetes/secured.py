@@ -121,7 +121,7 @@ class Secured:
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             sent = 0
         except OSError as error:
-            self._end(error)
+            self._refused(error)
             return
         if sent < len(octets):
             self._unsent += octets[sent:]
@@ -131,12 +131,20 @@ class Secured:
         try:
             while self._unsent:
                 del self._unsent[: self._sock.write(bytes(self._unsent))]
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        except ssl.SSLWantWriteError:
             return
+        except ssl.SSLWantReadError:  # TLS has to hear something first: `read` goes on with it
+            pass
         except OSError as error:
-            self._end(error)
+            self._refused(error)
             return
         self._loop.remove_writer(self._descriptor)
+
+    def _refused(self, error: OSError) -> None:
+        """Nobody takes what we write: what was said before the end, an answer or TLS's reason, is still there."""
+        self._unsent.clear()
+        self.read()
+        self._end(error)
 
     def pause_reading(self) -> None:
         """Leave what comes where it is."""
@@ -169,7 +177,7 @@ class Secured:
                     receiver.data_received(piece)
                     # To ask whether more has come than was awaited costs a third of reading in vain.
                     if receiver.content and fcntl.ioctl(self._descriptor, termios.FIONREAD, _NONE) == _NONE:
-                        return
+                        break
                 size += len(piece)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass  # a part of a record, or what TLS tells about itself
@@ -192,6 +200,8 @@ class Secured:
         self._closing = True
         if isinstance(error, ssl.SSLEOFError):
             error = ConnectionResetError("the server closed the connection")
+        elif isinstance(error, ssl.SSLError):
+            error = ConnectionAbortedError(f"TLS ended: {(error.reason or str(error)).lower().replace('_', ' ')}")
         self.pause_reading()
         self._loop.remove_writer(self._descriptor)
         self._sock.close()

@@ -20,6 +20,7 @@ def client_context(access: Access, certificate: Pem | None, key: Pem | None) -> 
     """TLS for an access. Raises BadInput for what is not PEM, does not fit together, or has expired."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # names and signatures are checked unless told otherwise
     context.set_alpn_protocols(["http/1.1"])
+    context.options |= ssl.OP_NO_RENEGOTIATION  # kubectl refuses it too: nobody asks for an identity in mid-stream
     if access.insecure_skip_tls_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

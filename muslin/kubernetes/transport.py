@@ -206,10 +206,12 @@ class HttpTransport:
             raise Lost("the server closed the connection", sent=False)
         secure: Secured | None = None
         if context is not None:
-            plain = transport.get_extra_info(
-                "socket"
-            ).dup()  # the connector ends its own descriptor, not the connection
-            connection.close()
+            try:  # the connector ends its own descriptor, not the connection
+                plain = transport.get_extra_info("socket").dup()
+            except OSError as error:
+                raise Lost(error.strerror or str(error), sent=False) from error
+            finally:
+                connection.close()
             secure = await self._secure(plain, context, began + self._connect_s)
 
         def gone(error: BaseException | None) -> None:

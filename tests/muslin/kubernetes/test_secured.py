@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import threading
@@ -25,8 +26,8 @@ class _Server:
     def __init__(self, folder: Path) -> None:
         authority = Authority(folder)
         pair = authority.issue("server")
-        self.ca, self._context = authority.cert, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(pair.cert, pair.key)
+        self.ca, self.context = authority.cert, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(pair.cert, pair.key)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"https://127.0.0.1:{self._listening.getsockname()[1]}"
         self.serve: Serve = lambda _: None
@@ -42,7 +43,7 @@ class _Server:
             self.connections += 1
             taken.settimeout(10)
             try:
-                with self._context.wrap_socket(taken, server_side=True) as secure:
+                with self.context.wrap_socket(taken, server_side=True) as secure:
                     self.serve(secure)
             except OSError:
                 taken.close()
@@ -187,6 +188,58 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_asked() -> None
             await transport.close()
 
         asyncio.run(main())
+
+
+def test_a_server_that_misses_our_certificate_says_so(tmp_path: Path) -> None:
+    """TLS 1.3 tells that only after the request went out: the words name the certificate, no code of OpenSSL's."""
+    server = _Server(tmp_path)
+    server.context.load_verify_locations(server.ca)
+    server.context.verify_mode = ssl.CERT_REQUIRED
+
+    async def story(transport: HttpTransport) -> None:
+        with pytest.raises(Lost, match=r"^TLS ended: .*alert certificate required$"):
+            await transport.exchange(Request("GET", "/"), 8)
+
+    try:
+        _over(server, lambda _: None, story)
+    finally:
+        server.close()
+
+
+def test_an_answer_before_the_end_of_the_request_counts(server: _Server) -> None:
+    """A server that refuses a large body without reading it all, and hangs up: its refusal is the answer."""
+
+    def serve(secure: ssl.SSLSocket) -> None:
+        secure.recv(100)
+        secure.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+        socket.socket(fileno=secure.detach()).close()
+
+    async def story(transport: HttpTransport) -> None:
+        answer = await transport.exchange(Request("POST", "/", (), bytes(1 << 23)), 8)
+        assert (answer.status, answer.body) == (413, b"{}")
+
+    _over(server, serve, story)
+
+
+def test_no_descriptor_left_is_no_connection(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the process may open nothing more, that is told, nothing was sent, and the next request finds its way."""
+
+    def serve(secure: ssl.SSLSocket) -> None:
+        _asked(secure)
+        secure.sendall(_OK % (2, b"{}"))
+
+    def none_left(_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def story(transport: HttpTransport) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("asyncio.trsock.TransportSocket.dup", none_left)
+            with pytest.raises(Lost, match="Too many open files") as lost:
+                await transport.exchange(Request("GET", "/"), 8)
+        assert not lost.value.sent
+        assert (await transport.exchange(Request("GET", "/"), 8)).body == b"{}"
+
+    _over(server, serve, story)
 
 
 def test_answers_waited_for_at_once_are_bounded(server: _Server) -> None:
