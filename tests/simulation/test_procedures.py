@@ -52,7 +52,7 @@ class _Witness:
         self.lost: list[str] = []
         self.looked = 0
         for node in cluster.nodes:
-            node.machine.written = self._soon  # type: ignore[method-assign]
+            node.machine.written = self._soon
 
     async def watch(self) -> None:
         """Look again and again."""

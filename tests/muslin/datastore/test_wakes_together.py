@@ -27,7 +27,7 @@ async def _seen(store: EmbeddedDatastore, count: int) -> None:
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_writes_of_a_moment_wake_others_once_and_in_time(tmp_path: Path, *, closed: bool) -> None:
-    """Six writes cost one wake-up, or some where the machine is busy; the last write is seen although its writer goes right after it."""
+    """Six writes cost one wake-up, or some where the machine is busy; the last is seen though its writer ends."""
     rings = []
 
     async def story() -> None:
