@@ -184,6 +184,7 @@ _PREFIXES = st.one_of(
 ).filter(lambda prefix: prefix.version == 4 or "." not in str(prefix))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(_HOSTS, _PREFIXES, st.sampled_from(["host", "virtual"]))
 def test_an_affinity_is_found_by_its_name(host: str, prefix: Any, kind: str) -> None:

@@ -261,6 +261,7 @@ _METADATA = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.sampled_from(sorted(CRD_KINDS)), _METADATA, st.dictionaries(_NAMES, st.booleans()))
 def test_what_is_written_is_read_again(kind: str, metadata: dict[str, Any], spec: dict[str, Any]) -> None:

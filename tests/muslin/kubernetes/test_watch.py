@@ -252,6 +252,7 @@ def test_a_watch_begins_at_a_list(revision: str) -> None:
         _run((_hold,), 1, after=revision)
 
 
+@pytest.mark.slow
 def test_a_slow_reader_holds_the_server_back() -> None:
     """What waits for a reader is bounded, and all of it arrives in the end, once and in order."""
     count, text = 3000, "x" * 10_000

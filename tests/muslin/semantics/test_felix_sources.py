@@ -40,6 +40,7 @@ def test_the_strongest_source_wins_in_every_combination() -> None:
         assert expected == _resolve(texts).setting("vxlanmtu")
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(PARAMETERS)), st.data())
 def test_capitals_do_not_matter(name: str, data: st.DataObject) -> None:
     """A setting is known by its name in any case, in every source."""
