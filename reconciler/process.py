@@ -82,7 +82,7 @@ examples:
   muslin reconcile --sources /etc/muslin/sources.yaml --set a --datastore a.db
 
 exit status: 0 ended as asked, 1 it failed (with --once also: something is held,
-failed or waits), 2 wrong usage""",
+blocked, failed or waits, or the mirror is not current), 2 wrong usage""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     where = parser.add_mutually_exclusive_group(required=True)
@@ -107,7 +107,9 @@ failed or waits), 2 wrong usage""",
     parser.add_argument("--listen", metavar="IP:PORT", help="serve /healthz, /readyz and /metrics there")
     parser.add_argument("--notify", metavar="URL", help="tell this address what a person should know, by POST")
     parser.add_argument("--notify-secret", type=Path, metavar="FILE", help="sign what it is told with this file's text")
-    parser.add_argument("--once", action="store_true", help="look once; exit status 1 if anything is held or failed")
+    parser.add_argument(
+        "--once", action="store_true", help="look once; exit status 1 if not all is as the repository says"
+    )
     return parser.parse_args(argv)
 
 

@@ -17,6 +17,7 @@ from muslin.resources.keys import Key
 from reconciler.compare import FieldChange
 from reconciler.control import Suspension
 from reconciler.drift import Drifted
+from reconciler.fetch_state import Standing
 from reconciler.gates import Verdict
 from reconciler.ledger import API_VERSION
 from reconciler.remotes import short
@@ -127,9 +128,10 @@ class Status:
 
     @property
     def settled(self) -> bool:
-        """Whether what the branch shows is in force, and nothing of it waits or failed."""
-        in_the_way = (self.held, self.failed, self.waiting, self.gated, self.suspended, self.paused)
-        return self.seen is not None and not any(in_the_way)
+        """Whether what the branch shows is known and in force, and nothing of it waits, failed or is blocked."""
+        in_the_way = (self.held, self.blocked, self.failed, self.waiting, self.gated, self.suspended, self.paused)
+        fetched = self.fetch.get("standing", Standing.CURRENT) == Standing.CURRENT
+        return self.seen is not None and fetched and not any(in_the_way)
 
     def to_json(self) -> dict[str, Any]:
         """The status as stored, without the list of drift."""

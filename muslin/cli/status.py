@@ -43,8 +43,8 @@ def status(set_name: str | None, drift_shown: int, why_shown: bool, output: str,
     muslin status --why
     muslin status -o json | jq '.agents[] | {node, appliedRevision}'
 
-    Exit status 1 if a commit is held, an object failed or waits, the repository can't be fetched, the reconciler is
-    paused, or none has reported.
+    Exit status 1 if a commit is held, an object failed, waits or is blocked, the repository can't be fetched, the
+    reconciler is paused, or none has reported.
     """
     look = asyncio.run(_look(reach, set_name))
     if output == "json":
@@ -105,7 +105,7 @@ class _Look:
 
 
 def _in_trouble(value: Mapping[str, Any]) -> bool:
-    troubles = ("held", "problems", "failed", "waiting", "gated", "paused", "suspended")
+    troubles = ("held", "problems", "blocked", "failed", "waiting", "gated", "paused", "suspended")
     return any(value.get(name) for name in troubles) or text_at(value, "fetch", "standing") not in _FETCH_WORKS
 
 

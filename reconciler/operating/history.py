@@ -111,11 +111,14 @@ class History:
         while self._waiting:
             batch = tuple(self._waiting)
             entry = await self._entry()
-            kept = [*_stored(entry), *(_json(each) for each in batch)][-LIMIT:]
+            there = _stored(entry)
+            # a write of ours may have arrived although its answer was lost, or although we were stopped meanwhile
+            new = [each for each in map(_json, batch) if each not in there]
+            kept = [*there, *new][-LIMIT:]
             try:
                 if entry is None:
                     await self._datastore.create(self._key, self._object(kept))
-                else:
+                elif new:
                     await self._datastore.update(self._key, self._object(kept), entry.revision)
             except (AlreadyExists, Conflict, NotFound):
                 # another process of this set wrote: begin again with what it wrote

@@ -276,6 +276,7 @@ def test_what_cannot_be_changed_is_blocked_and_the_rest_goes_on() -> None:
         status = await world.look()
 
         assert [(key, why) for key, why, _ in status.blocked] == [(Key("IPPool", "p"), Why.IMMUTABLE)]
+        assert not status.settled
         stored = await world.store.get(Key("IPPool", "p"))
         assert stored.value["spec"]["blockSize"] == 26
         assert policy_key("a") in await world.objects()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
 from muslin.datastore.protocol import Entry, Json
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
+from reconciler.fetch_state import Standing
+from reconciler.status import Status
 from tests.reconciler.cases import World, commit_of, policy, policy_key, tier
 
 
@@ -120,3 +124,10 @@ def test_a_datastore_that_is_away_is_waited_for() -> None:
         await asyncio.wait_for(running, 5)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("standing", [each for each in Standing if each is not Standing.CURRENT])
+def test_a_mirror_that_is_not_current_is_not_taken_for_all_being_well(standing: Standing) -> None:
+    """What an exit status of `--once` is made of: a branch that vanished leaves all in force, and is still trouble."""
+    assert Status(seen="c", accepted="c", applied="c", fetch={"standing": "Current"}).settled
+    assert not Status(seen="c", accepted="c", applied="c", fetch={"standing": standing.value}).settled

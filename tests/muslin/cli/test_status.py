@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
+
+import pytest
 
 from muslin.resources.keys import Key
 from tests.muslin.cli.running import FILES, Cluster, Run, session
@@ -91,6 +94,27 @@ def test_paused_failed_waiting_blocked_and_fetch_are_told(run: Run, cluster: Clu
         "",
         "No node has registered.",
     ]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"blocked": [{"object": "IPPool p", "why": "NotConfirmed", "what": "w", "where": "h", "fix": "f"}]},
+        {"fetch": {"standing": "BranchMissing"}},
+        {"waiting": [{"object": "NetworkPolicy a/b", "for": "Tier t"}]},
+    ],
+)
+def test_each_thing_that_is_not_as_the_branch_says_is_an_exit_status(
+    run: Run, cluster: Cluster, trouble: dict[str, Any]
+) -> None:
+    """What `--why` explains is never hidden behind exit status 0."""
+    cluster.put(
+        {"apiVersion": "reconciler.muslin/v1alpha1", "kind": "ReconcilerStatus", "metadata": {"name": "other"},
+         "status": {"applied": "abc", "accepted": "abc", **trouble}}
+    )  # fmt: skip
+
+    for more in ((), ("--why",), ("-o", "json")):
+        assert run("status", "--datastore", cluster.file, "--set", "other", *more).status == 1
 
 
 def test_nobody_has_reported(run: Run, cluster: Cluster) -> None:
