@@ -15,7 +15,9 @@ __all__ = ["MANAGER", "handed_back", "handed_over", "is_pulumis"]
 MANAGER: Final = "muslin"
 """Who writes as reconciler, and whom our components name as Pulumi's manager."""
 
-_ANNOTATIONS: Final = "pulumi.com/"
+_ANNOTATIONS: Final = ("pulumi.com/", "stacks.muslin/")
+"""What begins so is for Pulumi's provider, or tells which stack writes."""
+
 _NAMED: Final = "pulumi.com/patchFieldManager"
 _OWN_NAME: Final = "pulumi-kubernetes"
 
@@ -35,7 +37,7 @@ def is_pulumis(value: Mapping[str, Any]) -> bool:
 def handed_over(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A JSON patch that makes Pulumi's object the reconciler's; empty where it is no more Pulumi's.
 
-    Fields that Pulumi manages go to the reconciler's manager, and what Pulumi's provider reads in annotations goes
+    Fields that Pulumi manages go to the reconciler's manager, and what Pulumi's side needs in annotations goes
     away. It holds only for the revision that was read.
 
     Args:

@@ -140,8 +140,9 @@ async def see(access: Access, objects: Objects, client: Client, others: tuple[Ke
         usable = {key: value for key, value in objects.items() if key.kind in served or key.kind == "Node"}
         answers = {} if denied else await _each(usable, lambda key: _tried(connection, key, objects[key]))
         answers |= await _each({key: None for key in others if key.namespace}, lambda key: _homeless(connection, key))
+        there = {} if denied else await _each(usable, lambda key: _annotations(connection, key))
         reconciled = await _reconciled(connection, versions)
-        return Seen(access.server, versions, frozenset(served), denied, answers, reconciled, others)
+        return Seen(access.server, versions, frozenset(served), denied, answers, reconciled, others, there)
     finally:
         await connection.close()
 
@@ -196,7 +197,7 @@ async def _tried(connection: KubernetesClient, key: Key, value: Mapping[str, Any
     """What the server says to a dry run of the write; None for yes. Nodes are only asked for: Kubernetes makes them."""
     try:
         if key.kind == "Node":
-            await connection.get(f"/api/v1/nodes/{key.name}")
+            await connection.get(_path(key))
         else:
             await connection.apply(_path(key), value, field_manager=FIELD_MANAGER, dry_run=True)
     except api.ApiError as error:
@@ -204,7 +205,18 @@ async def _tried(connection: KubernetesClient, key: Key, value: Mapping[str, Any
     return None
 
 
+async def _annotations(connection: KubernetesClient, key: Key) -> Mapping[str, str]:
+    """Those of an object as it is; none where it is not there."""
+    try:
+        found = await connection.get(_path(key))
+    except api.ApiError:
+        return {}
+    return (found.get("metadata") or {}).get("annotations") or {}
+
+
 def _path(key: Key) -> str:
+    if key.kind == "Node":
+        return f"/api/v1/nodes/{key.name}"
     stored = CRD_KINDS[key.kind]
     within = f"/namespaces/{key.namespace}" if stored.namespaced else ""
     return f"/apis/{GROUP}{within}/{stored.plural}/{key.name}"

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from muslin.errors import Problem
 from muslin.kubernetes import errors as api
 from muslin.pulumi.arguments import ReferenceNetworkArgs
-from muslin.pulumi.naming import spoken
+from muslin.pulumi.naming import FIELD_MANAGER, MANAGER_NAMED, WRITER, spoken, writer
 from muslin.resources.keys import Key
 
 __all__ = ["GROUP", "Objects", "Seen", "findings"]
@@ -36,6 +36,7 @@ class Seen:
         answers: what it said to a dry run of each write, None for yes.
         reconciled: Mapping[object, set of the reconciler that owns it].
         others: what is written beside the blueprint's objects.
+        annotations: Mapping[Key, its annotations] of the objects that are there.
     """
 
     server: str
@@ -45,6 +46,7 @@ class Seen:
     answers: Mapping[Key, api.ApiError | None] = field(default_factory=dict)
     reconciled: Mapping[str, str] = field(default_factory=dict)
     others: tuple[Key, ...] = ()
+    annotations: Mapping[Key, Mapping[str, str]] = field(default_factory=dict)
 
 
 def findings(
@@ -58,12 +60,14 @@ def findings(
         Problem(f"the cluster does not serve {kind}", seen.server, "bring its definitions up to date: muslin crds")
         for kind in unknown
     ]
-    wrong = [*_rights(seen), *_two_writers(seen, objects)]
+    wrong = [*_rights(seen), *_two_writers(seen, objects), *_two_stacks(seen, args)]
     for key, answer in seen.answers.items():
         if isinstance(answer, api.NotFound):
             missing.append(_absent(key))
         elif isinstance(answer, api.Conflict):
-            wrong += _conflicts(key, answer, args)
+            wrong += _conflicts(
+                key, answer, args, posted=seen.annotations.get(key, {}).get(MANAGER_NAMED) == FIELD_MANAGER
+            )
         elif answer is not None:
             wrong += [Problem(each.what, f"{spoken(key)}  {each.where}", each.fix) for each in answer.problems]
     return tuple(wrong), tuple(missing)
@@ -97,6 +101,14 @@ def _two_writers(seen: Seen, objects: Objects) -> Iterator[Problem]:
             yield Problem(f"a reconciler writes {spoken(key)} already: one writer at a time", spoken(key), fix)
 
 
+def _two_stacks(seen: Seen, args: ReferenceNetworkArgs) -> Iterator[Problem]:
+    for key, noted in seen.annotations.items():
+        other = noted.get(WRITER, writer())
+        if other != writer() and spoken(key) not in args.force:
+            fix = f"take it out of one of the two; or, where that stack is gone, take it over: force=['{spoken(key)}']"
+            yield Problem(f"the stack {other} writes {spoken(key)} already: one writer at a time", spoken(key), fix)
+
+
 def _absent(key: Key) -> Problem:
     if key.kind == "Node":
         fix = "correct its name in the facts, or wait until its kubelet has registered it"
@@ -105,12 +117,16 @@ def _absent(key: Key) -> Problem:
     return Problem(f"the namespace {key.namespace} is not there", spoken(key), fix)
 
 
-def _conflicts(key: Key, answer: api.Conflict, args: ReferenceNetworkArgs) -> Iterator[Problem]:
-    """Fields of others. The provider's own from its first write are not: it takes them over by itself."""
+def _conflicts(key: Key, answer: api.Conflict, args: ReferenceNetworkArgs, *, posted: bool) -> Iterator[Problem]:
+    """Fields of others.
+
+    Of an object that names our manager (`posted`) those that the provider made it with are not: it takes them over by
+    itself. At those of any other program of Pulumi's it would fail, halfway.
+    """
     if spoken(key) in args.force:
         return
     for cause in answer.causes:
-        if f'"{_OWN}' in cause.message:
+        if posted and f'"{_OWN}"' in cause.message:
             continue
         field_of = f"{spoken(key)}  {cause.field.lstrip('.')}"
         if f'"{_OPERATOR}' in cause.message:

@@ -14,7 +14,7 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource, CustomResourcePatch
 
 from muslin.pulumi.arguments import ReferenceNetworkArgs
-from muslin.pulumi.naming import annotated, resource_name, spoken
+from muslin.pulumi.naming import WRITER, annotated, resource_name, spoken, writer
 from muslin.pulumi.ordering import Objects, ordered, turns_mesh_off, waits_for
 from muslin.resources.keys import Key
 
@@ -90,7 +90,8 @@ class Writing:
             pulumi.ResourceOptions(depends_on=list(after) or None, protect=protect),
         )
         name = resource_name(self._name, key)
-        metadata = annotated(value["metadata"], force=spoken(key) in self._args.force, more=more)
+        noted = {WRITER: writer(), **(more or {})}
+        metadata = annotated(value["metadata"], force=spoken(key) in self._args.force, more=noted)
         if key.kind == "Node":
             return _node(name, metadata, value, opts)
         kind = CustomResourcePatch if is_shared(key, self._args) else CustomResource

@@ -103,6 +103,46 @@ def test_what_a_reconciler_writes(stack: MakeStack, cluster: KubeApiserver) -> N
     assert "muslin adopt" in done.error
 
 
+def test_what_another_program_of_pulumis_writes(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """Fields that another program made or applied with another value are told at preview, and nothing is written."""
+    there = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "BGPConfiguration",
+        "metadata": {"name": "default"},
+        "spec": {"asNumber": 64500},
+    }
+    mine = stack("single_subnet", defaultPolicy=False)
+    for manager in ("pulumi-kubernetes", "pulumi-kubernetes-ab12cd34"):
+        path = f"{_API}/bgpconfigurations/default?fieldManager={manager}"
+        if manager == "pulumi-kubernetes":
+            answer = cluster.request("POST", f"{_API}/bgpconfigurations?fieldManager={manager}", there)
+        else:
+            cluster.request("DELETE", f"{_API}/bgpconfigurations/default")
+            answer = cluster.request("PATCH", path, there, content_type="application/apply-patch+yaml")
+        assert answer.status == 201, answer
+        done = mine.up()
+
+        assert "BGPConfiguration/default  spec.asNumber" in done.error
+        assert f'conflict with "{manager}"' in done.error
+        assert done.names("create") == []
+
+
+def test_what_another_stack_writes(stack: MakeStack, cluster: KubeApiserver, tmp_path: Path) -> None:
+    """Two stacks have one manager, so each object names its stack: the second is refused at preview, unless forced."""
+    first = stack("single_subnet", defaultPolicy=False)
+    assert first.up().error == ""
+    shutil.copytree(first.folder, tmp_path / "second")
+    second = Stack(tmp_path / "second", cluster, {"defaultPolicy": False}, name="other")
+    refused = second.up()
+
+    for name in ("IPPool/default-ipv4-ippool", "BGPConfiguration/default"):
+        assert f"the stack single-subnet/test writes {name} already: one writer at a time" in refused.error
+    assert refused.names("create") == []
+    second.config["force"] = ["IPPool/default-ipv4-ippool", "BGPConfiguration/default"]
+    assert second.up().error == ""
+    assert "the stack single-subnet/other writes" in first.preview().error
+
+
 def test_wrong_facts_and_settings(stack: MakeStack, cluster: KubeApiserver) -> None:
     """Facts that are wrong are told with file and line, without a traceback, before the cluster is asked."""
     mine = stack("single_subnet")

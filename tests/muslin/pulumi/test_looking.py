@@ -11,6 +11,7 @@ from muslin.kubernetes import errors as api
 from muslin.pulumi.arguments import Client, ReferenceNetworkArgs
 from muslin.pulumi.looking import access_of, beside
 from muslin.pulumi.looking_rules import GROUP, Objects, Seen, findings
+from muslin.pulumi.naming import WRITER, writer
 from muslin.resources.keys import Key
 
 _POOL, _NODE = Key("IPPool", "a"), Key("Node", "n")
@@ -78,20 +79,43 @@ def test_rights_are_told_by_kind() -> None:
 @pytest.mark.parametrize(
     ("manager", "force", "said"),
     [
+        ("pulumi-kubernetes-0a1b2c3d", (), "somebody else set this field to another value"),
         ("kubectl", (), "somebody else set this field to another value"),
         ("tigera-operator/installation", (), "the operator owns this field and wants another value"),
         ("pulumi-kubernetes", (), None),
-        ("pulumi-kubernetes-0a1b2c3d", (), None),
         ("kubectl", ("IPPool/a",), None),
     ],
 )
 def test_fields_of_others(manager: str, force: tuple[str, ...], said: str | None) -> None:
     """Conflicts are told by field and manager; the provider's own, and those that are forced, are none."""
-    seen = Seen("server", frozenset({GROUP}), _KINDS, (), {_POOL: _conflict(manager)})
+    ours = {_POOL: {"pulumi.com/patchFieldManager": "muslin"}}
+    seen = Seen("server", frozenset({GROUP}), _KINDS, (), {_POOL: _conflict(manager)}, annotations=ours)
     wrong = findings(seen, _OBJECTS, ReferenceNetworkArgs({}, force=force))[0]
 
     assert [each.what.partition(" (")[0] for each in wrong] == ([] if said is None else [said])
     assert [each.where for each in wrong] == ([] if said is None else ["IPPool/a  spec.cidr"])
+
+
+def test_fields_of_another_program_of_pulumis() -> None:
+    """What a program made that does not name our manager is somebody else's: the provider would fail at it."""
+    seen = Seen("server", frozenset({GROUP}), _KINDS, (), {_POOL: _conflict("pulumi-kubernetes")})
+
+    assert [each.partition(" (")[0] for each in _told(seen)[0]] == ["somebody else set this field to another value"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "force", "said"),
+    [
+        ("other/dev", (), ["the stack other/dev writes IPPool/a already: one writer at a time"]),
+        ("other/dev", ("IPPool/a",), []),
+        (writer(), (), []),
+    ],
+)
+def test_an_object_of_another_stack(stack: str, force: tuple[str, ...], said: list[str]) -> None:
+    """Two stacks have one manager, so Kubernetes would not tell that they write the same object."""
+    seen = Seen("server", frozenset({GROUP}), _KINDS, annotations={_POOL: {WRITER: stack}})
+
+    assert _told(seen, ReferenceNetworkArgs({}, force=force))[0] == said
 
 
 def test_what_a_server_calls_invalid() -> None:

@@ -141,6 +141,7 @@ def test_what_others_own_is_patched() -> None:
         "labels": {"route-reflector": "true"},
         "annotations": {
             "pulumi.com/patchFieldManager": "muslin",
+            "stacks.muslin/writer": "project/stack",
             "projectcalico.org/RouteReflectorClusterID": "1.0.0.1",
         },
     }
