@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from difflib import get_close_matches
 from typing import Final
 
 from reconciler.controller import Settings
 from reconciler.drift import DriftRule, DriftRules, Mode
 from reconciler.gates import GateSettings
+from reconciler.manifests import declarable
 from reconciler.ownership import Rule, Take
 from reconciler.plan import Budget
 
@@ -22,6 +24,7 @@ def _drift(text: str) -> DriftRule:
     kind, _, path = what.partition(".")
     if not equals or not kind or mode not in _MODES:
         raise argparse.ArgumentTypeError(f"{text!r} is not KIND[.FIELD]=repair|report|ignore")
+    _check_kind(kind)
     return DriftRule(Mode(mode), kind, path)
 
 
@@ -32,7 +35,16 @@ def _fields(text: str) -> Rule:
     kind, _, path = of.partition(".")
     if not equals or not manager or take not in tuple(Take):
         raise argparse.ArgumentTypeError(f"{text!r} is not MANAGER[:KIND[.FIELD]]=defer|override|error")
+    _check_kind(kind or "*")
     return Rule(Take(take), manager, kind or "*", path)
+
+
+def _check_kind(kind: str) -> None:
+    """A rule for a kind that does not exist would say nothing, and nobody would see that it does."""
+    if kind != "*" and kind not in declarable():
+        meant = get_close_matches(kind, declarable(), 1)
+        fix = f"; did you mean {meant[0]}?" if meant else f", as {', '.join(sorted(declarable()))} are"
+        raise argparse.ArgumentTypeError(f"{kind!r} is not a kind that a repository may declare{fix}")
 
 
 def _count(text: str) -> int:

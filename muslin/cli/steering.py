@@ -25,6 +25,7 @@ __all__ = ["approve", "confirm", "release", "resume", "rollback", "suspend"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MAX_REASON = 500
+_STATUS = "ReconcilerStatus"
 
 
 def _of_a_set(function: _F) -> _F:
@@ -46,7 +47,9 @@ def suspend(set_name: str, reason: str, reach: Reach) -> int:
     """
     from reconciler import control  # noqa: PLC0415 - after wrong usage is told
 
-    answer = _do(reach, lambda store: control.suspend(store, set_name, reason=_reason(reason), by=_user(), at=_time()))
+    answer = _do(
+        reach, set_name, lambda store: control.suspend(store, set_name, reason=_reason(reason), by=_user(), at=_time())
+    )
     already = answer is control.Answer.ALREADY_SO
     words = "was suspended before; that reason stands" if already else "is suspended; undo it with `muslin resume`"
     click.echo(f"Set {printable(set_name)} {words}.")
@@ -64,7 +67,7 @@ def resume(set_name: str, reach: Reach) -> int:
     """
     from reconciler import control  # noqa: PLC0415
 
-    answer = _do(reach, lambda store: control.resume(store, set_name))
+    answer = _do(reach, set_name, lambda store: control.resume(store, set_name))
     already = answer is control.Answer.ALREADY_SO
     click.echo(f"Set {printable(set_name)} {'was not suspended' if already else 'goes on'}.")
     return 0
@@ -88,7 +91,7 @@ def approve(digest: str, set_name: str, reach: Reach) -> int:
     if name != "sha256" or len(content) != 64 or set(content) - set("0123456789abcdef"):
         fix = "copy it whole from `muslin plan` or `muslin status`"
         raise BadInput(Problem(f"{printable(digest)} is no digest of a plan", "DIGEST", fix))
-    answer = _do(reach, lambda store: control.approve(store, set_name, digest, by=_user(), at=_time()))
+    answer = _do(reach, set_name, lambda store: control.approve(store, set_name, digest, by=_user(), at=_time()))
     already = answer is control.Answer.ALREADY_SO
     click.echo(f"Set {printable(set_name)}: {'it was approved before' if already else 'approved'}.")
     return 0
@@ -114,7 +117,9 @@ def rollback(set_name: str, reason: str, to: str | None, reach: Reach) -> int:
     if to is not None and (len(to) != 40 or set(to) - set("0123456789abcdef")):
         raise BadInput(Problem(f"{printable(to)} is no commit's id", "--to", "give all 40 hexadecimal digits"))
     answer = _do(
-        reach, lambda store: control.rollback(store, set_name, reason=_reason(reason), by=_user(), at=_time(), to=to)
+        reach,
+        set_name,
+        lambda store: control.rollback(store, set_name, reason=_reason(reason), by=_user(), at=_time(), to=to),
     )
     words = {
         control.Answer.DONE: f"goes back to {short_commit(to) if to else 'the commit before'}; see `muslin status`",
@@ -145,7 +150,7 @@ def confirm(kind: str, name: str, set_name: str, reach: Reach) -> int:
     from reconciler import control  # noqa: PLC0415
 
     key = Key(kind_named(kind).name, name)
-    answer = _do(reach, lambda store: control.confirm(store, set_name, key))
+    answer = _do(reach, set_name, lambda store: control.confirm(store, set_name, key))
     already = answer is control.Answer.ALREADY_SO
     click.echo(f"Set {printable(set_name)}: {printable(str(key))} {'was confirmed before' if already else 'may go'}.")
     return 0
@@ -162,18 +167,27 @@ def release(set_name: str, reach: Reach) -> int:
     """
     from reconciler import control  # noqa: PLC0415
 
-    answer = _do(reach, lambda store: control.release(store, set_name))
+    answer = _do(reach, set_name, lambda store: control.release(store, set_name))
     already = answer is control.Answer.ALREADY_SO
     click.echo(f"Set {printable(set_name)}: {'no commit was held' if already else 'the held commit is tried again'}.")
     return 0
 
 
-def _do(reach: Reach, deed: Callable[[Datastore], Awaitable[Answer]]) -> Answer:
-    async def run() -> Answer:
-        async with reach.store(gate=False) as store:
-            return await deed(store)
+def _do(reach: Reach, set_name: str, deed: Callable[[Datastore], Awaitable[Answer]]) -> Answer:
+    """The command, and a word if nobody is there who would do it: the name may be another's, or mistyped."""
+    from reconciler import control  # noqa: PLC0415 - after wrong usage is told
 
-    return asyncio.run(run())
+    async def run() -> tuple[Answer, set[str]]:
+        async with reach.store(gate=False) as store:
+            return await deed(store), {each.key.name for each in (await store.list(_STATUS)).entries}
+
+    answer, reported = asyncio.run(run())
+    if answer is control.Answer.DONE and set_name not in reported:
+        known = f"; there are {printable(', '.join(sorted(reported)))}" if reported else ""
+        click.echo(
+            f"warning: no reconciler of set {printable(set_name)} has reported to this datastore{known}", err=True
+        )
+    return answer
 
 
 def _reason(text: str) -> str:

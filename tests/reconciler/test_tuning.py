@@ -42,7 +42,8 @@ def test_what_options_come_to() -> None:
     "options",
     [
         ["--drift", "Tier"], ["--drift", "=report"], ["--drift", "Tier=leftToOwner"], ["--fields", "*=force"],
-        ["--fields", "=defer"], ["--max-endpoints", "-1"], ["--grace", "soon"],
+        ["--fields", "=defer"], ["--drift", "Ippool.spec=ignore"], ["--drift", "Node=7"], ["--fields", "*:Teir=defer"],
+        ["--max-endpoints", "-1"], ["--grace", "soon"],
     ],
 )  # fmt: skip
 def test_wrong_options_are_told(options: list[str]) -> None:

@@ -32,6 +32,17 @@ def test_suspended_until_resumed(run: Run, cluster: Cluster) -> None:
     assert (resumed.out, twice.out) == ("Set default goes on.\n", "Set default was not suspended.\n")
 
 
+def test_a_command_to_a_set_of_which_nobody_has_heard_is_told(run: Run, cluster: Cluster) -> None:
+    """Who mistypes the name in an emergency learns at once that no reconciler listens, and which ones there are."""
+    cluster.push()
+    right = run("suspend", "--reason", "fire", "--datastore", cluster.file)
+    wrong = run("suspend", "--set", "defualt", "--reason", "fire", "--datastore", cluster.file)
+
+    assert (right.status, right.err) == (0, "")
+    assert wrong.status == 0
+    assert "no reconciler of set defualt has reported to this datastore; there are default" in wrong.err
+
+
 def test_a_tier_goes_when_confirmed(run: Run, cluster: Cluster) -> None:
     """It stays and is named with the command to type; after that command the next look removes it."""
     tier = "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: ops}\nspec: {order: 50}\n"
