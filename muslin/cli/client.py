@@ -52,7 +52,7 @@ class Client:
             raise BadInput(Problem(what, where, "remove it; the datastore numbers its objects"))
         metadata = {name: held for name in _KEPT_ON_CREATE if (held := _metadata(given).get(name))}
         value = checked(given, {**given.value, "metadata": metadata | _identity(key)})
-        await check_create(self.store, key, value, native=await self._native())
+        await check_create(self.store, key, value, given=given, native=await self._native())
         return (await self.store.create(key, value)).value
 
     async def apply(self, given: Given, key: Key) -> Json:

@@ -16,6 +16,7 @@ from muslin.datastore.initialize import BUILT_IN_TIERS
 from muslin.datastore.protocol import Conflict, Datastore, Json, NotFound, Revision
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
+from muslin.yaml.places import field_path
 
 if TYPE_CHECKING:
     from muslin.cli.documents import Given
@@ -25,12 +26,29 @@ __all__ = ["check_create", "check_delete", "check_update", "delete_with_dependen
 _POLICIES: Final = ("NetworkPolicy", "GlobalNetworkPolicy", "StagedNetworkPolicy", "StagedGlobalNetworkPolicy")
 
 
-async def check_create(store: Datastore, key: Key, value: Json, *, native: bool = False) -> None:
+class _Missing(NotFound):
+    """What another object needs is not there: told at the place that needs it."""
+
+    def __init__(self, missing: Key, key: Key, path: tuple[str | int, ...], given: Given | None) -> None:
+        super().__init__(missing)
+        places = given.places if given is not None else None
+        where = str(places.at(path)) if places is not None else f"{key}  {field_path(path)}"
+        fix = "create it first, or check its name"
+        self.problems = (Problem(f"{missing} does not exist, and {key} needs it", where, fix),)
+
+
+async def check_create(
+    store: Datastore, key: Key, value: Json, *, given: Given | None = None, native: bool = False
+) -> None:
     """What an object needs to be there before it. Raises NotFound of that, BadInput."""
     if key.kind in _POLICIES:
-        await store.get(Key("Tier", text_at(value, "spec", "tier") or "default"))
+        tier = Key("Tier", text_at(value, "spec", "tier") or "default")
+        try:
+            await store.get(tier)
+        except NotFound:
+            raise _Missing(tier, key, ("spec", "tier"), given) from None
     if key.kind == "BGPPeer":
-        await _filters_exist(store, value)
+        await _filters_exist(store, key, value, given)
     if key.kind == "IPPool" and not native:
         await _no_overlap(store, key, value)
 
@@ -38,7 +56,7 @@ async def check_create(store: Datastore, key: Key, value: Json, *, native: bool 
 async def check_update(store: Datastore, key: Key, live: Json, value: Json, given: Given | None = None) -> None:
     """What may not change, and what the new form needs. Raises BadInput, NotFound."""
     if key.kind == "BGPPeer":
-        await _filters_exist(store, value)
+        await _filters_exist(store, key, value, given)
     problems = _refused(live, value, given)
     if problems:
         raise BadInput(problems)
@@ -79,10 +97,14 @@ async def delete_with_dependents(
     return (await store.delete(key, revision)).value
 
 
-async def _filters_exist(store: Datastore, peer: Json) -> None:
+async def _filters_exist(store: Datastore, key: Key, peer: Json, given: Given | None) -> None:
     filters = value_at(peer, "spec", "filters")
-    for name in filters if isinstance(filters, list | tuple) else ():
-        await store.get(Key("BGPFilter", str(name)))
+    for position, name in enumerate(filters if isinstance(filters, list | tuple) else ()):
+        needed = Key("BGPFilter", str(name))
+        try:
+            await store.get(needed)
+        except NotFound:
+            raise _Missing(needed, key, ("spec", "filters", position), given) from None
 
 
 async def _no_overlap(store: Datastore, key: Key, value: Json) -> None:

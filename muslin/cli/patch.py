@@ -56,6 +56,8 @@ def patch(kind: str, name: str, *, text: str, how: str, namespace: str | None, r
     key = Key(shown.name, name, namespace_of(shown, None, namespace))
     try:
         asyncio.run(_patch(reach, key, parsed, how))
+    except Ended:  # it has its line
+        raise
     except MuslinError as error:
         line = f"hit error: {reference_text(error)}"
         raise Ended(line, error.problems, input_=isinstance(error, BadInput)) from error

@@ -137,7 +137,7 @@ def _say_version(version: str) -> None:
 def test_the_version_gate(calico: Calico) -> None:
     """Another release of the cluster stops calicoctl, is overridden by its flag, and only warns as `muslin`."""
     _say_version("v3.20.1")
-    stopped = calico.ctl("get", "tiers")
+    stopped, patched = calico.ctl("get", "tiers"), calico.ctl("patch", "tier", "default", "-p", "{}")
     allowed = calico.ctl("get", "tiers", "--allow-version-mismatch")
     warned = calico("get", "tiers")
 
@@ -145,6 +145,7 @@ def test_the_version_gate(calico: Calico) -> None:
         "version mismatch.", f"Client Version:   {CALICO_VERSION}", "Cluster Version:  3.20.1",
         "Use --allow-version-mismatch to override.",
     ])  # fmt: skip
+    assert patched.err == stopped.err
     assert (allowed.status, allowed.err) == (0, "")
     assert (warned.status, warned.err.startswith("warning: the cluster says that it runs Calico 3.20.1")) == (0, True)
 

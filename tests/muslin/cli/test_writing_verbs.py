@@ -275,6 +275,7 @@ def test_a_policy_needs_its_tier_and_a_tier_its_emptiness(calico: Calico) -> Non
     assert orphan.err.splitlines()[0] == (
         "failed to create 'NetworkPolicy' resource: [resource does not exist: Tier(sec) with error: <nil>]"
     )
+    assert re.search(r"where: \S+\.yaml:4:\d+  spec\.tier\n", orphan.err), orphan.err
     assert full.err.splitlines()[0] == (
         "Failed to delete 'Tier' resource: operation delete is not supported on Tier(sec): Tier is not empty"
     )
@@ -298,7 +299,9 @@ def test_a_peer_needs_its_filters(calico: Calico) -> None:
     peer = manifest("BGPPeer", "tor", "{peerIP: 192.0.2.1, asNumber: 64496, filters: [out]}")
     rules = manifest("BGPFilter", "out", "{exportV4: [{action: Accept}]}")
 
-    assert "resource does not exist: BGPFilter(out)" in calico.ctl("create", "-f", calico.write(peer)).err
+    alone = calico.ctl("create", "-f", calico.write(peer))
+    assert "resource does not exist: BGPFilter(out)" in alone.err.splitlines()[0]
+    assert re.search(r"where: \S+\.yaml:4:\d+  spec\.filters\[0\]\n", alone.err), alone.err
     assert calico("create", "-f", calico.write(f"{peer}---\n{rules}")).status == 0
 
 
