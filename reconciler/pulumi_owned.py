@@ -13,7 +13,7 @@ from typing import Any, Final
 __all__ = ["MANAGER", "handed_back", "handed_over", "is_pulumis"]
 
 MANAGER: Final = "muslin"
-"""Who writes as reconciler, and whom our components name as Pulumi's manager."""
+"""Whom our components name as Pulumi's manager. Writes of Muslin's other tools are updates under it."""
 
 _ANNOTATIONS: Final = ("pulumi.com/", "stacks.muslin/")
 """What begins so is for Pulumi's provider, or tells which stack writes."""
@@ -34,7 +34,7 @@ def is_pulumis(value: Mapping[str, Any]) -> bool:
     return any(str(each.get("manager", "")).startswith(_OWN_NAME) for each in _managed(value))
 
 
-def handed_over(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+def handed_over(raw: Mapping[str, Any], to: str) -> list[dict[str, Any]]:
     """A JSON patch that makes Pulumi's object the reconciler's; empty where it is no more Pulumi's.
 
     Fields that Pulumi manages go to the reconciler's manager, and what Pulumi's side needs in annotations goes
@@ -42,34 +42,36 @@ def handed_over(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Args:
         raw: the object as it stands in the Kubernetes API.
+        to: the reconciler's manager, as of `ownership.manager_of`: under another one it could not remove a field later.
     """
     if not is_pulumis(raw):
         return []
     annotations = [
         name for name in _mapping(_mapping(raw.get("metadata")).get("annotations")) if name.startswith(_ANNOTATIONS)
     ]
-    managed = _merged([_under(each) if str(each.get("manager", "")).startswith(_OWN_NAME) else dict(each)
-                       for each in _managed(raw)])  # fmt: skip
+    managed = _merged([_under(each, to) if _is_of_pulumi(each) else dict(each) for each in _managed(raw)])
     return [
         *_moved(raw, managed),
         *({"op": "remove", "path": f"/metadata/annotations/{_escaped(name)}"} for name in annotations),
     ]
 
 
-def handed_back(raw: Mapping[str, Any], applied: Mapping[str, Any]) -> list[dict[str, Any]]:
+def handed_back(raw: Mapping[str, Any], applied: Mapping[str, Any], of: str) -> list[dict[str, Any]]:
     """A JSON patch that makes the reconciler's object Pulumi's; empty where it is already.
 
-    What the reconciler declares becomes what its manager applied, so that Pulumi's first apply, under the same manager,
+    What the reconciler applied, or declares, becomes what Pulumi's manager applied, so that Pulumi's first apply
     conflicts with nothing; and the annotation tells the reconciler to leave it. What others wrote under this name
     (`muslin patch`) stays an update, since an apply removes what it no longer names.
 
     Args:
         raw: the object as it stands in the Kubernetes API.
         applied: what the ledger says that we last applied.
+        of: the reconciler's manager, as of `ownership.manager_of`.
     """
     if is_pulumis(raw):
         return []
-    managed = _merged([part for each in _managed(raw) for part in _split(each, applied)])
+    moved = [_under(each, MANAGER) if each.get("manager") == of else each for each in _managed(raw)]
+    managed = _merged([part for each in moved for part in _split(each, applied)])
     annotated = isinstance(_mapping(raw.get("metadata")).get("annotations"), Mapping)
     add: list[dict[str, Any]] = [] if annotated else [{"op": "add", "path": "/metadata/annotations", "value": {}}]
     add.append({"op": "add", "path": f"/metadata/annotations/{_escaped(_NAMED)}", "value": MANAGER})
@@ -110,10 +112,16 @@ def _moved(raw: Mapping[str, Any], managed: Sequence[Mapping[str, Any]]) -> list
     return patch
 
 
-def _under(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry as what the reconciler's manager applied; of a subresource (status) it stays an update."""
+def _is_of_pulumi(entry: Mapping[str, Any]) -> bool:
+    """Whether Pulumi wrote it: under a name of its provider's, or applied under the one that our components name."""
+    applied = entry.get("manager") == MANAGER and entry.get("operation") == "Apply"
+    return applied or str(entry.get("manager", "")).startswith(_OWN_NAME)
+
+
+def _under(entry: Mapping[str, Any], manager: str) -> dict[str, Any]:
+    """The entry as what this manager applied; of a subresource (status) it stays an update."""
     operation = entry.get("operation") if entry.get("subresource") else "Apply"
-    return {**entry, "manager": MANAGER, "operation": operation}
+    return {**entry, "manager": manager, "operation": operation}
 
 
 def _merged(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

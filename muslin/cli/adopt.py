@@ -108,6 +108,7 @@ def _pulumi(*arguments: str, where: str, given: str | None = None) -> str:
 
 async def _over(reach: Reach, exported: Exported, set_name: str) -> int:
     from reconciler.ledger import Ledger  # noqa: PLC0415 - with the store
+    from reconciler.ownership import manager_of  # noqa: PLC0415 - as above
     from reconciler.pulumi_owned import handed_over  # noqa: PLC0415 - as above
 
     async with reach.store(gate=False) as store:
@@ -125,7 +126,7 @@ async def _over(reach: Reach, exported: Exported, set_name: str) -> int:
                 if each.key is not None
             )
         keys = [each.key for each in exported.objects if each.key is not None]
-        moved, failed = await _each(client, keys, lambda _, raw: handed_over(raw))
+        moved, failed = await _each(client, keys, lambda _, raw: handed_over(raw, manager_of(set_name)))
     others = [each.name for each in exported.objects if each.key is None]
     for key in moved:
         click.echo(f"the reconciler's now: {printable(str(key))}")
@@ -146,6 +147,7 @@ async def _over(reach: Reach, exported: Exported, set_name: str) -> int:
 
 async def _back(reach: Reach, stack: str, set_name: str) -> int:
     from reconciler.ledger import Ledger  # noqa: PLC0415 - with the store
+    from reconciler.ownership import manager_of  # noqa: PLC0415 - as above
     from reconciler.pulumi_owned import handed_back  # noqa: PLC0415 - as above
 
     async with reach.store(gate=False) as store:
@@ -155,7 +157,10 @@ async def _back(reach: Reach, stack: str, set_name: str) -> int:
         if not owned:
             what = f"the reconciler of the set {set_name} owns nothing here"
             raise BadInput(Problem(what, "--set", "name the set; `muslin status` shows those that have reported"))
-        moved, failed = await _each(client, owned, lambda key, raw: handed_back(raw, ledger.owned[key].applied or {}))
+        reconciler = manager_of(set_name)
+        moved, failed = await _each(
+            client, owned, lambda key, raw: handed_back(raw, ledger.owned[key].applied or {}, reconciler)
+        )
         let_go = [key for key in owned if key not in {each for each, _ in failed}]
         await ledger.change(dict.fromkeys(let_go))
     for key in moved:

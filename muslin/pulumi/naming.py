@@ -12,7 +12,7 @@ from muslin.resources.keys import Key
 __all__ = ["FIELD_MANAGER", "MANAGER_NAMED", "WRITER", "annotated", "resource_name", "spoken", "writer"]
 
 FIELD_MANAGER: Final = "muslin"
-"""The reconciler's name in the record of who manages which field: an object can then go over without a conflict.
+"""Pulumi's name in the record of who manages which field, whoever's program it is: `muslin adopt` knows it.
 
 The same text as in `muslin/datastore/kubernetes`, which is not loaded for it; a test compares the two.
 """

@@ -16,6 +16,7 @@ from reconciler.plan import Why
 from reconciler.planning import plan
 from reconciler.pulumi_owned import handed_back, handed_over, is_pulumis
 
+_TO = "muslin/default"
 _NAMED = {"pulumi.com/patchFieldManager": "muslin"}
 
 
@@ -53,11 +54,11 @@ def test_over() -> None:
         **_NAMED,
         own="kept",
     )
-    patch = handed_over(value)
+    patch = handed_over(value, _TO)
 
     assert patch[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
     assert [(each["manager"], each["operation"], each["fieldsV1"]) for each in patch[1]["value"]] == [
-        ("muslin", "Apply", {"f:spec": {"f:cidr": {}, "f:natOutgoing": {}}}),
+        (_TO, "Apply", {"f:spec": {"f:cidr": {}, "f:natOutgoing": {}}}),
         ("kubectl", "Update", {"f:spec": {"f:disabled": {}}}),
     ]
     assert patch[2:] == [{"op": "remove", "path": "/metadata/annotations/pulumi.com~1patchFieldManager"}]
@@ -68,12 +69,17 @@ _APPLIED = {"metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {"cidr": "1
 
 def test_back() -> None:
     """What the reconciler declares becomes an apply of its manager, and the annotation says whose the object is."""
-    value = _object(("muslin", "Update", {"f:spec": {"f:cidr": {}}}), ("calico-node", "Update", {"f:spec": {}}))
-    patch = handed_back(value, _APPLIED)
+    value = _object(
+        ("muslin", "Update", {"f:spec": {"f:cidr": {}}}),
+        ("calico-node", "Update", {"f:spec": {}}),
+        (_TO, "Apply", {"f:spec": {"f:blockSize": {}}}),
+    )
+    patch = handed_back(value, _APPLIED, _TO)
 
     assert [(each["manager"], each["operation"]) for each in patch[1]["value"]] == [
         ("muslin", "Apply"), ("calico-node", "Update"),
     ]  # fmt: skip
+    assert patch[1]["value"][0]["fieldsV1"] == {"f:spec": {"f:cidr": {}, "f:blockSize": {}}}
     assert patch[2:] == [
         {"op": "add", "path": "/metadata/annotations/pulumi.com~1patchFieldManager", "value": "muslin"}
     ]
@@ -85,7 +91,7 @@ def test_back_leaves_what_nobody_declares() -> None:
         "f:metadata": {"f:labels": {".": {}, "f:a": {}, "f:own": {}}},
         "f:spec": {"f:cidr": {}, "f:disabled": {}, "f:assigned": {"f:by": {}, "f:to": {}}},
     }
-    managed = handed_back(_object(("muslin", "Update", fields)), _APPLIED)[1]["value"]
+    managed = handed_back(_object(("muslin", "Update", fields)), _APPLIED, _TO)[1]["value"]
 
     assert {each["operation"]: each["fieldsV1"] for each in managed} == {
         "Apply": {
@@ -104,13 +110,13 @@ def test_an_object_without_annotations_gets_them() -> None:
     value = _object(("muslin", "Update", {}))
     del value["metadata"]["annotations"]
 
-    assert {"op": "add", "path": "/metadata/annotations", "value": {}} in handed_back(value, {})
+    assert {"op": "add", "path": "/metadata/annotations", "value": {}} in handed_back(value, {}, _TO)
 
 
 def test_twice_is_once() -> None:
     """Who has it already gets no patch, in either direction."""
-    assert handed_over(_object(("muslin", "Apply", {}))) == []
-    assert handed_back(_object(("muslin", "Apply", {}), **_NAMED), {}) == []
+    assert handed_over(_object((_TO, "Apply", {})), _TO) == []
+    assert handed_back(_object(("muslin", "Apply", {}), **_NAMED), {}, _TO) == []
 
 
 def test_status_stays_an_update() -> None:
@@ -118,7 +124,7 @@ def test_status_stays_an_update() -> None:
     value = _object(("pulumi-kubernetes", "Update", {"f:status": {}}), **_NAMED)
     value["metadata"]["managedFields"][0]["subresource"] = "status"
 
-    assert handed_over(value)[1]["value"][0]["operation"] == "Update"
+    assert handed_over(value, _TO)[1]["value"][0]["operation"] == "Update"
 
 
 def test_a_plan_leaves_pulumis_objects() -> None:

@@ -10,6 +10,7 @@ from muslin.datastore.settings import KubernetesSettings
 from reconciler.apply import apply
 from reconciler.ledger import Ledger
 from reconciler.local import read_folder
+from reconciler.ownership import Ownership, manager_of
 from reconciler.plan import Plan
 from reconciler.preview import preview
 from tests.support.kube_apiserver import KubeApiserver
@@ -24,7 +25,8 @@ def reconciled(server: KubeApiserver, files: Path) -> Plan:
         store = await KubernetesDatastore.open(KubernetesSettings(kubeconfig=str(server.kubeconfig), qps=100))
         try:
             proposed = await preview(store, read_folder(files))
-            await apply(store, proposed, await Ledger.load(store, "default"), wrote=lambda *_: None)
+            ownership, ledger = Ownership(manager_of("default")), await Ledger.load(store, "default")
+            await apply(store, proposed, ledger, wrote=lambda *_: None, ownership=ownership)
             return proposed
         finally:
             await store.close()

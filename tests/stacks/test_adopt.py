@@ -83,7 +83,8 @@ def test_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, muslin: Musli
     for path in _OBJECTS:
         metadata = cluster.request("GET", path)["metadata"]
         assert _NAMED not in metadata.get("annotations", {})
-        assert {each["manager"] for each in metadata["managedFields"]} == {"muslin"}
+        assert "stacks.muslin/writer" not in metadata.get("annotations", {})
+        assert {each["manager"] for each in metadata["managedFields"]} == {"muslin/default"}
     assert "3 had already" in muslin("adopt", str(exported))[1]
 
     taken = reconciled(cluster, files)
@@ -100,6 +101,45 @@ def test_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, muslin: Musli
     assert (again.error, len(again.names("create"))) == ("", 3)
     assert _uids(cluster) == uids
     assert "owns nothing here" in muslin("adopt", "--back", "test")[1]
+
+
+def test_each_side_can_change_what_it_took_over(
+    stack: MakeStack, cluster: KubeApiserver, muslin: Muslin, tmp_path: Path
+) -> None:
+    """After hand-over a commit changes and removes fields; after the way back, so does the program; no field stays."""
+    mine = stack("single_subnet", retain=True, protectPools=False)
+    assert mine.up().error == ""
+    uids, files, exported = _uids(cluster), _files(mine, tmp_path / "files"), tmp_path / "test.json"
+    exported.write_text(json.dumps(mine.state.exported()), "utf-8")
+    assert muslin("adopt", str(exported))[0] == 0
+    reconciled(cluster, files)
+    mine.destroy()
+
+    facts = mine.folder / "cluster.yaml"
+    former = facts.read_text("utf-8")
+    facts.write_text(former + "natOutgoing: false\nasNumber: 64520\n", "utf-8")
+    reconciled(cluster, _files(mine, files))
+    assert "natOutgoing" not in cluster.request("GET", _POOL)["spec"]
+    assert cluster.request("GET", _OBJECTS[1])["spec"]["asNumber"] == 64520
+    assert not reconciled(cluster, files).steps
+    for path in _OBJECTS:
+        assert _managers(cluster, path) == {"muslin/default"}
+
+    assert muslin("adopt", "--back", "test")[0] == 0
+    mine.config = {}
+    assert mine.up().error == ""
+    facts.write_text(former, "utf-8")
+    done = mine.up()
+    assert done.error == ""
+    assert cluster.request("GET", _POOL)["spec"]["natOutgoing"] is True
+    assert cluster.request("GET", _OBJECTS[1])["spec"]["asNumber"] == 64512
+    assert _uids(cluster) == uids
+    for path in _OBJECTS:
+        assert "muslin/default" not in _managers(cluster, path)
+
+
+def _managers(server: KubeApiserver, path: str) -> set[str]:
+    return {each["manager"] for each in server.request("GET", path)["metadata"]["managedFields"]}
 
 
 def test_reflectors_to_git_and_back(stack: MakeStack, cluster: KubeApiserver, muslin: Muslin, tmp_path: Path) -> None:
@@ -159,7 +199,7 @@ def test_by_the_name_of_a_stack(
     assert [line.split()[1] for line in (tmp_path / "asked").read_text("utf-8").splitlines()] == [
         "export", "import", "export",
     ]  # fmt: skip
-    assert [(each["manager"], each["operation"]) for each in pool["managedFields"]] == [("muslin", "Apply")]
+    assert [(each["manager"], each["operation"]) for each in pool["managedFields"]] == [("muslin/default", "Apply")]
     assert all(each.get("retainOnDelete") for each in _kubernetes(json.loads(state.read_text("utf-8"))))
 
 
