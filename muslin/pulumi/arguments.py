@@ -35,7 +35,7 @@ class Client:
         burst: requests that may come at once.
     """
 
-    kubeconfig: pulumi.Input[str] | None = None
+    kubeconfig: pulumi.Input[str] | None = field(default=None, repr=False)  # credentials may stand in it
     context: str | None = None
     qps: int = _QPS
     burst: int = _BURST
@@ -84,7 +84,7 @@ class ReferenceNetworkArgs:
     facts: FactsInput
     blueprint: str | None = None
     stage: int | None = None
-    passwords: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    passwords: Mapping[str, pulumi.Input[str]] = field(default_factory=dict, repr=False)
     password_namespace: str = "kube-system"  # noqa: S105 - a namespace
     password_readers: str | None = "calico-node"  # noqa: S105 - an account
     default_policy: bool = True

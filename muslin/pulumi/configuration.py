@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import pulumi
+from pulumi.runtime import config as given
 
 from muslin.errors import Problem
 from muslin.pulumi.arguments import Client, Gate, ReferenceNetworkArgs
@@ -35,6 +37,8 @@ KEYS: Final[Mapping[str, str]] = {
 """Mapping[key, what it means]: all that a stack can be told by `pulumi config set`."""
 
 _Read = TypeVar("_Read")
+_NEAR: Final = 0.85
+"""How alike, from 0 to 1, a key is to the one that is probably meant: a letter or two of difference."""
 
 
 def configured(blueprint: str) -> ReferenceNetworkArgs:
@@ -44,7 +48,7 @@ def configured(blueprint: str) -> ReferenceNetworkArgs:
         blueprint: that the stack is for.
 
     Raises:
-        Refused: values of a wrong type or that mean nothing; all of them.
+        Refused: values of a wrong type or that mean nothing, keys that are misspelt; all of them.
     """
     reading = _Reading(pulumi.Config())
     defaults = Client(), Gate()
@@ -76,12 +80,22 @@ def configured(blueprint: str) -> ReferenceNetworkArgs:
     return args
 
 
+def _misspelt(project: str) -> Iterator[Problem]:
+    """Keys that are nearly ours: a program may read others of its own, and what is misspelt would be without effect."""
+    for name in sorted({*given.CONFIG.get(), *given.get_config_env()}):
+        namespace, _, key = name.rpartition(":")
+        near = difflib.get_close_matches(key, KEYS, 1, _NEAR) if namespace == project and key not in KEYS else ()
+        for meant in near:
+            fix = f"pulumi config rm {key}; pulumi config set {meant} ...: {KEYS[meant]}"
+            yield Problem(f"there is no {key}; {meant} is probably meant", name, fix)
+
+
 class _Reading:
     """Values of the configuration; mistakes are kept, and the default stands in."""
 
     def __init__(self, config: pulumi.Config) -> None:
         self._config = config
-        self.problems: list[Problem] = []
+        self.problems: list[Problem] = list(_misspelt(config.name))
 
     def _read(self, key: str, how: Callable[[str], _Read | None], meant: str) -> _Read | None:
         try:

@@ -8,7 +8,7 @@ that is what these fields are for. etcd's certificates are secret in state and p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -35,9 +35,9 @@ _ETCD_NAMESPACE: Final = "kube-system"
 class EtcdCredentials:
     """PEM texts of a separate etcd's certificates; always secret in Pulumi's state."""
 
-    ca: pulumi.Input[str]
-    cert: pulumi.Input[str]
-    key: pulumi.Input[str]
+    ca: pulumi.Input[str] = field(repr=False)
+    cert: pulumi.Input[str] = field(repr=False)
+    key: pulumi.Input[str] = field(repr=False)
 
 
 class UpstreamInstallation(pulumi.ComponentResource):

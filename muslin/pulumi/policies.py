@@ -135,7 +135,7 @@ def _as_number(declared: Sequence[Declared], facts: Facts | None) -> Iterator[Vi
         given = (
             _spec(each).get("asNumber") if each.key.kind in ("BGPConfiguration", "BGPPeer") else annotations.get(_AS)
         )
-        number = int(str(given)) if str(given).isdigit() else None
+        number = int(str(given)) if str(given).isdecimal() else None
         if number in _RESERVED_AS:
             what = f"{each.key}: AS number {number} is nobody's ({_RESERVED_AS[number]})"
             yield Violation(each.urn, what, "use a private one, 64512 to 65534, or the one that you were given")

@@ -11,6 +11,7 @@ import pytest
 
 from muslin.pulumi import (
     Client,
+    EtcdCredentials,
     Peering,
     Policy,
     Pools,
@@ -177,6 +178,24 @@ def test_wrong_configuration_at_once() -> None:
         assert part in said
     assert "pulumi config set retain" in said
     assert "maybe" not in said
+
+
+def test_a_misspelt_key() -> None:
+    """A key that is nearly one of ours is refused, since it would be without effect; others are a program's."""
+    done = run(lambda: configured("single_subnet"), {"defaultPolices": "false", "region": "north"})
+    own = run(lambda: configured("single_subnet"), {"region": "north"})
+
+    assert isinstance(done.error, Refused)
+    assert "there is no defaultPolices; defaultPolicy is probably meant" in str(done.error)
+    assert "region" not in str(done.error)
+    assert own.error is None
+
+
+def test_arguments_show_no_secret() -> None:
+    """Who logs the arguments logs no password, credentials or certificate."""
+    args = ReferenceNetworkArgs("x", passwords={"bgp": _PASSWORD}, client=Client(kubeconfig=_PASSWORD))
+
+    assert _PASSWORD not in repr((args, EtcdCredentials(ca=_PASSWORD, cert=_PASSWORD, key=_PASSWORD)))
 
 
 def test_facts_that_are_not_there() -> None:

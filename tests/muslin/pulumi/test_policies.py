@@ -55,6 +55,7 @@ _VXLAN = _object("IPPool", "v", {"cidr": "10.64.0.0/16", "vxlanMode": "Always"})
         ([_object("IPPool", "a", {"cidr": "172.16.0.0/12"})], ["range-of-its-own"]),
         ([_object("BGPConfiguration", "default", {"asNumber": 23456})], ["as-number"]),
         ([_object("Node", "a", annotations={"projectcalico.org/ASNumber": "65535"})], ["as-number"]),
+        ([_object("Node", "a", annotations={"projectcalico.org/ASNumber": "\u00b2"})], []),
         ([_POOL, _reflector("a")], ["two-reflectors"]),
         ([_POOL, _OFF], ["mesh-replaced"]),
         ([_VXLAN, _OFF], []),
