@@ -12,6 +12,7 @@ from reconciler.effect.removal import Removal
 from reconciler.ledger import Ledger
 from reconciler.manifests import Reading
 from reconciler.plan import Budget, Hold, Plan, hold
+from reconciler.remotes import short
 from reconciler.source import Head, Source
 
 __all__ = ["Choice", "Terms", "choose"]
@@ -78,11 +79,22 @@ async def choose(
         before = await source.read(in_force)
     except Unavailable as error:
         # a new mirror that has not got it yet: nothing is repaired until it has, and the rest is still said
-        return Choice(None, None, reason, problems, str(error).splitlines()[0])
+        said = str(error).splitlines()[0]
+        return Choice(None, None, reason, (*problems, *_no_way_back(ledger, in_force, said)), said)
     if before.problems:
+        problems = (*problems, *_no_way_back(ledger, in_force, before.problems[0].what))
         # rules got stricter with an update of ours: what is applied stays, and is not repaired
         return Choice(None, None, reason or Hold.PROBLEMS, problems or before.problems)
     return Choice(before, await planned(before), reason, problems)
+
+
+def _no_way_back(ledger: Ledger, in_force: str, why: str) -> tuple[Problem, ...]:
+    """Said where a rollback cannot be: whoever asked for it must not believe that it was done."""
+    if ledger.accepted is None or in_force == ledger.accepted:
+        return ()
+    what = f"the commit to go back to, {short(in_force)}, can't be read, so nothing was taken back: {why}"
+    fix = "push a commit that takes it back (git revert), or release this one and name another with rollback --to"
+    return (Problem(what, in_force, fix),)
 
 
 def _approval(proposed: Plan, terms: Terms, found: tuple[Hold, Problem] | None) -> tuple[Hold, Problem] | None:

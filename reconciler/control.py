@@ -211,12 +211,15 @@ async def rollback(
 ) -> Answer:
     """Take back the commit in force: the one before it (or `to`) is applied, and the branch's is held.
 
+    `to` is an id as the history has it; for a set of one source, git's is enough.
+
     Raises `Unavailable`, and `Failed` where the ledger cannot be read.
     """
     ledger = await Ledger.load(datastore, set_name)
     if ledger.accepted is None:
         return Answer.NOTHING_IN_FORCE
-    back_to = to or ledger.before
+    mark = ledger.accepted[40:]
+    back_to = f"{to}{mark}" if to is not None and len(to) == 40 and mark.startswith("~") else to or ledger.before
     if back_to is None or back_to == ledger.accepted:
         return Answer.NO_EARLIER_COMMIT
     held = HeldCommit(ledger.accepted, back_to, Because.ASKED, reason, by, at)

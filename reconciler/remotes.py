@@ -142,7 +142,8 @@ def _transport(url: str, problems: list[Problem], *, allow_local: bool) -> Trans
         if url.startswith("/"):
             if allow_local:
                 return Transport.FILE
-            refuse(f"{url!r} is a repository on this machine", "allow it with --allow-local")
+            fix = "allow it with --allow-local, or allowLocal: true of the source"
+            refuse(f"{url!r} is a repository on this machine", fix)
         else:
             refuse(
                 f"{_without_user(url)} is not an address that we fetch from",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ __all__ = ["approve", "confirm", "release", "resume", "rollback", "suspend"]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MAX_REASON = 500
 _STATUS = "ReconcilerStatus"
+_COMMIT = re.compile(r"([a-z0-9.-]+@)?[0-9a-f]{40}(,[a-z0-9.-]+@[0-9a-f]{40})*(~[0-9a-f]{8})?")
 
 
 def _of_a_set(function: _F) -> _F:
@@ -114,8 +116,9 @@ def rollback(set_name: str, reason: str, to: str | None, reach: Reach) -> int:
     """
     from reconciler import control  # noqa: PLC0415
 
-    if to is not None and (len(to) != 40 or set(to) - set("0123456789abcdef")):
-        raise BadInput(Problem(f"{printable(to)} is no commit's id", "--to", "give all 40 hexadecimal digits"))
+    if to is not None and not _COMMIT.fullmatch(to):
+        fix = "give all 40 hexadecimal digits, or for a set of several sources the id of `muslin history -o json`"
+        raise BadInput(Problem(f"{printable(to)} is no commit's id", "--to", fix))
     answer = _do(
         reach,
         set_name,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Json
 from reconciler.control import (
     Answer,
@@ -22,6 +23,7 @@ from reconciler.control import (
     suspend,
 )
 from reconciler.digest import deeds
+from reconciler.ledger import Ledger
 from reconciler.plan import Budget, Hold
 from reconciler.preview import preview
 from tests.reconciler.cases import World, commit_of, policy_key
@@ -104,6 +106,42 @@ def test_taken_back_by_hand_stays_held_until_another_commit() -> None:
         third = world.source.push(commit_of("a", "b", "c"))
         assert (await world.look()).applied == third
         assert (await read(world.store, "default"))[0].held is None
+
+    asyncio.run(scenario())
+
+
+def test_a_rollback_that_cannot_be_is_told_and_not_taken_for_done() -> None:
+    """The commit to go back to is not in the mirror: the status names it, why, and what to do; nothing is removed."""
+
+    async def scenario() -> None:
+        world, _, second = await _world_with_two()
+        away = "0" * 39 + "7"
+        await rollback(world.store, "default", reason="it hurts", by="ada", at=_AT, to=away)
+        status = await world.look()
+        assert (status.accepted, status.reason, status.settled) == (second, Hold.ROLLED_BACK, False)
+        asked, why = status.problems
+        assert "it hurts" in asked.what
+        assert "nothing was taken back" in why.what
+        assert away[:12] in why.what
+        assert "git revert" in why.fix
+        assert set(await world.objects()) == {policy_key("a"), policy_key("b")}
+
+    asyncio.run(scenario())
+
+
+def test_a_commit_of_git_is_enough_where_only_a_part_of_it_is_read() -> None:
+    """With a folder chosen, our ids are longer than git's; nobody has to know that to go back."""
+
+    async def scenario() -> None:
+        store = MemoryDatastore()
+        ledger = await Ledger.load(store, "default")
+        await ledger.change({}, accepted=f"{'b' * 40}~0123abcd", before=None)
+        for to in ("a" * 40, f"{'a' * 40}~0123abcd"):
+            await rollback(store, "default", reason="x", by="y", at=_AT, to=to)
+            held = (await read(store, "default"))[0].held
+            assert held is not None
+            assert held.back_to == f"{'a' * 40}~0123abcd"
+            await release(store, "default")
 
     asyncio.run(scenario())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from muslin.datastore.memory import Call, Fault, Operation, no_faults
 from muslin.resources.keys import Key
 from reconciler.controller import Settings
 from reconciler.plan import Action, Budget, Cause, Hold, Why
@@ -319,6 +320,39 @@ def test_it_runs_by_itself_woken_by_pushes_and_by_hands() -> None:
         world.source.push(commit_of("b"))
         controller.wake()
         await world.until(policy_key("a"), gone=True)
+        controller.stop()
+        await asyncio.wait_for(running, 5)
+
+    asyncio.run(scenario())
+
+
+def test_before_the_first_whole_list_nothing_is_decided() -> None:
+    """A process that starts while lists fail neither removes nor lets go of what is ours: it goes when they are in."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push(commit_of("a", "b", "c"))
+        await world.look()
+        world.source.push(commit_of("a", "b"))
+        store, asked = world.store.client(), asyncio.Event()
+
+        def failing(call: Call) -> Fault:
+            if call.operation is not Operation.LIST or call.kind != policy_key("a").kind:
+                return Fault()
+            asked.set()
+            return Fault(refused=True)
+
+        store.faults = failing
+        controller = world.controller(store)
+        running = asyncio.ensure_future(controller.run())
+        await asyncio.wait_for(asked.wait(), 5)
+        controller.wake()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert controller.looks == 0
+        assert set(await world.objects()) == {policy_key("a"), policy_key("b"), policy_key("c")}
+        store.faults = no_faults
+        await world.until(policy_key("c"), gone=True)
         controller.stop()
         await asyncio.wait_for(running, 5)
 

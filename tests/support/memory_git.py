@@ -42,6 +42,8 @@ class MemorySource:
     async def read(self, commit: str) -> Reading:
         """See `Source.read`."""
         self._check()
+        if commit not in self._commits:
+            raise Unavailable(Problem("the mirror has no such commit", commit, "nothing"))
         return self.reading(commit)
 
     def reading(self, commit: str) -> Reading:
