@@ -50,7 +50,7 @@ def label(
         fix = f"write {text}=VALUE, or use --remove"
         raise Ended(f"invalid label {text}", Problem(f"invalid label {text}", "KEY=VALUE", fix), input_=True)
     if not remove and (problem := _problem(key_text, value)):
-        line = f"failed to update {kind} {name}, label not changed"
+        line = f"failed to update {kind} {name}, label not changed\n{problem}"
         raise Ended(line, Problem(problem, f"label {text}", "use a key such as example.org/rack"), input_=True)
     key = Key(shown.name, name, namespace_of(shown, None, namespace))
     done = asyncio.run(_label(reach, key, kind, key_text, None if remove else value, overwrite=overwrite))
@@ -85,7 +85,7 @@ async def _label(reach: Reach, key: Key, kind: str, label_key: str, value: str |
                     continue
                 raise
             except MuslinError as error:
-                line = f"failed to update {kind} {key.name}, label not changed"
+                line = f"failed to update {kind} {key.name}, label not changed\n{reference_text(error)}"
                 raise Ended(line, error.problems) from error
             return done
     raise AssertionError  # the loop ends by itself

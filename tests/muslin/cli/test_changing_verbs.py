@@ -204,7 +204,7 @@ def test_labels(calico: Calico) -> None:
         (("pods", "b", "--remove"), "cannot remove label of pool pods, key b does not exist"),
         (("pods", "b"), "invalid label b"),
         (("nope", "a=b"), "failed to get pool nope, error resource does not exist: IPPool(nope) with error: <nil>"),
-        (("pods", "a b=c"), "failed to update pool pods, label not changed"),
+        (("pods", "a b=c"), "failed to update pool pods, label not changed\nname part must consist of"),
         (("pods",), "accepts 3 arg(s), received 2"),
     ],
 )

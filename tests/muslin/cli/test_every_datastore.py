@@ -14,6 +14,7 @@ from muslin.resources.crds import definitions
 from tests.muslin.cli.calico import BOTH, POOL, TIER, Calico, manifest
 from tests.muslin.cli.running import Run
 from tests.muslin.datastore.kubernetes.clusters import cluster as cluster_with
+from tests.support.engines import wait_until
 from tests.support.etcd_server import EtcdServer
 from tests.support.kube_apiserver import KubeApiserver
 
@@ -129,6 +130,57 @@ def test_nodes_of_kubernetes(in_kubernetes: Calico, kube_apiserver: KubeApiserve
     )
     assert deleted.err.startswith("Failed to delete 'Node' resource: operation Delete is not supported on Node(n1)")
     assert "n1" in calico("get", "nodes", "-o", "wide").out
+
+
+_READER = {
+    "metadata": {"name": "pool-reader"},
+    "rules": [
+        {"apiGroups": ["projectcalico.org"], "resources": ["clusterinformations", "ippools"], "verbs": ["get", "list"]}
+    ],
+}
+_BOUND = {
+    "metadata": {"name": "pool-reader"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "pool-reader"},
+    "subjects": [{"kind": "Group", "name": "devs", "apiGroup": "rbac.authorization.k8s.io"}],
+}
+
+
+@pytest.mark.engines
+def test_who_may_only_read_pools(
+    in_kubernetes: Calico, kube_apiserver: KubeApiserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reads them, and of all else is told what may not be done, in calicoctl's words, and what right is missing."""
+    calico, token = in_kubernetes, kube_apiserver.user_token
+    calico.apply(POOL)
+    monkeypatch.setenv("KUBECONFIG", str(kube_apiserver.kubeconfig_for("alice", token=token)))
+    gate = calico.ctl("get", "pools")
+    roles, pools = "/apis/rbac.authorization.k8s.io/v1", "/apis/projectcalico.org/v3/ippools"
+    for path, body in (("clusterroles", _READER), ("clusterrolebindings", _BOUND)):
+        assert kube_apiserver.request("POST", f"{roles}/{path}", body).status == 201
+    try:
+        wait_until(lambda: kube_apiserver.request("GET", pools, token=token).status == 200, "the right", within_s=30)
+        shown, listed = calico.ctl("get", "pool", "pods"), calico.ctl("get", "np", "-A")
+        refused = [
+            calico.ctl(*words)
+            for words in (
+                ("apply", "-f", calico.write(TIER)),
+                ("patch", "pool", "pods", "-p", '{"spec":{"disabled":true}}'),
+                ("label", "pool", "pods", "a=b"),
+                ("delete", "pool", "pods"),
+                ("ipam", "configure", "--strictaffinity", "true"),
+            )
+        ]
+    finally:
+        for path in ("clusterrolebindings", "clusterroles"):
+            kube_apiserver.request("DELETE", f"{roles}/{path}/pool-reader")
+        monkeypatch.setenv("KUBECONFIG", str(kube_apiserver.kubeconfig))
+    assert calico.ctl("delete", "pool", "pods").status == 0
+
+    assert "unable to get Cluster Information to verify version mismatch: connection is unauthorized: " in gate.err
+    assert (shown.status, shown.out.splitlines()[1].split()[0]) == (0, "pods")
+    for ran in (gate, listed, *refused):
+        assert (ran.status, 'User "alice" cannot ' in ran.err, "fix:   bind a Role" in ran.err) == (1, True, True), ran
+    assert refused[2].err.splitlines()[0] == "failed to update pool pods, label not changed"
 
 
 @pytest.mark.engines("etcd")
