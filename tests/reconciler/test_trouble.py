@@ -131,3 +131,22 @@ def test_a_mirror_that_is_not_current_is_not_taken_for_all_being_well(standing: 
     """What an exit status of `--once` is made of: a branch that vanished leaves all in force, and is still trouble."""
     assert Status(seen="c", accepted="c", applied="c", fetch={"standing": "Current"}).settled
     assert not Status(seen="c", accepted="c", applied="c", fetch={"standing": standing.value}).settled
+
+
+def test_a_list_in_pages_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that fills more than a page is not taken for its first page: ours beyond it is kept, and removed."""
+    monkeypatch.setattr("reconciler.live._PAGE", 2)
+
+    async def scenario() -> None:
+        world = World()
+        names = [f"p{number}" for number in range(7)]
+        world.source.push(commit_of(*names))
+        await world.look()
+        world.source.push(commit_of(*names[:-1]))
+        status = await world.look()
+        assert set(await world.objects()) == {policy_key(name) for name in names[:-1]}
+        assert status.plan == {"delete": 1, "unchanged": 6} | {
+            name: 0 for name in status.plan if name not in ("delete", "unchanged")
+        }
+
+    asyncio.run(scenario())
