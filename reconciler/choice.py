@@ -80,6 +80,9 @@ async def choose(
     except Unavailable as error:
         # a new mirror that has not got it yet: nothing is repaired until it has, and the rest is still said
         said = str(error).splitlines()[0]
+        if problems and in_force == ledger.accepted:
+            what = f"{short(in_force)}, which stays in force, can't be read, so drift is not put back: {said}"
+            problems = (*problems, Problem(what, in_force, "push a commit that can be read"))
         return Choice(None, None, reason, (*problems, *_no_way_back(ledger, in_force, said)), said)
     if before.problems:
         problems = (*problems, *_no_way_back(ledger, in_force, before.problems[0].what))

@@ -11,6 +11,7 @@ from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
 __all__ = ["causes"]
 
 _STEP = "  "
+_NOT_AVAILABLE = "NotAvailable"
 
 
 def causes(status: Mapping[str, Any]) -> Iterator[str]:
@@ -36,6 +37,8 @@ def causes(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"gate {printable(text_at(gate, 'gate'))}: {printable(text_at(gate, 'standing'))}"
         reasons = gate.get("why")
         yield from (f"{_STEP}because {printable(str(each))}" for each in (reasons if isinstance(reasons, list) else ()))
+        if gated and text_at(gate, "standing") == _NOT_AVAILABLE:
+            yield f"{_STEP}fix: start the agents that must report; or look yourself, and start once with --no-gates"
     for name in gated if isinstance(gated, list) else ():
         yield f"{_STEP}{printable(str(name))} waits behind it"
         yield from _waiting(str(name), behind, _STEP * 2, told)

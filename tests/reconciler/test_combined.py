@@ -199,6 +199,10 @@ def test_folders_that_changed_in_the_settings_must_pass_the_budget_again() -> No
         status = await world.look()
         assert status.held is not None
         assert len(await world.objects()) == 20
+        assert ["stays in force, can't be read, so drift is not put back" in each.what for each in status.problems] == [
+            False,
+            True,
+        ]
 
     asyncio.run(scenario())
 

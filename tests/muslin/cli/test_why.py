@@ -63,6 +63,19 @@ _SEEN = {"seen": "c" * 40, "accepted": "c" * 40, "applied": "c" * 40}
         (
             _SEEN
             | {
+                "gates": [{"gate": "SESSIONS", "standing": "NotAvailable", "why": ["node1 does not report"]}],
+                "gated": ["BGPConfiguration default"],
+            },
+            [
+                "gate SESSIONS: NotAvailable",
+                "  because node1 does not report",
+                "  fix: start the agents that must report; or look yourself, and start once with --no-gates",
+                "  BGPConfiguration default waits behind it",
+            ],
+        ),
+        (
+            _SEEN
+            | {
                 "gates": [{"gate": "SESSIONS", "standing": "Closed", "why": ["node1: 1 of 2 Established"]}],
                 "gated": ["BGPConfiguration default"],
             },
