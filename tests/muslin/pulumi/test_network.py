@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -171,7 +172,7 @@ def test_the_provider_asks_fast_and_adopts() -> None:
 
     assert used == {"net-kubernetes"}
     assert (given["upsertExistingObjects"], given["enableSecretMutable"]) == ("true", "true")
-    assert '"qps"' in given["kubeClientSettings"]
+    assert json.loads(given["kubeClientSettings"]) == {"qps": 500, "burst": 1000}
 
 
 def test_retained_before_hand_over() -> None:

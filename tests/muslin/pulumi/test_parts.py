@@ -99,6 +99,7 @@ def test_passwords_are_secret_and_first() -> None:
     assert role["rules"] == [
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["bgp"], "verbs": ["get", "list", "watch"]}
     ]
+    assert "net-role-kube-system-bgp-passwords" in done.resources["net-rolebinding-kube-system-bgp-passwords"].after
     assert all("net-secret-kube-system-bgp" in done.resources[peer].after for peer in done.of(":BGPPeer"))
     assert done.of(":BGPPeer")
 
@@ -151,6 +152,23 @@ def test_the_configuration_as_arguments(tmp_path: Path, monkeypatch: pytest.Monk
     assert read[0].gate is not None
     assert (read[0].gate.timeout_s, read[0].client.qps, read[0].client.context) == (60, 50, "test")
     assert (read[0].shared, list(read[0].passwords)) == (("BGPConfiguration/default",), ["bgp"])
+
+
+def test_a_password_of_the_configuration_is_secret() -> None:
+    """Also one that was set without --secret: a program that exports it shows nothing."""
+    done = run(
+        lambda: _Kept(configured("top_of_rack").passwords["bgp"]),
+        {"passwords": {"bgp": _PASSWORD}},
+    )
+
+    assert done.resources["kept"].secrets == ("value",)
+
+
+class _Kept(pulumi.CustomResource):
+    """Shows how a value arrives where a program hands it on."""
+
+    def __init__(self, value: pulumi.Input[str]) -> None:
+        super().__init__("test:index:Kept", "kept", {"value": value})
 
 
 def test_no_configuration_is_the_defaults() -> None:
