@@ -38,6 +38,8 @@ def problems_of(
                 where = str(place_of((*details["loc"], *breach.path), places, file))
                 found[Problem(breach.what, where, breach.fix, breach.source)] = None
             continue
+        if details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]:
+            continue  # pydantic counts only the entries that are right; what is wrong with the others is told
         path, what, fix = _translate(details, model)
         place = place_of(path, places, file, of_name=details["type"] == "extra_forbidden")
         found[Problem(what, str(place), fix)] = None

@@ -178,3 +178,18 @@ def test_rules_over_several_fields_name_themselves() -> None:
         fix="remove node or nodeSelector",
         source="BGPPeerSpec node-or-selector",
     )
+
+
+@pytest.mark.parametrize(
+    ("rule", "where"),
+    [
+        ({"communities": {"values": ["65536:1"]}}, ["communities.values[0]"]),
+        ({"communities": {"values": []}}, ["communities.values"]),
+        ({"operations": [{"prependASPath": {"prefix": ["x"]}}]}, ["operations[0].prependASPath.prefix[0]"]),
+    ],
+)
+def test_a_list_with_a_wrong_entry_is_not_called_empty(rule: dict[str, Any], where: list[str]) -> None:
+    """Only the entry is told; a list without any is."""
+    problems = _problems(manifest("BGPFilter", {"exportV4": [{"action": "Accept", **rule}]}))
+
+    assert [problem.where for problem in problems] == [f"spec.exportV4[0].{each}" for each in where]
