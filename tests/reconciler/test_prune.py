@@ -93,6 +93,38 @@ class _Undeletable(MemoryDatastore):
         return await super().delete(key, revision)
 
 
+class _Overtaken(MemoryDatastore):
+    """A client that is overtaken: just before its first delete arrives, somebody changes that object."""
+
+    def __init__(self, client: MemoryDatastore) -> None:
+        super().__init__()
+        self._shared, self._overtaken = client._shared, False
+
+    async def delete(self, key: Key, revision: Revision | None = None) -> Entry:
+        """As the store, a moment late."""
+        if not self._overtaken:
+            self._overtaken = True
+            entry = await self.get(key)
+            await self.update(key, {**entry.value, "spec": {**entry.value["spec"], "order": 7}}, entry.revision)
+        return await super().delete(key, revision)
+
+
+def test_what_somebody_changes_at_the_last_moment_is_not_removed() -> None:
+    """The plan saw the object unchanged, and the delete arrives after another's write: it is refused, and told."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push(commit_of("a", "b", "c"))
+        await world.look()
+        world.source.push(commit_of("a", "c"))
+        controller = world.controller(_Overtaken(world.store.client()))
+        status = await controller.once()
+        assert [(key, why) for key, why, _ in status.blocked] == [(policy_key("b"), Why.CHANGED_BY_OTHERS)]
+        assert (await world.store.get(policy_key("b"))).value["spec"]["order"] == 7
+
+    asyncio.run(scenario())
+
+
 def test_a_removal_that_failed_stays_on_the_list() -> None:
     """Refused once, also over a restart and another commit, the object is still ours and goes when it may."""
 
