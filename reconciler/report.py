@@ -13,7 +13,7 @@ from muslin.errors import Problem
 from reconciler.digest import deeds
 from reconciler.effect.effect import Effect
 from reconciler.levels import levels, spoken
-from reconciler.plan import Hold, Plan
+from reconciler.plan import Hold, Plan, Step
 from reconciler.remotes import is_object_id
 from reconciler.report_fields import fields, names_of, without_secrets
 
@@ -59,8 +59,12 @@ class Report:
         known = self.origin == DATASTORE and is_object_id(self.plan.commit)
         return f"sha256:{deeds(self.plan)}" if known else None
 
+    def steps(self) -> tuple[Step, ...]:
+        """The steps in the order in which they are taken: level by level."""
+        return tuple(each.step for level in levels(self.plan.steps) for each in level.steps)
+
     def order(self) -> tuple[str, ...]:
-        """The levels in which the steps are taken, one line each."""
+        """The levels in which the steps are taken, in words, one line each."""
         return tuple(spoken(levels(self.plan.steps)))
 
     def to_json(self, *, full: bool = False) -> dict[str, Any]:

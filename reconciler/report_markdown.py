@@ -50,7 +50,7 @@ def _lines(report: Report, *, full: bool) -> Iterator[str]:
     for each in proposed.blocked:
         yield f"\n:warning: Not done: {_text(each.problem.what)} ({each.why.value})<br>fix: {_text(each.problem.fix)}"
     for cause, title in ((Cause.CHANGE, "Changes, in their order"), (Cause.DRIFT, "Drift that is put back")):
-        steps = [step for step in proposed.steps if step.cause is cause]
+        steps = [step for step in report.steps() if step.cause is cause]
         if steps:
             yield from _steps(title, steps, full=full)
     if proposed.steps:

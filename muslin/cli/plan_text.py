@@ -26,7 +26,7 @@ def tell(report: Report, *, full: bool) -> None:
         click.echo(f"Files in {printable(short_commit(proposed.commit))}; in force is {short_commit(report.accepted)}.")
     else:
         click.echo(f"From {short_commit(report.origin)} to {short_commit(proposed.commit)}; no datastore was asked.")
-    numbered = list(enumerate(proposed.steps, 1))
+    numbered = list(enumerate(report.steps(), 1))
     width = len(str(len(numbered)))
     for heading, cause in (
         ("Changes, in this order:", Cause.CHANGE),

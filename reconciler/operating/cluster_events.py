@@ -26,7 +26,7 @@ __all__ = ["ClusterEvents", "Write", "event_object", "writing"]
 Write = Callable[[str, Mapping[str, Any]], Awaitable[object]]
 """Creates an object below the path of a collection."""
 
-_TOLD: Final = RECORDED | {EventKind.OBJECT_WRITTEN, EventKind.OBJECT_BLOCKED}
+_TOLD: Final = RECORDED | {EventKind.OBJECT_WRITTEN}
 _QUEUE: Final = 500
 _MAX_MESSAGE: Final = 1024
 _OURS: Final = "muslin-reconciler"

@@ -31,10 +31,9 @@ RECORDED: Final = frozenset(EventKind) - {
     EventKind.FETCH,
     EventKind.OBJECT_WRITTEN,
     EventKind.OBJECT_WAITS,
-    EventKind.OBJECT_BLOCKED,
     EventKind.RETRY,
 }
-"""Events that are remembered. Single objects are not, except for those that were drift or failed."""
+"""Events that are remembered. Single objects are not, except for those that were drift, failed or are not touched."""
 
 _MAX_TEXT: Final = 300
 _WAITING: Final = 400

@@ -49,7 +49,7 @@ class Metrics:
         )  # fmt: skip
         self._in_line = Gauge(
             "muslin_reconciler_in_line",
-            "1 where all of the branch's commit is applied.",
+            "1 where all of the branch's commit is applied and nothing is held up.",
             ["set"],
             registry=self._registry,
         )
@@ -84,7 +84,11 @@ class Metrics:
             self._troubles.labels(set_name, trouble).set(len(found) if isinstance(found, tuple) else bool(found))
         for action, count in status.plan.items():
             self._planned.labels(set_name, action).set(count)
-        self._in_line.labels(set_name).set(status.seen is not None and status.applied == status.seen)
+        self._in_line.labels(set_name).set(
+            status.seen is not None
+            and status.applied == status.seen
+            and not any(getattr(status, each) for each in _TROUBLES)
+        )
 
     def election(self, set_name: str, change: Change) -> None:
         """Whether this process acts for the set."""

@@ -172,3 +172,17 @@ def test_facts_are_planned_as_the_reconciler_renders_them(run: Run, cluster: Clu
     assert "create IPPool" in rendered.out
     assert "cluster.yaml:1:1" in rendered.out
     assert "there is no blueprint 'my_own'" in unknown.err
+
+
+def test_steps_are_listed_as_they_are_taken(run: Run, cluster: Cluster) -> None:
+    """A peer waits for filters, a tier for nothing: the tier is listed and taken before the peer."""
+    head = "apiVersion: projectcalico.org/v3\nkind:"
+    new = {
+        "filter.yaml": f"{head} BGPFilter\nmetadata: {{name: f}}\nspec: {{}}\n",
+        "peer.yaml": f"{head} BGPPeer\nmetadata: {{name: x}}\nspec: {{peerIP: 192.0.2.1, asNumber: 64512}}\n",
+        "tier.yaml": f"{head} Tier\nmetadata: {{name: ops}}\nspec: {{order: 50}}\n",
+    }
+    ran = run("plan", cluster.write({**FILES, **new}), "--datastore", cluster.file)
+
+    assert "1. write BGP filters (1), write tiers (1)" in ran.out
+    assert ran.out.index("Tier ops") < ran.out.index("BGPPeer x")

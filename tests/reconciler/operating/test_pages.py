@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from muslin.errors import BadInput
+from muslin.errors import BadInput, Problem
+from muslin.resources.keys import Key
 from reconciler.operating.election import Change
 from reconciler.operating.metrics import Metrics
 from reconciler.operating.pages import CONTENT_TYPE, Address, Health, address, serving
@@ -50,6 +51,9 @@ def test_figures_follow_events_and_looks() -> None:
     assert found["muslin_reconciler_look_seconds_bucket", "0.05", "a"] == 1
     assert found["muslin_reconciler_look_seconds_bucket", "0.02", "a"] == 0
     assert found["muslin_reconciler_leading", "a"] == 1
+    blocked = (Key("IPPool", "pods"), "PoolInUse", Problem("a", "b", "c"))
+    metrics.look("a", Status(seen="c2", applied="c2", blocked=(blocked,)), 0.03)
+    assert _samples(metrics.text())["muslin_reconciler_in_line", "a"] == 0
     metrics.look("a", Status(seen="c2", applied="c2"), 0.03)
     metrics.election("a", Change.LOST)
     found = _samples(metrics.text())
