@@ -8,9 +8,11 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 # Tests draw the same examples in every run; `make soak` is for other ones.
 PYTEST := PYTHONHASHSEED=0 $(BIN)/pytest --hypothesis-profile=ci
-# What `check` leaves out. Of it the labs run one at a time and alone, as their probes have limits of time; in the other
-# tests with namespaces each has its own, and they run two at a time.
+# What `check` leaves out. Of it the labs run one at a time and alone, as their probes have limits of time. The other
+# tests with namespaces each have their own and run two at a time, apart from those with servers: a process in which
+# gRPC has started threads can't enter a user namespace. Tests with servers wait a lot, so they run three at a time.
 MARKED := netns or interop or engines or slow
+APART := netns or interop
 .PHONY: setup demo check format test soak bench engines lock clean
 .NOTPARALLEL:
 
@@ -33,7 +35,8 @@ format: setup
 
 test: check
 	@scripts/engines/build.sh --status
-	$(PYTEST) -q -n 2 --dist loadfile -m "$(MARKED)" --ignore=tests/lab --durations=10
+	$(PYTEST) -q -n 3 --dist loadfile -m "(engines or slow) and not ($(APART))" --ignore=tests/lab --durations=10
+	$(PYTEST) -q -n 2 --dist loadfile -m "$(APART)" --ignore=tests/lab --durations=5
 	$(PYTEST) -v -m "$(MARKED)" tests/lab --durations=10
 
 soak: setup

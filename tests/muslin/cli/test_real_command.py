@@ -99,12 +99,14 @@ def test_interrupt_is_quiet(tmp_path: Path) -> None:
     """Ctrl-C while a verb reads: one word, exit status 130, no traceback."""
     fifo = tmp_path / "facts.yaml"
     os.mkfifo(fifo)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child inherits that a signal is ignored
     with (
         subprocess.Popen(
             [sys.executable, "-m", "muslin.cli.main", "explain", str(fifo)], stderr=subprocess.PIPE, text=True
         ) as process,
         fifo.open("w"),
     ):  # opening waits for the reader: the verb is at work
+        signal.signal(signal.SIGINT, before)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
 

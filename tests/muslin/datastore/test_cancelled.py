@@ -53,8 +53,13 @@ def test_a_call_cancelled_anywhere_leaves_nothing_behind(driver: str) -> None:
             seen = await anext(watch)
         await watch.aclose()
 
+    def noted(_: object, context: dict[str, Any]) -> None:
+        # gRPC's one queue of a process also wakes for the loop of an earlier test, which is closed
+        if "PollerCompletionQueue" not in str(context) or "Event loop is closed" not in str(context):
+            troubles.append(str(context))
+
     async def main() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(str(context)))
+        asyncio.get_running_loop().set_exception_handler(noted)
         async with DRIVERS[driver]() as (one, two):
             await asyncio.wait_for(story(one, two), 60)
         for _ in range(3):
