@@ -30,7 +30,6 @@ class GateKind(StrEnum):
 
     SESSIONS = "Sessions"
     AGENTS = "Agents"
-    PROBES = "Probes"
 
 
 class Standing(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from muslin.datastore.protocol import Datastore
+from muslin.datastore.protocol import Datastore, Entry
 from reconciler.control import Because, Control, HeldCommit, Watch, change, control_key, read
 from reconciler.digest import deeds
 from reconciler.live import Live
@@ -50,11 +50,7 @@ class Guard:
 
     async def now(self) -> Control:
         """As it is at this moment: before anything is written. Raises `Unavailable`."""
-        control, entry = await read(self._datastore, self._set)
-        known = self._live.entries.get(control_key(self._set))
-        if (entry and entry.revision) != (known and known.revision):
-            self._live.wrote(control_key(self._set), entry)
-        return control
+        return self._noted(*await read(self._datastore, self._set))
 
     async def comes_into_force(self, plan: Plan, excused: tuple[str, ...] | None, *, approval: bool) -> Control:
         """Before a commit is accepted: what it is watched for, what of it is approved; another one is not held now."""
@@ -81,7 +77,9 @@ class Guard:
         return await self._change(lambda control: replace(control, held=held, watching=None))
 
     async def _change(self, changed: Callable[[Control], Control]) -> Control:
-        control, entry = await change(self._datastore, self._set, changed)
+        return self._noted(*await change(self._datastore, self._set, changed))
+
+    def _noted(self, control: Control, entry: Entry | None) -> Control:
         known = self._live.entries.get(control_key(self._set))
         if (entry and entry.revision) != (known and known.revision):
             self._live.wrote(control_key(self._set), entry)

@@ -61,11 +61,6 @@ class Standings:
         """The gate that was waited for too long."""
         return next((each for each in self.verdicts if each.standing is Standing.FAILED), None)
 
-    @property
-    def again_s(self) -> float | None:
-        """When to look again at the latest."""
-        return min((each.again_s for each in self.verdicts if each.again_s is not None), default=None)
-
 
 @dataclass(frozen=True, slots=True)
 class _Look:

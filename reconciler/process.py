@@ -21,9 +21,12 @@ from typing import Final
 from blueprints.catalogue import BLUEPRINTS
 from muslin.datastore.configuration import Asked, settings_of
 from muslin.datastore.opening import open_store
+from muslin.datastore.protocol import Datastore
+from muslin.datastore.settings import DatastoreSettings, KubernetesSettings
 from muslin.errors import BadInput, MuslinError, Problem
 from reconciler.combined import CombinedSource, of_flags, source_of
 from reconciler.controller import Controller
+from reconciler.operating.cluster_events import Write
 from reconciler.operating.election import Timings
 from reconciler.operating.logs import writer
 from reconciler.operating.notices import over_http, target_at
@@ -34,7 +37,7 @@ from reconciler.status import Event
 from reconciler.tuning import add_options
 from reconciler.tuning import settings as settings_for
 
-__all__ = ["main", "wake_socket"]
+__all__ = ["main", "wake_socket", "write_event"]
 
 _JITTER: Final = Random()  # noqa: S311  not a secret
 _PATIENCE_S: Final = 120.0
@@ -193,13 +196,24 @@ def _candidate(arguments: argparse.Namespace, run_id: str) -> Candidate | None:
     return Candidate(f"{socket.gethostname()}-{run_id}", timings)
 
 
+def write_event(chosen: DatastoreSettings, datastore: Datastore) -> Write | None:
+    """How Events are written beside the objects of the chosen datastore: None where it is no Kubernetes API."""
+    if not isinstance(chosen, KubernetesSettings):
+        return None
+    from muslin.datastore.kubernetes import KubernetesDatastore  # noqa: PLC0415 - loaded when it was opened
+
+    assert isinstance(datastore, KubernetesDatastore)
+    return datastore.client.create
+
+
 async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], run_id: str) -> int:
     settings = settings_for(arguments)
     telling = _telling(arguments)
     listen = address(arguments.listen) if arguments.listen else None
     source, wake_at = _source(arguments)
     asked = Asked(arguments.datastore, arguments.config, arguments.context)
-    datastore = await open_store(settings_of(asked, os.environ), make=True)
+    chosen = settings_of(asked, os.environ)
+    datastore = await open_store(chosen, make=True)
     health, metrics = Health(time.monotonic, 3 * arguments.interval + _PATIENCE_S), None
     if listen is not None:
         from reconciler.operating.metrics import Metrics  # noqa: PLC0415 - a tenth of a second for who serves no pages
@@ -216,6 +230,7 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
         health=health,
         who=source.author,
         telling=telling,
+        write_event=write_event(chosen, datastore),
         candidate=_candidate(arguments, run_id),
     )
     latest: list[Controller] = []

@@ -200,6 +200,7 @@ async def _each(
     client: KubernetesClient, keys: Iterable[Key], patch_of: Callable[[Key, dict[str, Any]], list[dict[str, Any]]]
 ) -> tuple[list[Key], list[tuple[Key, Problem]]]:
     """(Who was patched, who could not be); one that is gone needs nothing."""
+    from muslin.conversion.kinds import native_path  # noqa: PLC0415 - with the store
     from muslin.kubernetes import errors as api  # noqa: PLC0415 - with the client
     from muslin.kubernetes.client import PatchType  # noqa: PLC0415 - as above
 
@@ -207,7 +208,7 @@ async def _each(
     failed: list[tuple[Key, Problem]] = []
     for key in keys:
         try:
-            path = _path(key)
+            path = native_path(key)
             patch = patch_of(key, await client.get(path))
             if patch:
                 await client.patch(path, patch, how=PatchType.JSON, field_manager=_PATCHED)
@@ -217,13 +218,3 @@ async def _each(
         except api.ApiError as error:
             failed.append((key, error.problems[0]))
     return moved, failed
-
-
-def _path(key: Key) -> str:
-    from muslin.conversion.kinds import CRD_KINDS  # noqa: PLC0415 - with the store
-
-    if key.kind == "Node":
-        return f"/api/v1/nodes/{key.name}"
-    stored = CRD_KINDS[key.kind]
-    within = f"/namespaces/{key.namespace}" if stored.namespaced else ""
-    return f"/apis/projectcalico.org/v3{within}/{stored.plural}/{key.name}"

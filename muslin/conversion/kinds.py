@@ -16,7 +16,7 @@ from muslin.resources.keys import Key
 
 __all__ = [
     "CRD_KINDS", "ETCD_KINDS", "IPAM_KINDS", "NAMED_POLICIES", "SYNTHESISED", "ApiGroup", "StoredKind", "api_group",
-    "api_path", "api_path_of", "kind_of_plural",
+    "api_path", "api_path_of", "kind_of_plural", "native_path",
 ]  # fmt: skip
 
 
@@ -149,3 +149,8 @@ def api_path(group: ApiGroup, kind: str, namespace: str | None = None, name: str
 def api_path_of(group: ApiGroup, key: Key) -> str:
     """Address of one object."""
     return api_path(group, key.kind, key.namespace, key.name)
+
+
+def native_path(key: Key) -> str:
+    """Address of what holds an object in a cluster with the newer CRDs: of a Node the core one."""
+    return f"/api/v1/nodes/{quote(key.name, safe='')}" if key.kind == "Node" else api_path_of(ApiGroup.V3, key)

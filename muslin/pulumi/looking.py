@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import pulumi
 
-from muslin.conversion.kinds import CRD_KINDS
+from muslin.conversion.kinds import CRD_KINDS, native_path
 from muslin.datastore.kubernetes.store import KubernetesDatastore
 from muslin.errors import BadInput, MuslinError, Problem
 from muslin.kubernetes import errors as api
@@ -197,9 +197,9 @@ async def _tried(connection: KubernetesClient, key: Key, value: Mapping[str, Any
     """What the server says to a dry run of the write; None for yes. Nodes are only asked for: Kubernetes makes them."""
     try:
         if key.kind == "Node":
-            await connection.get(_path(key))
+            await connection.get(native_path(key))
         else:
-            await connection.apply(_path(key), value, field_manager=FIELD_MANAGER, dry_run=True)
+            await connection.apply(native_path(key), value, field_manager=FIELD_MANAGER, dry_run=True)
     except api.ApiError as error:
         return error
     return None
@@ -208,18 +208,10 @@ async def _tried(connection: KubernetesClient, key: Key, value: Mapping[str, Any
 async def _annotations(connection: KubernetesClient, key: Key) -> Mapping[str, str]:
     """Those of an object as it is; none where it is not there."""
     try:
-        found = await connection.get(_path(key))
+        found = await connection.get(native_path(key))
     except api.ApiError:
         return {}
     return (found.get("metadata") or {}).get("annotations") or {}
-
-
-def _path(key: Key) -> str:
-    if key.kind == "Node":
-        return f"/api/v1/nodes/{key.name}"
-    stored = CRD_KINDS[key.kind]
-    within = f"/namespaces/{key.namespace}" if stored.namespaced else ""
-    return f"/apis/{GROUP}{within}/{stored.plural}/{key.name}"
 
 
 async def _reconciled(connection: KubernetesClient, versions: frozenset[str]) -> Mapping[str, str]:

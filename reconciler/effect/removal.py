@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from muslin.net import Prefix
@@ -24,7 +23,7 @@ from muslin.semantics.selector_scope import NAMESPACE_LABEL, effective_selector,
 from muslin.semantics.sessions import sessions
 from muslin.semantics.snapshot import Snapshot
 
-__all__ = ["NEEDED_KINDS", "Removal", "removal_effect", "removal_effects"]
+__all__ = ["NEEDED_KINDS", "Removal", "removal_effect"]
 
 NEEDED_KINDS: Final = (
     "IPPool", "IPAMBlock", "WorkloadEndpoint", "Profile", "Tier", "NetworkPolicy", "GlobalNetworkPolicy", "NetworkSet",
@@ -63,17 +62,6 @@ def removal_effect(keys: Iterable[Key], snapshot: Snapshot) -> Removal:
     addresses = {use for key in wanted for use in found.addresses(key)}
     endpoints = {use for key in wanted for use in found.endpoints(key)}
     return Removal(len(addresses), len(endpoints), found.sessions(wanted))
-
-
-def removal_effects(keys: Iterable[Key], snapshot: Snapshot) -> Mapping[Key, Removal]:
-    """Mapping[key, what that object alone carries]."""
-    found = _Uses(snapshot)
-    return MappingProxyType(
-        {
-            key: Removal(len(found.addresses(key)), len(found.endpoints(key)), found.sessions((key,)))
-            for key in dict.fromkeys(keys)
-        }
-    )
 
 
 class _Uses:

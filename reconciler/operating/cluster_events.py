@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from muslin.datastore.protocol import Datastore
 from muslin.errors import MuslinError
 from reconciler.ledger import API_VERSION
 from reconciler.operating.history import RECORDED
@@ -21,7 +20,7 @@ from reconciler.remotes import short
 from reconciler.status import KIND as STATUS
 from reconciler.status import Event, EventKind
 
-__all__ = ["ClusterEvents", "Write", "event_object", "writing"]
+__all__ = ["ClusterEvents", "Write", "event_object"]
 
 Write = Callable[[str, Mapping[str, Any]], Awaitable[object]]
 """Creates an object below the path of a collection."""
@@ -67,13 +66,6 @@ class ClusterEvents:
                     await self._write(*self._queue.popleft())
                 except MuslinError:
                     self._queue.clear()
-
-
-def writing(datastore: Datastore) -> Write | None:
-    """How Events are written beside this datastore's objects: None where there is no Kubernetes API."""
-    client = getattr(datastore, "client", None)
-    create: Write | None = getattr(client, "create", None)
-    return create if type(client).__name__ == "KubernetesClient" else None
 
 
 def event_object(event: Event, set_name: str, look: str, number: int, at: datetime) -> dict[str, Any]:

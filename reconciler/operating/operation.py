@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from muslin.datastore.protocol import Datastore
 from muslin.errors import MuslinError
-from reconciler.operating.cluster_events import ClusterEvents, writing
+from reconciler.operating.cluster_events import ClusterEvents, Write
 from reconciler.operating.election import Change, Election, Timings
 from reconciler.operating.history import History
 from reconciler.operating.notices import Notices, Post, Target
@@ -73,6 +73,7 @@ class Operation:
         who: a commit's author, None where it is not known.
         metrics: takes figures, if anybody reads them.
         telling: the web address that is told, if any.
+        write_event: creates Events of the core API, where the datastore is Kubernetes.
         candidate: given where several processes take turns; without it this one acts at once.
     """
 
@@ -89,18 +90,26 @@ class Operation:
         who: Callable[[str], str | None],
         metrics: Metrics | None = None,
         telling: Telling | None = None,
+        write_event: Write | None = None,
         candidate: Candidate | None = None,
     ) -> None:
         self._set = set_name
-        self._log = log
         self._metrics = metrics
         self._health = health
         self._history = History(datastore, set_name, run_id=run_id, now=now, who=who)
-        write = writing(datastore)
-        self._events = ClusterEvents(write, set_name, run_id=run_id, now=now) if write is not None else None
         self._notices: Notices | None = None
+        self._hear: list[Callable[[Event], None]] = [log, self._history.offer]
+        self._work: list[Callable[[], Coroutine[Any, Any, None]]] = [self._history.run]
+        if metrics is not None:
+            self._hear.append(lambda event: metrics.event(set_name, event))
+        if write_event is not None:
+            events = ClusterEvents(write_event, set_name, run_id=run_id, now=now)
+            self._hear.append(events.offer)
+            self._work.append(events.run)
         if telling is not None:
             self._notices = Notices(telling.target, set_name, run_id=run_id, post=telling.post, now=now, random=random)
+            self._hear.append(self._notices.offer)
+            self._work.append(self._notices.run)
         self._election: Election | None = None
         if candidate is not None:
             self._election = Election(
@@ -111,14 +120,8 @@ class Operation:
 
     def tell(self, event: Event) -> None:
         """Give an event to everybody. The controller is made with it."""
-        self._log(event)
-        if self._metrics is not None:
-            self._metrics.event(self._set, event)
-        self._history.offer(event)
-        if self._events is not None:
-            self._events.offer(event)
-        if self._notices is not None:
-            self._notices.offer(event)
+        for hear in self._hear:
+            hear(event)
 
     def looked(self, status: Status, seconds: float) -> None:
         """A look ended. The controller is made with it."""
@@ -158,11 +161,7 @@ class Operation:
     @contextlib.asynccontextmanager
     async def told(self) -> AsyncIterator[None]:
         """While inside, history and notices are written; what waits at the end is given a moment. `run` does this."""
-        tasks = [asyncio.ensure_future(self._history.run())]
-        if self._events is not None:
-            tasks.append(asyncio.ensure_future(self._events.run()))
-        if self._notices is not None:
-            tasks.append(asyncio.ensure_future(self._notices.run()))
+        tasks = [asyncio.ensure_future(work()) for work in self._work]
         try:
             yield
         finally:

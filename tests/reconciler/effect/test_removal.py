@@ -11,7 +11,7 @@ from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.ipam import IPAMBlock
 from muslin.resources.keys import Key
 from muslin.semantics.snapshot import Snapshot
-from reconciler.effect.removal import Removal, removal_effect, removal_effects
+from reconciler.effect.removal import Removal, removal_effect
 from tests.support.clusters import (
     global_policy,
     global_set,
@@ -76,7 +76,7 @@ _SNAPSHOT = Snapshot.of(_CLUSTER)
 )
 def test_what_an_object_carries(key: Key, expected: Removal) -> None:
     """Addresses, endpoints and sessions, counted from the cluster as it is."""
-    assert removal_effects([key], _SNAPSHOT) == {key: expected}
+    assert removal_effect([key], _SNAPSHOT) == expected
 
 
 def test_nobody_is_counted_twice() -> None:

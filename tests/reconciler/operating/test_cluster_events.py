@@ -11,11 +11,13 @@ import pytest
 
 from muslin.datastore.kubernetes import KubernetesDatastore
 from muslin.datastore.memory import MemoryDatastore
+from muslin.datastore.settings import EmbeddedSettings
 from muslin.errors import Failed, Problem
 from muslin.resources.keys import Key
-from reconciler.operating.cluster_events import ClusterEvents, event_object, writing
+from reconciler.operating.cluster_events import ClusterEvents, event_object
+from reconciler.process import write_event
 from reconciler.status import Event, EventKind
-from tests.muslin.datastore.kubernetes.clusters import over, shared
+from tests.muslin.datastore.kubernetes.clusters import over, settings, shared
 from tests.support.engines import Missing
 from tests.support.virtual_time import run_virtual
 
@@ -68,7 +70,7 @@ def test_a_refusal_holds_up_nothing_and_what_comes_later_is_told() -> None:
 
 def test_only_kubernetes_has_events() -> None:
     """Beside another datastore there is nobody to tell."""
-    assert writing(MemoryDatastore()) is None
+    assert write_event(EmbeddedSettings("x"), MemoryDatastore()) is None
 
 
 @pytest.mark.engines
@@ -80,7 +82,7 @@ def test_a_real_api_takes_them() -> None:
         pytest.skip(str(missing))
 
     async def story(store: KubernetesDatastore) -> None:
-        write = writing(store)
+        write = write_event(settings(server), store)
         assert write is not None
         server.request("POST", "/api/v1/namespaces", {"metadata": {"name": "shop"}})
         sent = asyncio.Event()
