@@ -18,7 +18,6 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from blueprints.catalogue import BLUEPRINTS
 from muslin.datastore.configuration import Asked, settings_of
 from muslin.datastore.opening import open_store
 from muslin.datastore.protocol import Datastore
@@ -162,10 +161,13 @@ def _source(arguments: argparse.Namespace) -> tuple[CombinedSource, Path | None]
             raise BadInput(Problem("the file says what is read", "--path, --include, --exclude, --blueprint", fix))
         source, wanted = source_of(arguments.sources, arguments.set_name)
         return source, arguments.wake or wanted.wake
-    unknown = [name for name in arguments.blueprint or () if name not in BLUEPRINTS]
-    if unknown:
-        fix = f"use one of {', '.join(BLUEPRINTS)}"
-        raise BadInput(Problem(f"there is no blueprint {unknown[0]!r}", "--blueprint", fix))
+    if arguments.blueprint:
+        from blueprints.catalogue import BLUEPRINTS  # noqa: PLC0415 - for who renders nothing
+
+        unknown = [name for name in arguments.blueprint if name not in BLUEPRINTS]
+        if unknown:
+            fix = f"use one of {', '.join(BLUEPRINTS)}"
+            raise BadInput(Problem(f"there is no blueprint {unknown[0]!r}", "--blueprint", fix))
     paths, *rest = [each or () for each in chosen]
     return of_flags(arguments.mirror, Selection.of(paths or (".",), *rest)), arguments.wake
 

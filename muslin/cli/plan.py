@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from blueprints.catalogue import BLUEPRINTS
 from muslin.cli.options import Reach, reaching
 from muslin.cli.plan_text import tell
 from muslin.cli.stored import value_at
@@ -126,9 +125,12 @@ class _Asked:
 
     def check(self) -> None:
         """Raise BadInput for what does not go together."""
-        for name in sorted(self.blueprints - set(BLUEPRINTS)):
-            fix = f"use one of {', '.join(BLUEPRINTS)}"
-            raise BadInput(Problem(f"there is no blueprint {name!r}", "--blueprint", fix))
+        if self.blueprints:
+            from blueprints.catalogue import BLUEPRINTS  # noqa: PLC0415 - for who renders nothing
+
+            for name in sorted(self.blueprints - set(BLUEPRINTS)):
+                fix = f"use one of {', '.join(BLUEPRINTS)}"
+                raise BadInput(Problem(f"there is no blueprint {name!r}", "--blueprint", fix))
         if self.folder is None and self.repo is None:
             fix = "give a folder with manifests, or a repository with --repo"
             raise BadInput(Problem("missing argument 'FOLDER', and there is no --repo", "FOLDER", fix))
