@@ -33,7 +33,10 @@ def _lines(found: dict[str, Any]) -> list[Line]:
     return [
         Line("first reconcile of 10,000 objects", _told(first), goal="under 15 s", held=first[0] < 15),
         Line(
-            "one changed, from its commit in memory", spread(one), goal="p99 under 500 ms", held=percentile(one, 0.99) < 0.5,
+            "one changed, from its commit in memory",
+            spread(one),
+            goal="p99 under 500 ms",
+            held=percentile(one, 0.99) < 0.5,
             rounds=len(one),
         ),
         Line("1,000 changed", _told(thousand), goal="under 5 s", held=thousand[0] < 5),
