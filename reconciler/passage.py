@@ -19,6 +19,7 @@ from muslin.errors import BadInput, MuslinError
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from muslin.semantics.snapshot import Snapshot
+from reconciler.findings import agents_finding, excuses, routes_finding, sessions_finding
 from reconciler.gates import (
     Finding,
     Gate,
@@ -27,11 +28,7 @@ from reconciler.gates import (
     GateSettings,
     Standing,
     Verdict,
-    agents_finding,
-    excuses,
     gate_before,
-    routes_finding,
-    sessions_finding,
 )
 from reconciler.ledger import Ledger
 from reconciler.levels import Placed, levels

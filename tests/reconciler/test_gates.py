@@ -11,6 +11,7 @@ import pytest
 
 from muslin.resources.keys import Key
 from reconciler.controller import Controller
+from reconciler.findings import agents_finding, routes_finding
 from reconciler.gates import (
     Finding,
     Gate,
@@ -18,8 +19,6 @@ from reconciler.gates import (
     GateKind,
     GateSettings,
     Standing,
-    agents_finding,
-    routes_finding,
 )
 from reconciler.guard import RevertRequest
 from reconciler.node_reports import MADE_FOR, NodeReport
