@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blueprints.decision import section
@@ -24,10 +24,20 @@ def _number(peering: Peering) -> AsNumber:
     return spec.effective_as_number
 
 
+def _own(peering: Peering) -> Mapping[str, AsNumber]:
+    """Mapping[node, the number that it has for itself]."""
+    found = {name: each.spec.bgp.as_number for name, each in peering.nodes.items() if each.spec.bgp is not None}
+    return {name: number for name, number in found.items() if number is not None}
+
+
 def _plain(peering: Peering) -> bool:
-    """Whether it is a mesh and nothing else, in one AS."""
-    own = any(each.spec.bgp is not None and each.spec.bgp.as_number is not None for each in peering.nodes.values())
-    return peering.mesh and not peering.reflectors and not peering.peers and not own
+    """Whether it is a mesh and nothing else: every node talks with every other itself."""
+    return peering.mesh and not peering.reflectors and not peering.peers
+
+
+def _movable(before: Peering, after: Peering) -> bool:
+    """Whether nodes can change their AS one by one. Some may have theirs already, where a change was given up."""
+    return _plain(before) and _plain(after) and not _own(after) and bool(before.names)
 
 
 def number_changes(before: Peering, after: Peering) -> Iterator[NotLive]:
@@ -35,7 +45,7 @@ def number_changes(before: Peering, after: Peering) -> Iterator[NotLive]:
     old, new = _number(before), _number(after)
     if old == new or (before.kind == "no BGP" and after.kind == "no BGP"):
         return
-    if _plain(before) and _plain(after) and before.names:
+    if _movable(before, after):
         return
     what = f"nodes run in AS {old}: with AS {new} every session ends at once, and so do routes"
     fix = (
@@ -52,33 +62,23 @@ def number_moves(before: Peering, after: Peering) -> Procedure | None:
     of another, so no route needs a third node to pass it on.
     """
     old, new = _number(before), _number(after)
-    config = after.config
-    if old == new or config is None or not (_plain(before) and _plain(after) and before.names):
-        return None
+    own = _own(before)
     names = before.names
-    stages = [
-        Stage(
-            f"give {name} the AS {new}",
-            "its sessions end and come again, so its pods are moved away first; one node at a time",
-            (Until(Condition.SESSIONS, peers=names, count=len(names) - 1), Until(Condition.ROUTES)),
-            f"take the number from {name} again",
-            write=(_node(before, after, name, new),),
-            commands=(
-                f"kubectl drain {name} --ignore-daemonsets --delete-emptydir-data",
-                "# when this stage has ended: kubectl uncordon " + name,
-            ),
+    moving = [name for name in names if own.get(name, old) != new]
+    config = after.config
+    if config is None or not _movable(before, after) or not (moving or old != new or own):
+        return None
+    stages = [stage for name in moving for stage in _one_node(before, after, name, new)]
+    if old != new:
+        stages.append(
+            Stage(
+                f"make {new} the number of all",
+                "every node has it already, so no session ends",
+                (Until(Condition.STORED), Until(Condition.SESSIONS, peers=names, count=len(names) - 1)),
+                f"write {old} again: nodes keep their own",
+                write=(config,),
+            )
         )
-        for name in names
-    ]
-    stages.append(
-        Stage(
-            f"make {new} the number of all",
-            "every node has it already, so no session ends",
-            (Until(Condition.STORED), Until(Condition.SESSIONS, peers=names, count=len(names) - 1)),
-            f"write {old} again: nodes keep their own",
-            write=(config,),
-        )
-    )
     wished = tuple(after.nodes[name] for name in names if name in after.nodes)
     stages.append(
         Stage(
@@ -90,13 +90,33 @@ def number_moves(before: Peering, after: Peering) -> Procedure | None:
             remove=tuple(Key("Node", name) for name in names if name not in after.nodes),
         )
     )
-    running = () if before.config is None else (before.config,)
+    running = () if before.config is None or old == new else (before.config,)
+    numbered = tuple(_node(before, after, name, own[name]) for name in names if name in own)
     return Procedure(
-        f"AS {old} to {new}",
+        f"AS {old} to {new}" if old != new else f"AS {new} for every node",
         "routes to all nodes that carry pods stay",
         section("Global Route Reflection"),
         tuple(stages),
-        running,
+        (*running, *numbered),
+    )
+
+
+def _one_node(before: Peering, after: Peering, name: str, new: AsNumber) -> Iterator[Stage]:
+    others = len(before.names) - 1
+    yield Stage(
+        f"move the pods away from {name}",
+        "its sessions end and come again when its number changes; one node at a time",
+        (Until(Condition.ONLY_DAEMONS, nodes=(name,)),),
+        f"kubectl uncordon {name}",
+        commands=(f"kubectl drain {name} --ignore-daemonsets --delete-emptydir-data",),
+    )
+    yield Stage(
+        f"give {name} the AS {new}",
+        "nobody needs its sessions now",
+        (Until(Condition.SESSIONS, peers=before.names, count=others), Until(Condition.ROUTES)),
+        f"take the number from {name} again",
+        write=(_node(before, after, name, new),),
+        commands=(f"# when this stage has ended: kubectl uncordon {name}",),
     )
 
 

@@ -17,6 +17,7 @@ from blueprints.transitions import transition
 from muslin.errors import BadInput
 from muslin.resources.base import Resource
 from muslin.resources.ip_pool import IPPool
+from muslin.resources.node import Node
 from muslin.resources.workload_endpoint import WorkloadEndpoint
 from muslin.semantics.sessions import sessions
 from tests.blueprints.clusters import facts, nodes_in
@@ -186,8 +187,26 @@ def test_a_number_changes_node_by_node_in_a_mesh() -> None:
     ]
 
     assert [each.name for each in blueprint.procedures] == ["AS 64512 to 64500"]
-    assert numbers == [[64512], *[[64500, 64512]] * 3, *[[64500]] * 3]
+    assert numbers == [[64512]] * 2 + [[64500, 64512]] * 6 + [[64500]] * 3
     assert all(everybody_learns(state) for state in states)
+
+
+def test_a_change_of_number_that_was_given_up_goes_on_or_back() -> None:
+    """Where two of four nodes have the new number, the others follow, or these two get the old one again."""
+    given, back = facts(**nodes_in(4), asNumber=64500), facts(**nodes_in(4), asNumber=64512)
+    wished, former = (BLUEPRINTS["single_subnet"](each, None, None).resources for each in (given, back))
+    names = [each.name for each in given.nodes]
+    spec = {"bgp": {"asNumber": 64500}}
+    own = [Node.model_validate({"metadata": {"name": name}, "spec": spec}) for name in names[:2]]
+    for then, moving, stages in ((wished, names[2:], 6), (former, names[:2], 5)):
+        found = transition([*former, *own], then, nodes=names)
+        states = [cluster(given, after_stage(found.procedures, then, number).values()) for number in range(stages + 1)]
+        given_to = [s.write[0].key.name for s in found.procedures[0].stages if s.name.startswith("give ")]
+
+        assert not found.refused
+        assert given_to == moving
+        assert all(everybody_learns(state) for state in states)
+        assert len({int(s.local_as) for name in names for s in sessions(states[-1], name)}) == 1
 
 
 @pytest.mark.parametrize(
