@@ -7,6 +7,8 @@ have gathered costs one change between the two, and the kernel may have a cheape
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -22,9 +24,12 @@ _Got = TypeVar("_Got")
 class Gathering(Generic[_Asked, _Got]):
     """Hands what was asked to `work`, in the order of asking, never two calls at once.
 
+    The thread takes the next who have gathered by itself: a busy loop does not hold up the kernel's work. Others that
+    share the thread have their turn after each call.
+
     Args:
         work: gives for each what came of it, or why nothing did; runs in `thread`. An OSError is everybody's.
-        thread: the caller's to shut down.
+        thread: the caller's to shut down; has one worker.
         at_most: so many are handed over together.
     """
 
@@ -36,8 +41,9 @@ class Gathering(Generic[_Asked, _Got]):
         at_most: int,
     ) -> None:
         self._work, self._thread, self._at_most = work, thread, at_most
+        self._lock = threading.Lock()
         self._asked: list[tuple[_Asked, asyncio.Future[_Got]]] = []
-        self._working: asyncio.Task[None] | None = None
+        self._working = False
 
     async def ask(self, what: _Asked) -> _Got:
         """What came of it. Raises what `work` gave as the reason why nothing did.
@@ -47,38 +53,44 @@ class Gathering(Generic[_Asked, _Got]):
         """
         answer: asyncio.Future[_Got] = asyncio.get_running_loop().create_future()
         asked = (what, answer)
-        self._asked.append(asked)
-        if self._working is None:
-            self._working = asyncio.create_task(self._work_off())
+        with self._lock:
+            self._asked.append(asked)
+            begin, self._working = not self._working, True
+        if begin:
+            self._thread.submit(self._work_off)
         try:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
-            if asked in self._asked:
-                self._asked.remove(asked)
-            else:
+            with self._lock:
+                if not_begun := asked in self._asked:
+                    self._asked.remove(asked)
+            if not not_begun:
                 await asyncio.wait([answer])
-                if not answer.cancelled():
-                    answer.exception()  # nobody asks any more
+                answer.exception()  # nobody asks any more
             raise
 
-    async def _work_off(self) -> None:
-        part: Sequence[tuple[_Asked, asyncio.Future[_Got]]] = ()
+    def _work_off(self) -> None:
+        """One call's worth, in the thread; then comes back, behind whatever else the thread has to do."""
+        with self._lock:
+            part, self._asked = self._asked[: self._at_most], self._asked[self._at_most :]
+            self._working = bool(part)
+        if not part:
+            return
+        got: Sequence[_Got | BaseException]
         try:
-            while self._asked:
-                part, self._asked = self._asked[: self._at_most], self._asked[self._at_most :]
-                for (_, answer), got in zip(part, await self._done([what for what, _ in part]), strict=True):
-                    if isinstance(got, BaseException):
-                        answer.set_exception(got)
-                        answer.exception()  # whoever asked may be gone
-                    else:
-                        answer.set_result(got)
-        finally:
-            self._working = None
-            for _, answer in (*part, *self._asked):  # the loop ends: nobody must wait for ever
-                answer.cancel()
+            got = self._work([what for what, _ in part])
+        except BaseException as error:  # noqa: BLE001 - of a socket, such as no memory for an answer; told to all who asked
+            got = [error] * len(part)
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all who asked
+            part[0][1].get_loop().call_soon_threadsafe(_tell, part, got)
+        with contextlib.suppress(RuntimeError):  # the thread is to end; so has everybody who could ask
+            self._thread.submit(self._work_off)
 
-    async def _done(self, wanted: Sequence[_Asked]) -> Sequence[_Got | MuslinError | OSError]:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, wanted)
-        except OSError as error:  # of a socket, such as no memory for an answer
-            return [error] * len(wanted)
+
+def _tell(part: Sequence[tuple[_Asked, asyncio.Future[_Got]]], got: Sequence[_Got | BaseException]) -> None:
+    for (_, answer), each in zip(part, got, strict=True):
+        if isinstance(each, BaseException):
+            answer.set_exception(each)
+            answer.exception()  # whoever asked may be gone
+        else:
+            answer.set_result(each)

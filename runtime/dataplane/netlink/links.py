@@ -26,6 +26,7 @@ _INFO = struct.Struct("=BBHiII")
 _FIRST = struct.Struct("=HH")
 _UP: Final = 0x1
 _ADDRESS, _NAME, _MTU, _LINK, _LINK_INFO, _FAMILIES, _GROUP, _NAMESPACE_FD = 1, 3, 4, 5, 18, 26, 27, 28
+_SEND_QUEUES, _RECEIVE_QUEUES = 31, 32
 _INET_CONF = 1
 FORWARDING, PROXY_ARP, RP_FILTER, ROUTE_LOCALNET = 1, 3, 8, 26
 """Of net.ipv4.conf: numbers of settings (IPV4_DEVCONF_* in linux/ip.h)."""
@@ -57,14 +58,17 @@ def create_veth(
     """Create a pair; the near end is down, the far end is born in the namespace of the given file descriptor.
 
     Born there, not moved: moving waits for every CPU (16 ms measured). Host end down until its sysctls are set.
+    One queue each way, which is what the kernel uses of a pair anyway: unasked it makes one for every CPU, waits for
+    all CPUs, and takes the others away again, which is half of the time that a pair takes.
     """
-    far = _info() + wire.text(_NAME, peer) + wire.u32(_MTU, mtu)
+    queues = wire.u32(_SEND_QUEUES, 1) + wire.u32(_RECEIVE_QUEUES, 1)
+    far = _info() + wire.text(_NAME, peer) + wire.u32(_MTU, mtu) + queues
     if peer_namespace is not None:
         far += wire.u32(_NAMESPACE_FD, peer_namespace)
     if peer_mac is not None:
         far += wire.attribute(_ADDRESS, peer_mac.packed)
     info = wire.text(_KIND, "veth") + wire.nested(_DATA, wire.nested(_PEER, far))
-    near = wire.text(_NAME, name) + wire.attribute(_ADDRESS, mac.packed) + wire.u32(_MTU, mtu)
+    near = wire.text(_NAME, name) + wire.attribute(_ADDRESS, mac.packed) + wire.u32(_MTU, mtu) + queues
     return Message(_NEW, wire.CREATE | wire.EXCLUSIVE, _info() + near + wire.nested(_LINK_INFO, info))
 
 
