@@ -24,6 +24,8 @@ class GateKind(StrEnum):
 
     SESSIONS = "Sessions"
     AGENTS = "Agents"
+    PEOPLE = "People"
+    PROBES = "Probes"
 
 
 class Standing(StrEnum):
@@ -46,12 +48,19 @@ class GateSettings:
         grace_s: a guarding gate that does not open within this has failed.
         agents_s: agents are waited for so long before a change that tightens policy.
         unheard_s: nodes that have not reported by then are not available.
+        probes_s: a probe that held and does not for so long has failed, unless `grace_s` is shorter.
     """
 
     stable_s: float = 5.0
     grace_s: float = 120.0
     agents_s: float = 2.0
     unheard_s: float = 30.0
+    probes_s: float = 30.0
+
+    @property
+    def patience_s(self) -> float:
+        """How long probes may fail that held before."""
+        return min(self.grace_s, self.probes_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +102,16 @@ class Verdict:
     why: tuple[str, ...] = ()
     again_s: float | None = None
 
+    def __str__(self) -> str:
+        """One line; not more than the first reasons."""
+        return f"{self.gate}: {self.standing}: {'; '.join(self.why[:5])}"
+
     @property
     def lets_pass(self) -> bool:
         """Whether the changes behind it may be made."""
         if self.standing is Standing.NOT_AVAILABLE:
-            return not self.gate.guards
+            # where nobody can ask a probe, nothing says that its commit does harm
+            return not self.gate.guards or self.gate.kind is GateKind.PROBES
         return self.standing in (Standing.OPEN, Standing.LEFT_BEHIND)
 
 
@@ -165,6 +179,8 @@ class Gatekeeper:
         settings = self._settings
         why = (*finding.lacks, *finding.unheard)
         patience = settings.grace_s if gate.guards else settings.agents_s
+        if gate.kind is GateKind.PROBES:
+            patience = settings.patience_s
         if finding.deaf and not gate.guards:
             return Verdict(gate, Standing.NOT_AVAILABLE, why)
         if not gate.guards and waited >= patience:

@@ -197,6 +197,13 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("OBJECTS", _count("spec.items")),
         Column("ACCEPTED", _at("spec.accepted", "-")),
     ),
+    "ReconcilerProbe": (
+        _NAME,
+        Column("SET", _at("spec.set")),
+        Column("NODE", _at("spec.node")),
+        Column("ASKED", _count("spec.pairs")),
+        Column("ANSWERED", _count("status.answers")),
+    ),
     "ReconcilerStatus": (
         _NAME,
         Column("APPLIED", _at("status.applied", "-")),

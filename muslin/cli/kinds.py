@@ -63,6 +63,7 @@ _OURS = {
     "ReconcilerHistory": "reconcilerhistories",
     "ReconcilerLease": "reconcilerleases",
     "ReconcilerLedger": "reconcilerledgers",
+    "ReconcilerProbe": "reconcilerprobes",
     "ReconcilerStatus": "reconcilerstatuses",
 }
 

@@ -12,6 +12,7 @@ OWN_KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "ReconcilerHistory": ("reconciler.muslin/v1alpha1", "reconcilerhistories"),
     "ReconcilerLease": ("reconciler.muslin/v1alpha1", "reconcilerleases"),
     "ReconcilerLedger": ("reconciler.muslin/v1alpha1", "reconcilerledgers"),
+    "ReconcilerProbe": ("reconciler.muslin/v1alpha1", "reconcilerprobes"),
     "ReconcilerStatus": ("reconciler.muslin/v1alpha1", "reconcilerstatuses"),
 }
 """Mapping[kind, (apiVersion, plural)]; all are cluster-scoped."""

@@ -34,6 +34,7 @@ _ALIASES = {
     "ReconcilerControl": "reconcilercontrol reconcilercontrols",
     "ReconcilerHistory": "reconcilerhistory reconcilerhistories",
     "ReconcilerLease": "reconcilerlease reconcilerleases",
+    "ReconcilerProbe": "reconcilerprobe reconcilerprobes",
 }
 _V3 = "projectcalico.org/v3"
 
