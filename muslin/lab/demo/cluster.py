@@ -54,7 +54,7 @@ class Cluster:
             pass
         raise Failed(Problem(f"{what} did not happen in {limit_s:g} s", "the lab", "see the logs in its folder"))
 
-    async def sessions_up(self, limit_s: float = 20.0) -> int:
+    async def sessions_up(self, limit_s: float = 40.0) -> int:
         """Wait until every node reports all its sessions established; gives how many ends that are."""
 
         def found(objects: _Objects) -> int | None:
@@ -65,7 +65,7 @@ class Cluster:
 
         return await self.until(["CalicoNodeStatus"], found, "BGP sessions between all nodes", limit_s)
 
-    async def applied(self, commit: str, limit_s: float = 15.0) -> Json:
+    async def applied(self, commit: str, limit_s: float = 40.0) -> Json:
         """Wait until the reconciler has applied this commit whole; gives its status."""
 
         def found(objects: _Objects) -> Json | None:
@@ -74,7 +74,7 @@ class Cluster:
 
         return await self.until([RECONCILER_STATUS], found, f"commit {commit[:12]} applied", limit_s)
 
-    async def held(self, commit: str, limit_s: float = 15.0) -> Json:
+    async def held(self, commit: str, limit_s: float = 40.0) -> Json:
         """Wait until the reconciler holds this commit; gives its status."""
 
         def found(objects: _Objects) -> Json | None:
@@ -83,12 +83,12 @@ class Cluster:
 
         return await self.until([RECONCILER_STATUS], found, f"commit {commit[:12]} held", limit_s)
 
-    async def enforced(self, key: Key, limit_s: float = 10.0) -> None:
+    async def enforced(self, key: Key, limit_s: float = 30.0) -> None:
         """Wait until every node's kernel has what this object says now."""
         entry = await self.store.get(key)
         await self.caught_up(entry, limit_s)
 
-    async def caught_up(self, entry: Entry, limit_s: float = 10.0) -> None:
+    async def caught_up(self, entry: Entry, limit_s: float = 30.0) -> None:
         """Wait until every node's kernel has this revision, or a later one."""
 
         def found(objects: _Objects) -> bool | None:

@@ -52,7 +52,7 @@ class Flow:
         summary: dict[str, Any] = next((each for each in reversed(events) if each["event"] == "summary"), {})
         return Seen(int(summary.get("sent", 0)), int(summary.get("lost", 0)), flips)
 
-    async def until(self, state: str, limit_s: float = 5.0) -> float:
+    async def until(self, state: str, limit_s: float = 20.0) -> float:
         """Wait until the flow has told that it is `up` or `down`; gives since when."""
         return await _told(self.log, lambda each: each["event"] == state, f"flow {self.name} {state}", limit_s)
 
@@ -66,7 +66,7 @@ class Idle:
     log: Path
     told: list[dict[str, Any]] = field(default_factory=list)
 
-    async def heard_after(self, at: float, limit_s: float = 5.0) -> float:
+    async def heard_after(self, at: float, limit_s: float = 20.0) -> float:
         """Wait until it heard the server after this time; gives when. Raises Failed."""
         return await _told(
             self.log, lambda each: each["event"] == "heard" and float(each["at"]) > at, f"{self.name} hears", limit_s
