@@ -1,6 +1,7 @@
 """The policies as a server that Pulumi's engine asks at preview and up, on the stubs that the SDK ships.
 
-Pulumi starts the pack's program, reads the port from the first line that it prints, and asks until it has enough.
+Pulumi starts the pack's program, reads the port from the first line that it prints, and asks until it has enough. One
+resource is judged as the program declares it, all of them together as they are in the cluster.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     """Answers the engine.
 
     Args:
-        folder: that a relative path of facts starts from, until the engine says where the program is.
+        folder: that a relative path of facts starts from: the program's, which Pulumi starts a pack in. (What it calls
+            the program's folder in its handshake is the pack's own.)
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,10 +50,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         self.cancelled = threading.Event()
 
     def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Where the program is."""
-        del context
-        if request.HasField("program_directory"):
-            self._folder = Path(request.program_directory)
+        """Nothing of where things are matters."""
+        del request, context
         return analyzer_pb2.AnalyzerHandshakeResponse()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
@@ -152,7 +152,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         try:
             documents = yaml.load(path.read_bytes(), str(path))
         except OSError as error:
-            fix = "correct facts in the policy's configuration: a path from the program's folder"
+            fix = "correct facts in the policy's configuration: a path from the program's folder, or a whole one"
             raise BadInput(Problem(f"the facts can't be read: {error.strerror}", str(path), fix)) from error
         return facts.load(documents[0].value if documents else None, None, str(path))
 

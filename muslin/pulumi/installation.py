@@ -18,13 +18,14 @@ from muslin.errors import BadInput, Problem
 from muslin.pulumi import outputs
 from muslin.pulumi.arguments import ReferenceNetworkArgs
 from muslin.pulumi.deciding import decided
-from muslin.pulumi.naming import annotated, resource_name, spoken
+from muslin.pulumi.naming import WRITER, annotated, resource_name, spoken, writer
 from muslin.pulumi.provider import handed_on, provider_of
 from muslin.pulumi.refusals import Refused
 from muslin.resources.keys import Key
 
 if TYPE_CHECKING:
     from blueprints.upstream.network import Network
+    from muslin.pulumi.looking_upstream_rules import Installing
 
 __all__ = ["EtcdCredentials", "UpstreamInstallation"]
 
@@ -45,7 +46,8 @@ class UpstreamInstallation(pulumi.ComponentResource):
 
     Args:
         name: beginning of all resources' names.
-        args: as for `ReferenceNetwork`; the datastore may be etcd as well. `gate`, `shared` and policies do not matter.
+        args: as for `ReferenceNetwork`; the datastore may be etcd as well. `gate`, `shared` and policies do not matter;
+            `force` names objects that are made here, as `Deployment/kube-system/calico-typha`.
         by: `operator` writes Installation and APIServer; `manifests` patches calico-config and calico-node, and adds
             Typha.
         etcd: its certificates, where etcd is decided.
@@ -71,6 +73,7 @@ class UpstreamInstallation(pulumi.ComponentResource):
     ) -> None:
         from blueprints.upstream import operator  # noqa: PLC0415 - models are loaded by who decides
         from blueprints.upstream.network import network  # noqa: PLC0415 - as above
+        from muslin.pulumi.looking_upstream import look_at_upstream  # noqa: PLC0415 - it loads our client of the API
 
         found = decided(args, installs=True)
         try:
@@ -81,6 +84,7 @@ class UpstreamInstallation(pulumi.ComponentResource):
         problems = _against(by, etcd, drawn)
         if problems:
             raise Refused(problems)
+        look_at_upstream(_installing(by, values, etcd, drawn), args, opts)
         super().__init__("muslin:network:UpstreamInstallation", name, None, opts)
         provider = provider_of(self, name, args.client)
         self._opts = pulumi.ResourceOptions.merge(
@@ -91,7 +95,7 @@ class UpstreamInstallation(pulumi.ComponentResource):
         if etcd is not None:
             made.append(self._secret(name, etcd))
         for value in values:
-            made.append(self._object(name, value, made))
+            made.append(self._object(name, value, made, args))
         self.resources: Sequence[pulumi.CustomResource] = tuple(made)
         decisions = outputs.told(found.blueprint, ())["decisions"]
         self.decisions = pulumi.Output.from_input(decisions)
@@ -111,13 +115,15 @@ class UpstreamInstallation(pulumi.ComponentResource):
             opts=self._opts,
         )
 
-    def _object(self, name: str, value: Mapping[str, Any], after: Sequence[pulumi.Resource]) -> pulumi.CustomResource:
-        told = value["metadata"]
-        key = Key(value["kind"], told["name"], told.get("namespace"))
+    def _object(
+        self, name: str, value: Mapping[str, Any], after: Sequence[pulumi.Resource], args: ReferenceNetworkArgs
+    ) -> pulumi.CustomResource:
+        told, key = value["metadata"], _key(value)
         patch = spoken(key) in _PATCHED
+        force = patch or spoken(key) in _OPERATORS or spoken(key) in args.force
         kept = {part: content for part, content in value.items() if part not in ("apiVersion", "kind", "metadata")}
         opts = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=list(after) or None))
-        inputs = {"metadata": annotated(told, force=patch), **kept}
+        inputs = {"metadata": annotated(told, force=force, more={WRITER: writer()}), **kept}
         return _Plain(
             value["apiVersion"], f"{key.kind}Patch" if patch else key.kind, resource_name(name, key), inputs, opts
         )
@@ -125,6 +131,10 @@ class UpstreamInstallation(pulumi.ComponentResource):
 
 _PATCHED: Final = frozenset({"ConfigMap/kube-system/calico-config", "DaemonSet/kube-system/calico-node"})
 """Upstream's own objects, of which only what is decided is written."""
+
+_OPERATORS: Final = frozenset({"APIServer/default", "Installation/default"})
+"""What the operator is told with. It writes its defaults into them, into the list of pools too, which it then manages:
+only by force can the next change reach them. Whoever else manages a field is told before."""
 
 
 class _Plain(pulumi.CustomResource):
@@ -137,6 +147,29 @@ class _Plain(pulumi.CustomResource):
         given = {"apiVersion": api_version, "kind": kind.removesuffix("Patch"), **inputs}
         plugin = pulumi.ResourceOptions(version=metadata.version("pulumi-kubernetes"))
         super().__init__(f"kubernetes:{group}:{kind}", name, given, pulumi.ResourceOptions.merge(opts, plugin))
+
+
+def _key(value: Mapping[str, Any]) -> Key:
+    metadata = value["metadata"]
+    return Key(value["kind"], metadata["name"], metadata.get("namespace"))
+
+
+def _installing(
+    by: str, values: Sequence[Mapping[str, Any]], etcd: EtcdCredentials | None, drawn: Network
+) -> Installing:
+    """What is about to be written, as the cluster is asked about it."""
+    from blueprints.upstream.etcd import SECRET  # noqa: PLC0415 - models are loaded by who decides
+    from muslin.pulumi.looking_upstream_rules import Installing  # noqa: PLC0415 - as above
+
+    objects = {_key(each): each for each in values}
+    major, minor = drawn.version.lstrip("v").split(".")[:2]
+    return Installing(
+        objects,
+        patched=frozenset(key for key in objects if spoken(key) in _PATCHED),
+        by_operator=by == "operator",
+        release=(int(major), int(minor)),
+        secret=Key("Secret", SECRET, _ETCD_NAMESPACE) if etcd is not None else None,
+    )
 
 
 def _manifests(drawn: Network) -> tuple[dict[str, Any], ...]:

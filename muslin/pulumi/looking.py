@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import pulumi
 
 from muslin.conversion.kinds import CRD_KINDS, native_path
+from muslin.datastore.kubernetes.own_kinds import OWN_KINDS
 from muslin.datastore.kubernetes.store import KubernetesDatastore
 from muslin.errors import BadInput, MuslinError, Problem
 from muslin.kubernetes import errors as api
@@ -24,25 +26,23 @@ from muslin.kubernetes.client import KubernetesClient
 from muslin.kubernetes.finding import find_access
 from muslin.kubernetes.pace import Limits
 from muslin.pulumi.arguments import Client, ReferenceNetworkArgs
-from muslin.pulumi.looking_rules import GROUP, Objects, Seen, findings
-from muslin.pulumi.naming import FIELD_MANAGER, spoken
+from muslin.pulumi.asking import OWNED, PATCHED, Wanted, annotations_of, ask_each, denied, entry_of, homeless, tried
+from muslin.pulumi.looking_rules import GROUP, Objects, Seen, doubts, findings
+from muslin.pulumi.naming import spoken
 from muslin.pulumi.ordering import turns_mesh_off
 from muslin.pulumi.refusals import Refused
 from muslin.resources.keys import Key
 from reconciler.ledger import KIND as LEDGER
 from reconciler.ledger import Ledger
 
-__all__ = ["access_of", "beside", "look", "see"]
+__all__ = ["access_of", "beside", "look", "refuse", "secrets_named", "see", "seen_by"]
 
-_VERBS: Final = ("get", "create", "patch", "delete")
-_NODE_VERBS: Final = ("get", "patch")
-_AT_ONCE: Final = 32
 _RBAC: Final = "rbac.authorization.k8s.io"
 _OF_KUBERNETES: Final = {
     "Node": ("", "nodes"), "Secret": ("", "secrets"), "Role": (_RBAC, "roles"), "RoleBinding": (_RBAC, "rolebindings"),
 }  # fmt: skip
 """Mapping[kind, (group, plural)] of what is not Calico's."""
-_Result = TypeVar("_Result")
+_Seen = TypeVar("_Seen")
 
 
 def look(objects: Objects, args: ReferenceNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -55,24 +55,48 @@ def look(objects: Objects, args: ReferenceNetworkArgs, opts: pulumi.ResourceOpti
     Raises:
         Refused: with every problem.
     """
+    seen = seen_by(
+        args,
+        opts,
+        lambda access: see(access, objects, args.client, beside(objects, args), secrets_named(objects, args)),
+    )
+    if seen is None:
+        return
+    for problem in doubts(seen):
+        pulumi.log.warn(str(problem))
+    refuse(*findings(seen, objects, args), opts)
+
+
+def seen_by(
+    args: ReferenceNetworkArgs,
+    opts: pulumi.ResourceOptions | None,
+    see: Callable[[Access], Coroutine[Any, Any, _Seen]],
+) -> _Seen | None:
+    """What is seen of the cluster that will be written to; None where it is not looked at: see `look`.
+
+    Raises:
+        Refused: it can't be reached, or not by us.
+    """
     client = args.client
     if not args.look_first or (client.kubeconfig is None and _has_provider(opts)):
-        return
+        return None
     if client.kubeconfig is not None and not isinstance(client.kubeconfig, str):
         pulumi.log.info(
             "the cluster is not looked at beforehand: its kubeconfig is not known before the program has run"
         )
-        return
+        return None
     try:
-        access = access_of(client)
-        seen = _apart(see(access, objects, client, beside(objects, args)))
+        return _apart(see(access_of(client)))
     except MuslinError as error:
         raise Refused(error.problems) from None
-    problems, missing = findings(seen, objects, args)
+
+
+def refuse(wrong: Iterable[Problem], missing: Iterable[Problem], opts: pulumi.ResourceOptions | None) -> None:
+    """Raise Refused with all of it; with `depends_on`, what is missing is a warning each."""
     brought = opts is not None and bool(opts.depends_on)
     for problem in missing if brought else ():
         pulumi.log.warn(str(problem))
-    refused = problems if brought else (*missing, *problems)
+    refused = [*wrong] if brought else [*missing, *wrong]
     if refused:
         raise Refused(refused)
 
@@ -89,6 +113,18 @@ def beside(objects: Objects, args: ReferenceNetworkArgs) -> tuple[Key, ...]:
         readers = ("Role", "RoleBinding") if args.password_readers is not None else ()
         found += [Key(kind, "bgp-passwords", args.password_namespace) for kind in readers]
     return tuple(found)
+
+
+def secrets_named(objects: Objects, args: ReferenceNetworkArgs) -> Mapping[tuple[Key, str], tuple[Key, ...]]:
+    """Mapping[(Secret, entry), peers that name it]: passwords that somebody else has to bring."""
+    found: dict[tuple[Key, str], tuple[Key, ...]] = {}
+    for key, value in objects.items():
+        password = ((value.get("spec") or {}).get("password") or {}) if key.kind == "BGPPeer" else {}
+        named = password.get("secretKeyRef")
+        if named and named["name"] not in args.passwords:
+            entry = Key("Secret", named["name"], args.password_namespace), named["key"]
+            found[entry] = (*found.get(entry, ()), key)
+    return found
 
 
 def _has_provider(opts: pulumi.ResourceOptions | None) -> bool:
@@ -114,14 +150,20 @@ def access_of(client: Client) -> Access:
     return find_access(kubeconfig=path, context=client.context)
 
 
-def _apart(work: Coroutine[Any, Any, _Result]) -> _Result:
+def _apart(work: Coroutine[Any, Any, _Seen]) -> _Seen:
     """Run it on a loop of its own: the program runs on Pulumi's."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
 
 
-async def see(access: Access, objects: Objects, client: Client, others: tuple[Key, ...] = ()) -> Seen:
-    """Everything that the rules ask about; `others` as of `beside`.
+async def see(
+    access: Access,
+    objects: Objects,
+    client: Client,
+    others: tuple[Key, ...] = (),
+    secrets: Mapping[tuple[Key, str], tuple[Key, ...]] = MappingProxyType({}),
+) -> Seen:
+    """Everything that the rules ask about; `others` as of `beside`, `secrets` as of `secrets_named`.
 
     Raises:
         BadInput: credentials that can't be right.
@@ -136,92 +178,41 @@ async def see(access: Access, objects: Objects, client: Client, others: tuple[Ke
         if GROUP not in versions:
             return Seen(access.server, versions)
         served = {each["kind"] for each in (await connection.resources(GROUP)).values()}
-        denied = await _denied(connection, (*objects, *others))
-        usable = {key: value for key, value in objects.items() if key.kind in served or key.kind == "Node"}
-        answers = {} if denied else await _each(usable, lambda key: _tried(connection, key, objects[key]))
-        answers |= await _each({key: None for key in others if key.namespace}, lambda key: _homeless(connection, key))
-        there = {} if denied else await _each(usable, lambda key: _annotations(connection, key))
-        reconciled = await _reconciled(connection, versions)
-        return Seen(access.server, versions, frozenset(served), denied, answers, reconciled, others, there)
+        refused = await denied(connection, _wanted((*objects, *others), versions))
+        usable = [key for key in objects if key.kind in served or key.kind == "Node"]
+        answers = {} if refused else await ask_each(usable, lambda key: _tried(connection, key, objects[key]))
+        answers |= await ask_each([key for key in others if key.namespace], lambda key: homeless(connection, key))
+        there = {} if refused else await ask_each(usable, lambda key: annotations_of(connection, native_path(key)))
+        found = await ask_each(secrets, lambda each: entry_of(connection, *each))
+        entries = {each: (found[each], peers) for each, peers in secrets.items()}
+        hidden = (LEDGER, "list") in refused
+        reconciled = {} if hidden else await _reconciled(connection, versions)
+        return Seen(access.server, versions, frozenset(served), refused, answers, reconciled, others, there, entries)
     finally:
         await connection.close()
 
 
-async def _each(keys: Mapping[Key, Any], ask: Callable[[Key], Awaitable[_Result]]) -> dict[Key, _Result]:
-    """Ask about each, so many at once."""
-    room = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(key: Key) -> _Result:
-        async with room:
-            return await ask(key)
-
-    return dict(zip(keys, await asyncio.gather(*(one(key) for key in keys)), strict=True))
-
-
-async def _denied(connection: KubernetesClient, keys: Iterable[Key]) -> tuple[tuple[str, str], ...]:
-    """(Kind, verb) of everything that we may not do."""
-    wanted = {(key.kind, key.namespace if key.kind in _OF_KUBERNETES else None) for key in keys}
-    asked = sorted(
-        (kind, verb, namespace or "")
-        for kind, namespace in wanted
-        for verb in (_NODE_VERBS if kind == "Node" else _VERBS)
-    )
-
-    async def may(kind: str, verb: str, namespace: str) -> bool:
+def _wanted(keys: Iterable[Key], versions: Collection[str]) -> Iterator[Wanted]:
+    """The rights that writing these needs, and seeing what a reconciler writes."""
+    for kind, namespace in {(key.kind, key.namespace if key.kind in _OF_KUBERNETES else None) for key in keys}:
         group, plural = _OF_KUBERNETES.get(kind) or (GROUP.partition("/")[0], CRD_KINDS[kind].plural)
-        attributes = {"group": group, "resource": plural, "verb": verb, "namespace": namespace}
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        answer = await connection.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
-        return bool((answer.get("status") or {}).get("allowed"))
-
-    allowed = await asyncio.gather(*(may(*each) for each in asked))
-    return tuple((kind, verb) for (kind, verb, _), yes in zip(asked, allowed, strict=True) if not yes)
-
-
-async def _homeless(connection: KubernetesClient, key: Key) -> api.ApiError | None:
-    """What is said of an object whose namespace is not there; None where it is, or where we may not know."""
-    try:
-        await connection.get(f"/api/v1/namespaces/{key.namespace}")
-    except api.NotFound as error:
-        return error
-    except api.ApiError:
-        return None
-    return None
+        yield Wanted(kind, group, plural, namespace, PATCHED if kind == "Node" else OWNED)
+    version, plural = OWN_KINDS[LEDGER]
+    if version in versions:
+        yield Wanted(LEDGER, version.partition("/")[0], plural, None, ("list",))
 
 
 async def _tried(connection: KubernetesClient, key: Key, value: Mapping[str, Any]) -> api.ApiError | None:
-    """What the server says to a dry run of the write; None for yes. Nodes are only asked for: Kubernetes makes them."""
-    try:
-        if key.kind == "Node":
-            await connection.get(native_path(key))
-        else:
-            await connection.apply(native_path(key), value, field_manager=FIELD_MANAGER, dry_run=True)
-    except api.ApiError as error:
-        return error
-    return None
+    """As `tried`. Nodes are only asked for: Kubernetes makes them."""
+    return await tried(connection, native_path(key), None if key.kind == "Node" else value)
 
 
-async def _annotations(connection: KubernetesClient, key: Key) -> Mapping[str, str]:
-    """Those of an object as it is; none where it is not there."""
-    try:
-        found = await connection.get(native_path(key))
-    except api.ApiError:
-        return {}
-    return (found.get("metadata") or {}).get("annotations") or {}
+async def _reconciled(connection: KubernetesClient, versions: Collection[str]) -> Mapping[str, str]:
+    """Mapping[object, set]: what a reconciler owns here; empty where none has run.
 
-
-async def _reconciled(connection: KubernetesClient, versions: frozenset[str]) -> Mapping[str, str]:
-    """Mapping[object, set]: what a reconciler owns here; empty where none has run or we may not see its ledger."""
-    from muslin.datastore.kubernetes.own_kinds import OWN_KINDS  # noqa: PLC0415 - data of one line
-
+    Raises Failed for a ledger that cannot be read.
+    """
     if OWN_KINDS[LEDGER][0] not in versions:
         return {}
-    try:
-        ledger = await Ledger.load(KubernetesDatastore(connection, group=GROUP), "pulumi-looks")
-    except MuslinError:
-        return {}
+    ledger = await Ledger.load(KubernetesDatastore(connection, group=GROUP), "pulumi-looks")
     return {spoken(key): name for key, name in ledger.others.items()}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from muslin.errors import Problem
 from muslin.kubernetes import errors as api
 from muslin.pulumi.arguments import ReferenceNetworkArgs
+from muslin.pulumi.asking import Entry
 from muslin.pulumi.naming import FIELD_MANAGER, MANAGER_NAMED, WRITER, spoken, writer
 from muslin.resources.keys import Key
+from reconciler.ledger import KIND as LEDGER
 
-__all__ = ["GROUP", "Objects", "Seen", "findings"]
+__all__ = ["GROUP", "Objects", "Seen", "absent", "doubts", "findings", "rights", "two_stacks"]
 
 GROUP: Final = "projectcalico.org/v3"
 _OLDER: Final = "crd.projectcalico.org/v1"
@@ -37,6 +39,7 @@ class Seen:
         reconciled: Mapping[object, set of the reconciler that owns it].
         others: what is written beside the blueprint's objects.
         annotations: Mapping[Key, its annotations] of the objects that are there.
+        secrets: Mapping[(Secret, entry), (whether it is there, peers that name it)].
     """
 
     server: str
@@ -47,6 +50,7 @@ class Seen:
     reconciled: Mapping[str, str] = field(default_factory=dict)
     others: tuple[Key, ...] = ()
     annotations: Mapping[Key, Mapping[str, str]] = field(default_factory=dict)
+    secrets: Mapping[tuple[Key, str], tuple[Entry, tuple[Key, ...]]] = field(default_factory=dict)
 
 
 def findings(
@@ -60,10 +64,11 @@ def findings(
         Problem(f"the cluster does not serve {kind}", seen.server, "bring its definitions up to date: muslin crds")
         for kind in unknown
     ]
-    wrong = [*_rights(seen), *_two_writers(seen, objects), *_two_stacks(seen, args)]
+    wrong = [*rights(seen.denied, seen.server), *_two_writers(seen, objects), *two_stacks(seen.annotations, args)]
+    missing += _passwords(seen, Entry.ABSENT, Entry.WITHOUT)
     for key, answer in seen.answers.items():
         if isinstance(answer, api.NotFound):
-            missing.append(_absent(key))
+            missing.append(absent(key))
         elif isinstance(answer, api.Conflict):
             wrong += _conflicts(
                 key, answer, args, posted=seen.annotations.get(key, {}).get(MANAGER_NAMED) == FIELD_MANAGER
@@ -71,6 +76,27 @@ def findings(
         elif answer is not None:
             wrong += [Problem(each.what, f"{spoken(key)}  {each.where}", each.fix) for each in answer.problems]
     return tuple(wrong), tuple(missing)
+
+
+def doubts(seen: Seen) -> tuple[Problem, ...]:
+    """What could not be seen and is no reason to refuse: to be told."""
+    return tuple(_passwords(seen, Entry.UNSEEN))
+
+
+def _passwords(seen: Seen, *entries: Entry) -> Iterator[Problem]:
+    """Secrets that peers name and that are as told: their sessions would not come up."""
+    for (secret, name), (entry, peers) in seen.secrets.items():
+        if entry in entries:
+            what = {
+                Entry.ABSENT: f"the Secret {secret.namespace}/{secret.name} is not there",
+                Entry.WITHOUT: f"the Secret {secret.namespace}/{secret.name} has no entry {name}",
+                Entry.UNSEEN: f"this user may not see whether the Secret {secret.namespace}/{secret.name} is there",
+            }[entry]
+            fix = (
+                f"create it with the password under the key {name}; or give the password, as passwords.{secret.name};"
+                " or say in passwordNamespace where the agents run"
+            )
+            yield Problem(f"{what}: sessions need its password", ", ".join(map(spoken, peers)), fix)
 
 
 def _not_served(seen: Seen) -> Problem:
@@ -84,13 +110,16 @@ def _not_served(seen: Seen) -> Problem:
     return Problem(f"the cluster has no definitions of {GROUP}", seen.server, fix)
 
 
-def _rights(seen: Seen) -> Iterator[Problem]:
+def rights(denied: Iterable[tuple[str, str]], server: str) -> Iterator[Problem]:
+    """One problem for each kind, with everything that we may not do; `denied` as of `Seen`."""
     verbs: dict[str, list[str]] = {}
-    for kind, verb in seen.denied:
+    for kind, verb in denied:
         verbs.setdefault(kind, []).append(verb)
-    for kind, denied in verbs.items():
+    for kind, missing in verbs.items():
         fix = "bind a ClusterRole with these verbs to the user of the kubeconfig, or use another one"
-        yield Problem(f"this user may not {', '.join(denied)} {kind} objects", seen.server, fix)
+        if kind == LEDGER:
+            fix += "; without it nobody sees whether a reconciler writes the same objects"
+        yield Problem(f"this user may not {', '.join(missing)} {kind} objects", server, fix)
 
 
 def _two_writers(seen: Seen, objects: Objects) -> Iterator[Problem]:
@@ -101,15 +130,17 @@ def _two_writers(seen: Seen, objects: Objects) -> Iterator[Problem]:
             yield Problem(f"a reconciler writes {spoken(key)} already: one writer at a time", spoken(key), fix)
 
 
-def _two_stacks(seen: Seen, args: ReferenceNetworkArgs) -> Iterator[Problem]:
-    for key, noted in seen.annotations.items():
+def two_stacks(annotations: Mapping[Key, Mapping[str, str]], args: ReferenceNetworkArgs) -> Iterator[Problem]:
+    """Objects that name another stack as their writer; `annotations` as of `Seen`."""
+    for key, noted in annotations.items():
         other = noted.get(WRITER, writer())
         if other != writer() and spoken(key) not in args.force:
             fix = f"take it out of one of the two; or, where that stack is gone, take it over: force=['{spoken(key)}']"
             yield Problem(f"the stack {other} writes {spoken(key)} already: one writer at a time", spoken(key), fix)
 
 
-def _absent(key: Key) -> Problem:
+def absent(key: Key) -> Problem:
+    """A node, or an object's namespace, that is not there."""
     if key.kind == "Node":
         fix = "correct its name in the facts, or wait until its kubelet has registered it"
         return Problem(f"the cluster has no node {key.name}", spoken(key), fix)

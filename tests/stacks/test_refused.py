@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from muslin.resources.crds import definitions
 from tests.stacks.conftest import MakeStack
 from tests.stacks.engine.deployment import Stack
+from tests.support.engines import wait_until
 from tests.support.kube_apiserver import KubeApiserver
 
 pytestmark = pytest.mark.engines
@@ -58,7 +61,7 @@ def test_without_rights(stack: MakeStack, cluster: KubeApiserver) -> None:
     done = stack("single_subnet", token=cluster.user_token).up()
 
     for kind in ("IPPool", "BGPConfiguration", "GlobalNetworkPolicy"):
-        assert f"this user may not create, delete, get, patch {kind} objects" in done.error
+        assert f"this user may not create, delete, get, list, patch, watch {kind} objects" in done.error
     assert done.names("create") == []
 
 
@@ -74,9 +77,74 @@ def test_passwords_without_rights_or_a_namespace(stack: MakeStack, cluster: Kube
     program.write_text(text.replace("gate=None", 'gate=None, password_namespace="nowhere"'), "utf-8")
     homeless = mine.preview()
 
-    assert "this user may not create, delete, get, patch Secret objects" in denied.error
-    assert "this user may not create, delete, get, patch RoleBinding objects" in denied.error
+    assert "this user may not create, delete, get, list, patch, watch Secret objects" in denied.error
+    assert "this user may not create, delete, get, list, patch, watch RoleBinding objects" in denied.error
     assert "the namespace nowhere is not there" in homeless.error
+
+
+def test_without_the_right_to_see_a_reconcilers_objects(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """Who may write everything and not see the ledger of reconcilers is told so: two writers would not be noticed."""
+    rights = {"apiGroups": ["projectcalico.org"], "resources": ["*"], "verbs": ["*"]}
+    with _allowed(cluster, rights):
+        done = stack("single_subnet", token=cluster.user_token).preview()
+
+    assert "one thing is wrong" in done.error
+    assert "this user may not list ReconcilerLedger objects" in done.error
+    assert "nobody sees whether a reconciler writes the same objects" in done.error
+
+
+@contextmanager
+def _allowed(cluster: KubeApiserver, *rights: dict[str, Any]) -> Iterator[None]:
+    """These rights, everywhere, for the user who has none."""
+    root, rbac = "/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
+    role = {
+        "apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": "of-alice"}, "rules": list(rights),
+    }  # fmt: skip
+    binding = {
+        "apiVersion": f"{rbac}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "of-alice"},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "of-alice"},
+        "subjects": [{"kind": "User", "apiGroup": rbac, "name": "alice"}],
+    }
+    assert cluster.request("POST", f"{root}/clusterroles", role).status == 201
+    assert cluster.request("POST", f"{root}/clusterrolebindings", binding).status == 201
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {"group": rights[0]["apiGroups"][0], "resource": "ippools", "verb": "get"}},
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    try:
+        wait_until(
+            lambda: cluster.request("POST", path, review, token=cluster.user_token)["status"]["allowed"], "the rights"
+        )
+        yield
+    finally:
+        for plural in ("clusterrolebindings", "clusterroles"):
+            cluster.request("DELETE", f"{root}/{plural}/of-alice")
+
+
+def test_a_password_that_nobody_brings(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """A Secret that the facts name is missed, then its entry, where the agents run; with both, all is well."""
+    cluster.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}})
+    namespace = cluster.new_namespace()
+    mine = stack("named_password", agents=namespace)
+    secrets = f"/api/v1/namespaces/{namespace}/secrets"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bgp"}, "stringData": {"other": "x"}}
+
+    absent = mine.up()
+    cluster.request("POST", secrets, secret)
+    without = mine.up()
+    cluster.request(
+        "PATCH", f"{secrets}/bgp", {"stringData": {"password": "x"}}, content_type="application/merge-patch+json"
+    )
+
+    assert f"the Secret {namespace}/bgp is not there: sessions need its password" in absent.error
+    assert "BGPPeer/" in absent.error
+    assert f"the Secret {namespace}/bgp has no entry password" in without.error
+    assert absent.names("create") == without.names("create") == []
+    assert mine.preview().error == ""
 
 
 def test_nodes_and_namespaces_that_are_not_there(stack: MakeStack, cluster: KubeApiserver) -> None:

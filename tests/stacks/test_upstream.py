@@ -3,60 +3,49 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 
 import pytest
 
-from tests.stacks.conftest import MakeAny
+from tests.stacks.conftest import MakeAny, MakeStack
 from tests.stacks.engine.monitor import check
+from tests.stacks.upstreams import AGENTS, system, upstreams_manifest
 from tests.support.kube_apiserver import KubeApiserver
 
 pytestmark = pytest.mark.engines
 
 
-def _upstreams_daemons(cluster: KubeApiserver) -> str:
-    """Upstream's DaemonSet as its manifest makes it, in short; gives where DaemonSets are."""
-    system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}
-    cluster.request("POST", "/api/v1/namespaces", system)
-    pod = {
-        "metadata": {"labels": {"k8s-app": "calico-node"}},
-        "spec": {"containers": [{"name": "calico-node", "image": "example.org/node",
-                                 "env": [{"name": "IP", "value": "autodetect"}, {"name": "WAIT", "value": "true"}]}]},
-    }  # fmt: skip
-    daemons = {
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": {"name": "calico-node", "namespace": "kube-system"},
-        "spec": {"selector": {"matchLabels": {"k8s-app": "calico-node"}}, "template": pod},
-    }
-    path = "/apis/apps/v1/namespaces/kube-system/daemonsets"
-    assert cluster.request("POST", f"{path}?fieldManager=kubectl", daemons).status == 201
-    return path
+@pytest.fixture
+def manifest(cluster: KubeApiserver) -> Iterator[None]:
+    """Upstream's manifest was applied."""
+    with upstreams_manifest(cluster):
+        yield
 
 
+@pytest.mark.usefixtures("manifest")
 def test_upstream_is_told_what_was_decided(any_stack: MakeAny, cluster: KubeApiserver) -> None:
     """Upstream's own ConfigMap and DaemonSet get the decided fields and keep the others; Typha is made whole."""
-    path = _upstreams_daemons(cluster)
     mine = any_stack("upstream")
 
     done = mine.up()
-    (container,) = cluster.request("GET", f"{path}/calico-node")["spec"]["template"]["spec"]["containers"]
+    (container,) = cluster.request("GET", AGENTS)["spec"]["template"]["spec"]["containers"]
     variables = {each["name"]: each.get("value") for each in container["env"]}
     typha = cluster.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/calico-typha")
 
     assert done.error == ""
     assert check(list(done.steps)) == []
     assert (variables["WAIT"], variables["CALICO_IPV4POOL_CIDR"]) == ("true", "10.48.0.0/16")
-    assert container["image"] == "example.org/node"
+    assert container["image"] == "example.org/node:v3.32.1"
     assert typha["spec"]["replicas"] >= 1
     assert sorted(mine.up().names("same")) == sorted(done.names("create"))
     assert mine.destroy().error == ""
-    assert cluster.request("GET", f"{path}/calico-node").status == 200
-    cluster.request("DELETE", f"{path}/calico-node")
+    assert cluster.request("GET", AGENTS).status == 200
 
 
+@pytest.mark.usefixtures("manifest")
 def test_certificates_of_etcd_stay_secret(any_stack: MakeAny, cluster: KubeApiserver) -> None:
     """The key of etcd's certificate is in a Secret of the cluster, and in no state, plan or log."""
-    path, key = _upstreams_daemons(cluster), "a key that is nobody's business"
+    key = "a key that is nobody's business"
     mine = any_stack("upstream", secrets=("etcdKey",), etcdKey=key)
 
     done = mine.up()
@@ -66,4 +55,24 @@ def test_certificates_of_etcd_stay_secret(any_stack: MakeAny, cluster: KubeApise
     assert base64.b64decode(secret["data"]["etcd-key"]).decode() == key
     assert key not in str(mine.exported()) + str(done.said) + str(done.outputs)
     assert mine.destroy().error == ""
-    cluster.request("DELETE", f"{path}/calico-node")
+
+
+def test_without_what_is_told(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """Without the operator's definitions, without upstream's manifest, without rights: all of it at preview."""
+    system(cluster)
+    mine = stack("operated")
+    unserved = mine.preview()
+    mine.config["by"] = "manifests"
+    bare = mine.up()
+    mine.token = cluster.user_token
+    denied = mine.up()
+
+    assert "the cluster does not serve APIServer" in unserved.error
+    assert "the cluster does not serve Installation" in unserved.error
+    assert "install upstream's operator first" in unserved.error
+    assert "upstream's DaemonSet calico-node is not there" in bare.error
+    assert "upstream's ConfigMap calico-config is not there" in bare.error
+    assert "this user may not get, patch DaemonSet objects" in denied.error
+    assert "this user may not create, delete, get, list, patch, watch Deployment objects" in denied.error
+    assert [each.names("create") for each in (unserved, bare, denied)] == [[], [], []]
+    assert cluster.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/calico-typha").status == 404

@@ -25,7 +25,7 @@ def _drawn(**told: Any) -> Network:
 
 
 def _installed(*arguments: Any, **told: Any) -> Program:
-    args = ReferenceNetworkArgs(facts(**told), "single_subnet")
+    args = ReferenceNetworkArgs(facts(**told), "single_subnet", look_first=False)
     return run(lambda: UpstreamInstallation("calico", args, *arguments))
 
 

@@ -9,8 +9,9 @@ import pytest
 from muslin.errors import BadInput
 from muslin.kubernetes import errors as api
 from muslin.pulumi.arguments import Client, ReferenceNetworkArgs
-from muslin.pulumi.looking import access_of, beside
-from muslin.pulumi.looking_rules import GROUP, Objects, Seen, findings
+from muslin.pulumi.asking import Entry
+from muslin.pulumi.looking import access_of, beside, secrets_named
+from muslin.pulumi.looking_rules import GROUP, Objects, Seen, doubts, findings
 from muslin.pulumi.naming import WRITER, writer
 from muslin.resources.keys import Key
 
@@ -147,6 +148,32 @@ def test_what_is_written_beside() -> None:
     ]  # fmt: skip
     assert beside({_PEER: {}}, ReferenceNetworkArgs({})) == ()
     assert [each.what for each in findings(seen, objects, args)[1]] == ["the cluster does not serve CalicoNodeStatus"]
+
+
+def test_passwords_that_somebody_else_brings() -> None:
+    """A Secret, or its entry, that is not there is missing; one that we may not see is told, and refuses nothing."""
+    named = {"spec": {"password": {"secretKeyRef": {"name": "bgp", "key": "password"}}}}
+    objects: Objects = {_PEER: named, Key("BGPPeer", "q"): named, Key("BGPPeer", "r"): {"spec": {}}}
+    secrets = secrets_named(objects, ReferenceNetworkArgs({}, password_namespace="calico-system"))
+    (asked, peers), *others = secrets.items()
+
+    assert (asked, others) == ((Key("Secret", "bgp", "calico-system"), "password"), [])
+    assert [each.name for each in peers] == ["p", "q"]
+    assert secrets_named(objects, ReferenceNetworkArgs({}, passwords={"bgp": "x"})) == {}
+    told = {
+        entry: Seen("server", frozenset({GROUP}), frozenset({"BGPPeer"}), secrets={asked: (entry, peers)})
+        for entry in Entry
+    }
+    assert {
+        entry: [each.what.partition(":")[0] for each in (*findings(seen, objects, _ARGS)[1], *doubts(seen))]
+        for entry, seen in told.items()
+    } == {
+        Entry.THERE: [],
+        Entry.ABSENT: ["the Secret calico-system/bgp is not there"],
+        Entry.WITHOUT: ["the Secret calico-system/bgp has no entry password"],
+        Entry.UNSEEN: ["this user may not see whether the Secret calico-system/bgp is there"],
+    }
+    assert [bool(doubts(seen)) for seen in told.values()] == [False, False, False, True]
 
 
 def test_which_cluster_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

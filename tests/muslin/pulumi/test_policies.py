@@ -23,6 +23,7 @@ from tests.muslin.pulumi.recording import run
 
 _ROOT = Path(__file__).parents[3]
 _V3 = "projectcalico.org/v3"
+_PACK, _PROGRAM = _ROOT / "stacks" / "policy", _ROOT / "stacks" / "single_subnet"
 
 
 def _object(kind: str, name: str, spec: dict[str, Any] | None = None, **metadata: Any) -> Declared:
@@ -106,10 +107,10 @@ def test_musts_that_objects_alone_show() -> None:
 
 @pytest.fixture(scope="module")
 def pack() -> Iterator[Any]:
-    """The shipped pack as Pulumi starts it: a process that prints its port."""
-    command = [sys.executable, "-m", "pulumi.policy", "127.0.0.1:1", "__main__.py"]
+    """The shipped pack as Pulumi starts it: a process in the program's folder that prints its port."""
+    command = [sys.executable, "-m", "pulumi.policy", "127.0.0.1:1", str(_PACK)]
     process = subprocess.Popen(
-        command, cwd=_ROOT / "stacks" / "policy", env={**os.environ, "PYTHONPATH": str(_ROOT)}, stdout=subprocess.PIPE
+        command, cwd=_PROGRAM, env={**os.environ, "PYTHONPATH": str(_ROOT)}, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     port = int(process.stdout.readline())
@@ -155,8 +156,11 @@ def test_the_pack_is_configured(pack: Any) -> None:
     """A policy can be made advisory or turned off, and the facts are given as a path from the program's folder."""
     level, properties = analyzer_pb2.PolicyConfig, struct_pb2.Struct()
     properties.update({"facts": "cluster.yaml"})
-    folder = str(_ROOT / "stacks" / "single_subnet")
-    pack.Handshake(analyzer_pb2.AnalyzerHandshakeRequest(engine_address="x", program_directory=folder))
+    pack.Handshake(
+        analyzer_pb2.AnalyzerHandshakeRequest(
+            engine_address="x", root_directory=str(_PACK), program_directory=str(_PACK)
+        )
+    )
     pack.Configure(
         analyzer_pb2.ConfigureAnalyzerRequest(
             policyConfig={
