@@ -66,6 +66,11 @@ async def choose(
             proposed = await planned(reading)
             if head.commit == in_force:
                 return Choice(reading, proposed)
+            if proposed.refused:
+                # not a plan that somebody could approve: no order of stages makes it safe
+                return await _as_before(
+                    source, ledger, in_force, planned, reason=Hold.NOT_LIVE, problems=proposed.refused
+                )
             effect = None if terms.effect is None else await terms.effect(proposed)
             found = hold(proposed, len(reading.resources), len(ledger.owned), terms.budget, effect)
             if terms.approval or (found is not None and terms.approved is not None):
@@ -74,6 +79,21 @@ async def choose(
                 return Choice(reading, proposed)
             reason, problems = found[0], (found[1],)
     if in_force is None or in_force == head.commit:
+        return Choice(None, None, reason, problems)
+    return await _as_before(source, ledger, in_force, planned, reason=reason, problems=problems)
+
+
+async def _as_before(
+    source: Source,
+    ledger: Ledger,
+    in_force: str | None,
+    planned: Callable[[Reading], Awaitable[Plan]],
+    *,
+    reason: Hold | None,
+    problems: tuple[Problem, ...],
+) -> Choice:
+    """The commit in force, or the one that a rollback goes back to, with what is said against the branch's."""
+    if in_force is None:
         return Choice(None, None, reason, problems)
     try:
         before = await source.read(in_force)

@@ -23,6 +23,8 @@ from muslin.errors import BadInput, Problem, Unavailable
 from muslin.resources.keys import Key
 from reconciler.fetch_state import FetchState, Standing
 from reconciler.manifests import Declared, Reading
+from reconciler.probe import Probe, too_many
+from reconciler.rendering import FromFacts
 from reconciler.selection import Selection
 from reconciler.source import GitSource, Head
 from reconciler.sources_file import Role, SetOf, load
@@ -103,8 +105,12 @@ class CombinedSource:
             raise Unavailable(Problem(what, "sources", "nothing: the next commit that can be read comes into force"))
         found: dict[Key, Declared] = {}
         problems: list[Problem] = []
+        probes: list[Probe] = []
+        facts: FromFacts | None = None
         for part, id_ in zip(self._parts, wanted, strict=True):
             reading = await part.source.read(id_)
+            facts = facts or reading.facts
+            probes += (self._asked(part, each) for each in reading.probes)
             problems += [self._placed(part, each) for each in reading.problems]
             for key, each in reading.resources.items():
                 mine = self._at(part, each)
@@ -112,9 +118,11 @@ class CombinedSource:
                 if first is not mine:
                     what = f"{key} is declared by two sources, first at {first.place}"
                     problems.append(Problem(what, str(mine.place), "remove one of them"))
+        if len(self._parts) > 1:
+            problems += too_many(tuple(probes))
         if not problems:
             self._good = {part.name: id_ for part, id_ in zip(self._parts, wanted, strict=True)}
-        whole = Reading(commit, MappingProxyType(found), tuple(problems))
+        whole = Reading(commit, MappingProxyType(found), tuple(problems), tuple(probes), facts)
         self._readings = {**dict(list(self._readings.items())[-1:]), commit: whole}
         return whole
 
@@ -147,6 +155,9 @@ class CombinedSource:
         if len(self._parts) == 1:
             return declared
         return replace(declared, place=replace(declared.place, file=f"{part.name}:{declared.place.file}"))
+
+    def _asked(self, part: Part, probe: Probe) -> Probe:
+        return probe if len(self._parts) == 1 else replace(probe, place=f"{part.name}:{probe.place}")
 
     def _placed(self, part: Part, problem: Problem) -> Problem:
         return problem if len(self._parts) == 1 else replace(problem, where=f"{part.name}:{problem.where}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -18,24 +18,27 @@ from muslin.datastore.field_ownership import FieldOwner
 from muslin.datastore.protocol import Conflict, Datastore
 from muslin.errors import MuslinError, Unavailable
 from muslin.resources.keys import Key
-from reconciler.addresses_in_use import blocks_of, effect
+from reconciler.addresses_in_use import effect
 from reconciler.apply import Outcome, apply
 from reconciler.choice import Choice, Terms, choose
 from reconciler.control import KIND as CONTROL
 from reconciler.control import Because, Control
-from reconciler.drift import DRIFT_IS_REPAIRED, DriftRules, Fights
+from reconciler.drift import Fights
 from reconciler.drifters import drifters
 from reconciler.gates import GateSettings, Standing
 from reconciler.guard import AskRevert, Guard, unapproved
+from reconciler.hearing import Hearing
 from reconciler.ledger import Ledger
 from reconciler.live import Live, listed
-from reconciler.loop import Backoff, Loop
+from reconciler.loop import Loop
 from reconciler.manifests import Reading, declarable
-from reconciler.ownership import Ownership, Rule, manager_of
+from reconciler.ownership import Ownership, manager_of
 from reconciler.passage import Passage
-from reconciler.plan import Budget, Hold, Plan
-from reconciler.planning import Leave, Settled, plan
+from reconciler.plan import Hold, Plan, Step
+from reconciler.proposing import Proposer
+from reconciler.settings import Settings
 from reconciler.source import Head, Source
+from reconciler.staging import Judged, Staging, course_status
 from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
 from reconciler.telling import Teller, fetch_words, moved_problem, refused_problem, stale_problem
 from reconciler.together import either
@@ -47,30 +50,6 @@ _CLUSTER: Final = Key("ClusterInformation", "default")
 _WATCHED: Final = (*declarable(), _CLUSTER.kind, CONTROL)
 _AT_ONCE: Final = 5
 """So many looks of `once` follow each other where the next one need not wait for anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How one set is reconciled.
-
-    Attributes:
-        poll_s: look again after this time without any wake-up.
-        gates: how long gates wait; None: nothing is waited for, and no commit is watched.
-        approval: a commit comes into force when somebody has approved its plan.
-        staged_first: staged policies are written before enforced ones.
-        drift: what becomes of what somebody else changed.
-        ownership: what becomes of fields that others own, the last rule that speaks of one first.
-    """
-
-    set_name: str = "default"
-    poll_s: float = 60.0
-    budget: Budget = field(default_factory=Budget)
-    backoff: Backoff = field(default_factory=lambda: Backoff(first_s=0.05, limit_s=10.0))
-    gates: GateSettings | None = field(default_factory=GateSettings)
-    approval: bool = False
-    staged_first: bool = False
-    drift: DriftRules = DRIFT_IS_REPAIRED
-    ownership: tuple[Rule, ...] = ()
 
 
 class Controller:
@@ -118,14 +97,19 @@ class Controller:
         )
         self._live = Live(datastore, _WATCHED, random=random, changed=self._loop.wake)
         self._guard = Guard(datastore, settings.set_name, self._live, self._time)
-        self._passage = Passage(
-            datastore, settings.set_name, settings.gates or GateSettings(), random=random, wake=self._loop.wake
-        )
+        self._hearing = Hearing(datastore, settings.set_name, random=random, wake=self._loop.wake)
+        self._passage = Passage(self._hearing, settings.gates or GateSettings())
         self._trial = Trial(
             self._passage, self._guard, self._teller, self._live, ask_revert, on=settings.gates is not None
         )
         self._fights = Fights()
-        self._settled: Settled = {}
+        self._staging = Staging(
+            datastore, self._hearing, settings.gates or GateSettings(), self._guard,
+            teller=self._teller, live=self._live,
+        )  # fmt: skip
+        self._proposer = Proposer(
+            datastore, source, settings, self._live, self._guard, fought_over=self._fights.stopped
+        )
         self._rested: tuple[Head, int] | None = None
         self._again: asyncio.TimerHandle | None = None
         self._again_s: float | None = None
@@ -149,14 +133,14 @@ class Controller:
     async def run(self) -> None:
         """Look whenever woken or due, until stopped or cancelled."""
         following = asyncio.ensure_future(self._live.run())
-        self._passage.follows = True
+        self._hearing.follows = True
         try:
             await either(following, self._may_begin())
             await either(following, self._loop.run())
         finally:
             self._look_again_in(None)
             following.cancel()
-            await asyncio.gather(following, self._passage.quiet(), return_exceptions=True)
+            await asyncio.gather(following, self._hearing.quiet(), return_exceptions=True)
 
     async def once(self, attempts: int = 5) -> Status:
         """One look that went through, after at most so many attempts; gives what it found.
@@ -237,7 +221,9 @@ class Controller:
         if self._paused() or control.suspended is not None:
             await self._leave_alone(replace(status, paused=self._paused()))
             return
-        choice = await choose(self._source, head, ledger, self._terms(control), lambda read: self._plan(read, ledger))
+        choice = await choose(
+            self._source, head, ledger, self._terms(control), lambda read: self._proposer.plan(read, ledger)
+        )
         if choice.missing is not None:
             self._teller.say(EventKind.FETCH, choice.missing, ledger.accepted)
         if problems := (*choice.problems, *head.problems):
@@ -250,7 +236,7 @@ class Controller:
             return
         if choice.plan or choice.reading.commit != ledger.accepted:
             known, control = control, await self._guard.now()
-            if (control.suspended, control.held) != (known.suspended, known.held):
+            if (control.suspended, control.held, control.others) != (known.suspended, known.held, known.others):
                 self._look_again_in(0.0)  # somebody said so after the watch last told us
                 return
         await self._bring_into_force(choice, ledger, control, status, head)
@@ -263,7 +249,7 @@ class Controller:
         commit, proposed = choice.reading.commit, choice.plan
         if commit != ledger.accepted:
             control = await self._accept(choice.reading, proposed, ledger)
-        elif self._settings.approval and (moved := unapproved(proposed, control)):
+        elif self._settings.approval and (moved := self._unapproved(proposed, control)):
             problem = moved_problem(proposed, len(moved))
             self._teller.say(EventKind.COMMIT_HELD, f"{problem.what}; {problem.fix}", commit)
             await self._show(replace(status, held=commit, reason=Hold.NOT_APPROVED, problems=(problem,)), ())
@@ -284,18 +270,25 @@ class Controller:
         repairs = self._teller.outcome(proposed, outcome, self._time(), who)
         for repair in repairs:
             self._fights.repaired(repair.key, repair.fields, asyncio.get_running_loop().time())
-        watched = await self._trial.watch_over(commit, control) if outcome.complete else None
+        judged: Judged | None = None
+        if outcome.complete and proposed.course is not None:
+            judged = await self._staging.judge(proposed, control)
+            if judged.failed is not None and await self._trial.take_back(Because.GATE_FAILED, judged.failed, ledger):
+                self._look_again_in(0.0)
+                return
+        complete = outcome.complete and proposed.course is None
+        watched = await self._trial.watch_over(commit, control) if complete else None
         if watched is not None and watched.standing is Standing.FAILED:
             if await self._trial.take_back(Because.HEALTH_FAILED, watched, ledger):
                 self._look_again_in(0.0)
                 return
             await self._guard.is_believed()
         believed = watched is None or watched.standing not in (Standing.WAITING, Standing.SETTLING)
-        verdicts = standings.verdicts if watched is None else (*standings.verdicts, watched)
+        verdicts = (*standings.verdicts, *(judged.verdicts if judged else ()), *([watched] if watched else ()))
         status = replace(
             status,
             accepted=commit,
-            applied=commit if outcome.complete and believed else status.applied,
+            applied=commit if complete and believed else status.applied,
             plan=proposed.counts if proposed.steps else self._board.last_plan or proposed.counts,
             blocked=tuple((each.key, each.why.value, each.problem) for each in proposed.blocked),
             failed=(
@@ -306,13 +299,17 @@ class Controller:
             gates=tuple(each for each in verdicts if each.standing is not Standing.OPEN),
             gated=tuple(step.key for step in outcome.gated),
             drifted=proposed.drifted,
+            stage=course_status(proposed.course, self._guard.seen, commit) if proposed.course else None,
         )
         await self._show(status, repairs)
-        if believed and outcome.complete:
-            await self._passage.rest()
+        if believed and complete:
+            await self._hearing.rest()
             if not (proposed or proposed.blocked or status.problems):
                 self._rested = (head, self._live.version)
-        again = [each.again_s for each in verdicts if each.again_s is not None] + [0.0] * outcome.follows
+        over = judged is not None and judged.over and proposed.course is not None
+        if over and proposed.course is not None:
+            await self._staging.move_on(commit, proposed.course, self._time())
+        again = [each.again_s for each in verdicts if each.again_s is not None] + [0.0] * (outcome.follows or over)
         self._look_again_in(min(again, default=None))
         if outcome.stale:
             raise Unavailable(stale_problem(outcome.stale))
@@ -321,7 +318,8 @@ class Controller:
         """The commit comes into force, whatever becomes of it: from now on a crash goes on with it."""
         excused = await self._trial.baseline(proposed) if ledger.accepted is not None else None
         held = self._guard.seen.held
-        control = await self._guard.comes_into_force(proposed, excused, approval=self._settings.approval)
+        await self._guard.comes_into_force(proposed, excused, approval=self._settings.approval)
+        control = await self._staging.set_out(proposed, ledger.accepted, self._time())
         back = held is not None and held.back_to == reading.commit
         good = ledger.accepted if self._board.applied == ledger.accepted else ledger.before or ledger.accepted
         await ledger.change({}, accepted=reading.commit, before=None if back else good)
@@ -330,6 +328,11 @@ class Controller:
             self._loop.wake()  # this plan still left alone what was fought over
         self._teller.event(EventKind.COMMIT_ACCEPTED, f"{len(reading.resources)} resources", reading.commit)
         return control
+
+    def _unapproved(self, proposed: Plan, control: Control) -> tuple[Step, ...]:
+        """Who approved a commit's plan has read its stages too."""
+        staged = frozenset() if proposed.course is None else proposed.course.touched
+        return tuple(step for step in unapproved(proposed, control) if step.key not in staged)
 
     async def _leave_alone(self, status: Status) -> None:
         if status.suspended is not None:
@@ -354,28 +357,6 @@ class Controller:
         self._again_s = seconds
         if seconds is not None:
             self._again = asyncio.get_running_loop().call_later(seconds, self._loop.wake)
-
-    async def _plan(self, reading: Reading, ledger: Ledger) -> Plan:
-        blocks = await blocks_of(self._datastore, reading, ledger, self._live.entries)
-        control, now = self._guard.seen, asyncio.get_running_loop().time()
-        leave = Leave(
-            self._settings.drift,
-            self._fights.stopped(now),
-            self._settings.budget.confirm,
-            control.confirmed,
-            restore=control.held is not None and control.held.back_to == reading.commit,
-        )
-        return plan(
-            reading.commit,
-            reading.resources,
-            self._live.entries,
-            ledger.owned,
-            canonical=self._live.canonical,
-            others=ledger.others,
-            blocks=blocks,
-            leave=leave,
-            settled=self._settled,
-        )
 
     async def _show(self, status: Status, repairs: tuple[Repair, ...]) -> None:
         if self.last is None or self.last.fetch != status.fetch:

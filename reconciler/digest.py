@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muslin.datastore.protocol import Entry
+from muslin.resources import dump
 from muslin.resources.keys import Key
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared
@@ -56,6 +57,10 @@ def deeds(proposed: Plan) -> str:
     done = _Hash("deeds", proposed.commit)
     for step in proposed.steps:
         done.add(*_step(step))
+    if proposed.course is not None:
+        for stage in proposed.course.stages:
+            written = [dump(each) for each in stage.write]
+            done.add("stage", stage.name, written, [str(key) for key in stage.remove], list(map(str, stage.until)))
     for each in sorted(proposed.blocked, key=lambda one: (str(one.key), one.why.value)):
         done.add("blocked", str(each.key), each.why.value)
     for key in sorted(proposed.forget, key=str):

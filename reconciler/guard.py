@@ -19,7 +19,7 @@ _MUSLIN = "muslin"
 
 @dataclass(frozen=True, slots=True)
 class RevertRequest:
-    """A commit that hurt, for whoever may push: its content goes back to another one's."""
+    """A commit that hurt, for whoever may push: its content goes back to another one's. `at` is RFC 3339."""
 
     commit: str
     back_to: str
@@ -75,6 +75,10 @@ class Guard:
         """The commit in force hurts: from now on `back_to` is in force."""
         held = HeldCommit(commit, back_to, because, reason, _MUSLIN, self._time())
         return await self._change(lambda control: replace(control, held=held, watching=None))
+
+    async def note(self, changed: Callable[[Control], Control]) -> Control:
+        """What else must outlive this process; no write where nothing changes."""
+        return await self._change(changed)
 
     async def _change(self, changed: Callable[[Control], Control]) -> Control:
         return self._noted(*await change(self._datastore, self._set, changed))

@@ -16,7 +16,8 @@ from muslin.errors import BadInput, Place, Problem
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
 from reconciler.compare import stripped
-from reconciler.rendering import is_facts, rendered
+from reconciler.probe import Probe, is_probe, probe_of, too_many
+from reconciler.rendering import FromFacts, is_facts, rendered
 from reconciler.tree import File
 
 __all__ = ["GROUP", "REFUSED", "Declared", "Manifests", "Reading", "declarable"]
@@ -40,6 +41,7 @@ REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         "ReconcilerHistory": "it is what the reconciler has done",
         "ReconcilerLease": "it says which of several reconcilers acts",
         "ReconcilerLedger": "it is what the reconciler remembers",
+        "ReconcilerProbe": "it is what the reconciler asks a node; what it is to ask is declared as a Probe",
         "ReconcilerStatus": "it is what the reconciler says",
     }
 )
@@ -57,17 +59,25 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one commit says. With any problem, `resources` is what could be read, and must not be applied."""
+    """What one commit says. With any problem, `resources` is what could be read, and must not be applied.
+
+    `probes` are what must hold while it is on trial, in the order of the files. `facts` is what else follows from
+    facts of a cluster; None where there are none, or no blueprint is allowed.
+    """
 
     commit: str
     resources: Mapping[Key, Declared]
     problems: tuple[Problem, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    facts: FromFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     declared: tuple[Declared, ...]
     problems: tuple[Problem, ...]
+    probes: tuple[Probe, ...] = ()
+    facts: FromFacts | None = None
 
 
 def declarable() -> tuple[str, ...]:
@@ -105,6 +115,7 @@ class Manifests:
         used: dict[File, _Parsed] = {}
         found: dict[Key, Declared] = {}
         wrong = list(problems)
+        probes: list[Probe] = []
         for file in files:
             parsed = self._known.get(file) or self._former.get(file)
             if parsed is None:
@@ -112,6 +123,7 @@ class Manifests:
                 parsed = _parse(file.path, content(file), self._blueprints)
             used[file] = parsed
             wrong.extend(parsed.problems)
+            probes += parsed.probes
             for each in parsed.declared:
                 first = found.setdefault(each.key, each)
                 if first is not each:
@@ -124,7 +136,9 @@ class Manifests:
                     )
         if used != self._known:
             self._former, self._known = self._known, used
-        return Reading(commit, MappingProxyType(found), tuple(wrong))
+        wrong += too_many(tuple(probes))
+        facts = next((each.facts for each in used.values() if each.facts is not None), None)
+        return Reading(commit, MappingProxyType(found), tuple(wrong), tuple(probes), facts)
 
 
 def _parse(path: str, text: bytes, blueprints: frozenset[str]) -> _Parsed:
@@ -134,15 +148,17 @@ def _parse(path: str, text: bytes, blueprints: frozenset[str]) -> _Parsed:
         return _Parsed((), error.problems)
     declared: list[Declared] = []
     problems: list[Problem] = []
+    probes: list[Probe] = []
+    facts: FromFacts | None = None
     for document in documents:
         if document.value is None:
             continue
         try:
-            if is_facts(document.value):
-                declared.extend(
-                    _checked(each.resource, document.places, path, each.place)
-                    for each in rendered(document.value, document.places, path, blueprints)
-                )
+            if is_probe(document.value):
+                probes.append(probe_of(document.value, document.places, path))
+            elif is_facts(document.value):
+                found, facts = rendered(document.value, document.places, path, blueprints)
+                declared.extend(_checked(each.resource, document.places, path, each.place) for each in found)
             else:
                 declared.append(_declare(document, path))
         except BadInput as error:
@@ -150,7 +166,7 @@ def _parse(path: str, text: bytes, blueprints: frozenset[str]) -> _Parsed:
         except Exception as error:  # noqa: BLE001  one file must never end the process
             what = f"the object cannot be read: {type(error).__name__}"
             problems.append(Problem(what, str(document.places.at(())), "simplify it, and tell us: this is a fault"))
-    return _Parsed(tuple(declared), tuple(problems))
+    return _Parsed(tuple(declared), tuple(problems), tuple(probes), facts)
 
 
 def _declare(document: yaml.Document, path: str) -> Declared:

@@ -1,20 +1,17 @@
-"""Stands before gates: reads what nodes report, only while there is something to wait for, and wakes the reconciler.
+"""Stands before gates: judges them by what nodes report.
 
 Waiting holds nothing: a look that meets a closed gate ends, and the next one begins when a node reports something else,
-when the gate's own time is over, or when another commit arrives. A CalicoNodeStatus that no agent keeps is made here,
-and removed when nothing waits any more.
+when the gate's own time is over, or when another commit arrives.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from random import Random
 
 from muslin import resources
-from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound
+from muslin.datastore.protocol import Entry
 from muslin.errors import BadInput, MuslinError
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
@@ -30,16 +27,14 @@ from reconciler.gates import (
     Verdict,
     gate_before,
 )
+from reconciler.hearing import Hearing
 from reconciler.ledger import Ledger
 from reconciler.levels import Placed, levels
-from reconciler.live import Live, listed
-from reconciler.node_reports import NodeReport, by_node, made_for_gate, status_to_make
 from reconciler.order import Group, Stage, stage
 from reconciler.plan import Plan
 
 __all__ = ["Passage", "Standings"]
 
-_KINDS = ("CalicoNodeStatus", "BlockAffinity")
 _BGP = ("Node", "BGPPeer", "BGPConfiguration")
 _LOOSENING = frozenset({Stage.TIERS, Stage.SELECTED, Stage.ALLOWING})
 _ROUTING = frozenset({*_BGP, "BGPFilter", "IPPool"})
@@ -75,24 +70,13 @@ class Passage:
     """The gates of one set.
 
     Args:
-        datastore: where nodes report.
-        set_name: whose gates.
+        hearing: what nodes report.
         settings: how long to wait.
-        random: jitter.
-        wake: called when a node reports something else while a gate is closed.
     """
 
-    def __init__(
-        self, datastore: Datastore, set_name: str, settings: GateSettings, *, random: Random, wake: Callable[[], None]
-    ) -> None:
-        self._datastore, self._set, self._random, self._wake = datastore, set_name, random, wake
+    def __init__(self, hearing: Hearing, settings: GateSettings) -> None:
+        self._hearing = hearing
         self._keeper = Gatekeeper(settings)
-        self._live: Live | None = None
-        self._following: asyncio.Task[None] | None = None
-        self._made: set[Key] = set()
-        self._swept = False
-        self.follows = False
-        """Whether a look may leave something running that wakes the next one."""
 
     async def before(
         self, plan: Plan, live: Mapping[Key, Entry], ledger: Ledger, now: float, *, forced: bool = False
@@ -106,7 +90,7 @@ class Passage:
             now: seconds, on a clock that never goes back.
             forced: a gate that has failed lets pass: where we go back to what was good, there is nothing else to do.
         """
-        self._keeper.of(plan.commit)
+        self._keeper.of(plan.commit if plan.course is None else f"{plan.commit} {plan.course.number}")
         placed = [each for level in levels(plan.steps) for each in level.steps]
         gated: dict[Group, Gate] = {}
         for each in placed:
@@ -132,9 +116,9 @@ class Passage:
 
     async def baseline(self, plan: Plan, live: Mapping[Key, Entry]) -> tuple[str, ...] | None:
         """What is wrong with sessions and routes before; None where the plan touches neither, or nobody reports."""
-        if not any(step.key.kind in _ROUTING and step.writes for step in plan.steps):
+        if plan.course is None and not any(step.key.kind in _ROUTING and step.writes for step in plan.steps):
             return None
-        reports, blocks = await self._reports()
+        reports, blocks = await self._hearing.reports()
         if not any(report.heard for report in reports.values()):
             return None
         return excuses(_snapshot(live, ()), reports, blocks)
@@ -142,28 +126,10 @@ class Passage:
     async def health(self, commit: str, live: Mapping[Key, Entry], excused: Collection[str], now: float) -> Verdict:
         """Whether a commit that is applied did no harm."""
         self._keeper.of(commit)
-        reports, blocks = await self._reports()
+        reports, blocks = await self._hearing.reports()
         found = sessions_finding(_snapshot(live, ()), reports, excused=excused)
         routes = routes_finding(blocks, reports, excused=excused)
         return self._keeper.judge(_HEALTH, Finding((*found.lacks, *routes.lacks), found.unheard), now)
-
-    async def quiet(self) -> None:
-        """Stop listening; what was made stays, for the next process to find."""
-        task, self._following, self._live = self._following, None, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def rest(self) -> None:
-        """Nothing waits: stop listening, and take back what was made for it."""
-        await self.quiet()
-        if self._made:
-            entries, _ = await listed(self._datastore, ("CalicoNodeStatus",))
-            for key, entry in entries.items():
-                if made_for_gate(entry, self._set):
-                    with suppress(NotFound, Conflict):
-                        await self._datastore.delete(key, entry.revision)
-            self._made.clear()
 
     async def _agents(self, gate: Gate, look: _Look) -> Verdict | None:
         """What this commit allows must be in force everywhere before it denies; None where it allows nothing new."""
@@ -178,7 +144,7 @@ class Passage:
         nodes = [key.name for key in look.live if key.kind == "Node"]
         if not nodes or not (pending or revision):
             return None
-        reports, _ = await self._reports()
+        reports, _ = await self._hearing.reports()
         found = agents_finding(nodes, reports, revision)
         if pending and not found.deaf:
             return Verdict(gate, Standing.WAITING, ("what allows is written first",), 0.0)
@@ -190,46 +156,17 @@ class Passage:
         if first:
             again_s = None if first & look.closed else 0.0
             return Verdict(gate, Standing.WAITING, ("what remains is written first",), again_s)
-        reports, _ = await self._reports()
+        reports, _ = await self._hearing.reports()
         upto = [each for each in look.placed if group[1] or (not each.place.delete and each.place.stage <= group[0])]
         after = _snapshot(look.live, upto)
         reflecting = [each.step.key.name for each in look.placed if each.group == group == (Stage.REFLECTORS, False)]
         found = sessions_finding(after, reports, before=_snapshot(look.live, ()), must=reflecting)
         verdict = self._keeper.judge(gate, found, look.now)
         if verdict.standing is Standing.WAITING and found.unheard:
-            await self._ask_nodes(key.name for key in look.live if key.kind == "Node" and key.name not in reports)
+            await self._hearing.ask_nodes(
+                key.name for key in look.live if key.kind == "Node" and key.name not in reports
+            )
         return verdict
-
-    async def _ask_nodes(self, nodes: Iterable[str]) -> None:
-        for node in nodes:
-            key = Key("CalicoNodeStatus", node)
-            if key not in self._made:
-                with suppress(AlreadyExists):
-                    await self._datastore.create(key, status_to_make(node, self._set))
-                self._made.add(key)
-
-    async def _reports(self) -> tuple[dict[str, NodeReport], dict[str, list[str]]]:
-        """Mapping[node, report] and Mapping[node, blocks]: from the copy that is kept, else asked for now."""
-        if self._live is not None and self._live.in_sync.is_set():
-            entries: Mapping[Key, Entry] = self._live.entries
-        else:
-            entries, _ = await listed(self._datastore, _KINDS)
-            self._follow()
-        if not self._swept:
-            # a reconciler before us may have been killed at a gate
-            self._swept = True
-            self._made |= {key for key, each in entries.items() if _is_made(each, self._set)}
-        blocks: dict[str, list[str]] = {}
-        for key, entry in entries.items():
-            spec = entry.value.get("spec")
-            if key.kind == "BlockAffinity" and isinstance(spec, Mapping) and spec.get("state") == "confirmed":
-                blocks.setdefault(str(spec.get("node")), []).append(str(spec.get("cidr")))
-        return by_node(each for key, each in entries.items() if key.kind == "CalicoNodeStatus"), blocks
-
-    def _follow(self) -> None:
-        if self.follows and self._following is None:
-            self._live = Live(self._datastore, _KINDS, random=self._random, changed=self._wake)
-            self._following = asyncio.ensure_future(self._live.run())
 
 
 def _comes_first(each: Placed, group: Group) -> bool:
@@ -237,10 +174,6 @@ def _comes_first(each: Placed, group: Group) -> bool:
     if each.step.key.kind not in _ROUTING or each.place.delete or each.group == group:
         return False
     return group[1] or each.place.stage < group[0]
-
-
-def _is_made(entry: Entry, set_name: str) -> bool:
-    return entry.key.kind == "CalicoNodeStatus" and made_for_gate(entry, set_name)
 
 
 def _snapshot(live: Mapping[Key, Entry], steps: Iterable[Placed]) -> Snapshot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from muslin.datastore.protocol import Json, Revision
 from muslin.errors import Problem
@@ -13,6 +13,9 @@ from muslin.resources.keys import Key
 from reconciler.compare import FieldChange
 from reconciler.drift import Drifted
 from reconciler.effect.removal import Removal
+
+if TYPE_CHECKING:
+    from reconciler.course import Course
 
 __all__ = [
     "CONFIRMED_KINDS", "Action", "Blocked", "Budget", "Cause", "Hold", "Owner", "Plan", "Step", "Why", "hold",
@@ -104,6 +107,8 @@ class Blocked:
 class Plan:
     """Steps in the order in which they are taken.
 
+    `course` is what it belongs to where a running cluster must change in stages: the steps are those of the stage that
+    is under way. `refused` is why no stages make the change safe: nothing of it may be done.
     `record` is what the ledger learns without any write to the object (it is as declared already), `forget` what it
     lets go of (gone, or not ours any more). `drifted` is what somebody changed and is left as it is, as was asked.
     """
@@ -115,6 +120,8 @@ class Plan:
     record: Mapping[Key, Json] = field(default_factory=dict)
     forget: tuple[Key, ...] = ()
     drifted: tuple[Drifted, ...] = ()
+    course: Course | None = None
+    refused: tuple[Problem, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to do, be it only in the ledger."""
@@ -147,6 +154,7 @@ class Plan:
                 }
                 for step in self.steps
             ],
+            "course": None if self.course is None else self.course.to_json(),
             "blocked": [
                 {"key": str(each.key), "why": each.why.value, "what": each.problem.what, "fix": each.problem.fix}
                 for each in self.blocked
@@ -213,6 +221,7 @@ class Hold(StrEnum):
     TOO_MUCH_EFFECT = "TooMuchEffect"
     ROLLED_BACK = "RolledBack"
     NOT_APPROVED = "NotApproved"
+    NOT_LIVE = "NotLive"
 
 
 def hold(
@@ -227,6 +236,8 @@ def hold(
         budget: what it may remove.
         effect: who needs what it removes, None where that was not asked.
     """
+    if proposed.refused:
+        return Hold.NOT_LIVE, proposed.refused[0]
     deletes = sum(step.action is Action.DELETE for step in proposed.steps)
     if declared == 0 and owned > 0 and not budget.allow_empty:
         what = f"the commit declares nothing, and {owned} objects are ours"

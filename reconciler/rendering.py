@@ -17,7 +17,7 @@ from muslin.yaml import Places
 if TYPE_CHECKING:
     from blueprints.decision import Blueprint
 
-__all__ = ["Rendered", "is_facts", "rendered"]
+__all__ = ["FromFacts", "Rendered", "is_facts", "rendered"]
 
 _FACTS = "blueprints.muslin/"
 
@@ -30,12 +30,26 @@ class Rendered:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class FromFacts:
+    """What else follows from facts: what pods' packets may have, and had, in bytes, where that is known.
+
+    `place` is where the facts stand. A commit that is rendered from facts changes a running cluster in stages.
+    """
+
+    place: Place
+    mtu: int | None = None
+    running_mtu: int | None = None
+
+
 def is_facts(value: Any) -> bool:
     """Whether a document describes a cluster for a blueprint."""
     return isinstance(value, Mapping) and str(value.get("apiVersion")).startswith(_FACTS)
 
 
-def rendered(value: Any, places: Places, path: str, allowed: frozenset[str]) -> tuple[Rendered, ...]:
+def rendered(
+    value: Any, places: Places, path: str, allowed: frozenset[str]
+) -> tuple[tuple[Rendered, ...], FromFacts | None]:
     """What follows from facts. With nothing allowed they are checked, and nothing follows.
 
     Args:
@@ -45,15 +59,14 @@ def rendered(value: Any, places: Places, path: str, allowed: frozenset[str]) -> 
         allowed: names of installed blueprints.
 
     Raises:
-        BadInput: the facts are wrong, name a blueprint that is not allowed, are refused by it, or ask for a change that
-            must be made in stages.
+        BadInput: the facts are wrong, name a blueprint that is not allowed, or are refused by it.
     """
     from blueprints import catalogue, facts  # noqa: PLC0415 - a third of our start, for who has no facts
     from blueprints.composition import parts_of  # noqa: PLC0415 - as above
 
     given = facts.load(value, places, path)
     if not allowed:
-        return ()
+        return (), None
     wanted = parts_of(given.blueprint) if given.blueprint is not None else ()
     unfit = [each for each in wanted if each in catalogue.BLUEPRINTS and each not in allowed]
     if unfit:
@@ -61,15 +74,12 @@ def rendered(value: Any, places: Places, path: str, allowed: frozenset[str]) -> 
         fix = f"use one of {', '.join(sorted(allowed))}, or allow it where the reconciler is started"
         raise BadInput(Problem(what, str(places.at(("blueprint",))), fix))
     decided = catalogue.decide(given, places, path)
-    if decided.procedures:
-        names = ", ".join(each.name for each in decided.procedures)
-        what = f"what follows must be made in stages ({names}), and not by one commit"
-        fix = "see `muslin explain`; commit the stages one by one as resources, then take `running` out of the facts"
-        raise BadInput(Problem(what, str(places.at(("running",))), fix))
     top = places.at(())
+    mtu = next((each.chosen for each in decided.decisions if each.name == "MTU"), "")
+    running = given.running.mtu if given.running is not None else None
     return tuple(
         Rendered(each, Place(top.file, top.line, top.column, _because(decided, each))) for each in decided.resources
-    )
+    ), FromFacts(top, int(mtu) if mtu.isdecimal() else None, running)
 
 
 def _because(decided: Blueprint, resource: Resource) -> str:

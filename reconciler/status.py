@@ -49,6 +49,7 @@ class EventKind(StrEnum):
     OBJECT_BLOCKED = "ObjectBlocked"
     PAUSED = "Paused"
     SUSPENDED = "Suspended"
+    STAGE = "Stage"
     GATE = "Gate"
     ROLLED_BACK = "RolledBack"
     BELIEVED = "Believed"
@@ -106,7 +107,8 @@ class Status:
 
     `seen` is the branch's commit, `accepted` the one in force, `applied` the last that was applied completely,
     `held` the branch's commit where it is not in force, with `reason` and `problems`. `gates` are those that are not
-    simply open, `gated` the objects behind closed ones; `drifted` is left as it is.
+    simply open, `gated` the objects behind closed ones; `drifted` is left as it is. `stage` is the one that a change of
+    a running cluster is in.
     """
 
     fetch: Mapping[str, Any] = field(default_factory=dict)
@@ -125,11 +127,21 @@ class Status:
     drifted: tuple[Drifted, ...] = ()
     suspended: Suspension | None = None
     paused: bool = False
+    stage: Mapping[str, Any] | None = None
 
     @property
     def settled(self) -> bool:
         """Whether what the branch shows is known and in force, and nothing of it waits, failed or is blocked."""
-        in_the_way = (self.held, self.blocked, self.failed, self.waiting, self.gated, self.suspended, self.paused)
+        in_the_way = (
+            self.held,
+            self.blocked,
+            self.failed,
+            self.waiting,
+            self.gated,
+            self.suspended,
+            self.paused,
+            self.stage,
+        )
         fetched = self.fetch.get("standing", Standing.CURRENT) == Standing.CURRENT
         return self.seen is not None and fetched and not any(in_the_way)
 
@@ -158,6 +170,7 @@ class Status:
             ],
             "suspended": None if self.suspended is None else asdict(self.suspended),
             "paused": self.paused,
+            "stage": None if self.stage is None else dict(self.stage),
         }
 
 

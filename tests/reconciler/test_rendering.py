@@ -87,16 +87,19 @@ def test_an_object_that_facts_and_a_file_declare_is_refused_with_both_places() -
     assert "first at cluster.yaml:2:1" in reading.problems[0].what
 
 
-def test_a_change_that_needs_stages_is_held() -> None:
-    """Facts of a running mesh that ask for reflectors are not applied by one commit."""
+def test_a_change_that_needs_stages_is_read_whole() -> None:
+    """Facts of a running mesh that ask for reflectors give what is wished in the end; stages come from the world."""
     text = _FACTS.replace("single_subnet", "route_reflectors").replace("198.51.100.0/24", "10.48.0.0/16")
-    text += "running: {routeDistribution: node-to-node mesh}\nplannedNodes: 60\n"
+    text += "running: {routeDistribution: node-to-node mesh, mtu: 1400}\nplannedNodes: 60\n"
     nodes = "".join(f"  - {{name: n{number}, address: 192.0.2.{number}}}\n" for number in range(3, 60))
     reading = Manifests(frozenset({"route_reflectors"})).read(
         "c", [File("c.yaml", "b", 1)], lambda _: text.replace("subnets:", f"{nodes}subnets:").encode()
     )
 
-    assert "must be made in stages (mesh to reflectors)" in "\n".join(each.what for each in reading.problems)
+    assert reading.problems == ()
+    assert reading.resources[Key("BGPConfiguration", "default")].value["spec"]["nodeToNodeMeshEnabled"] is False
+    assert reading.facts is not None
+    assert (reading.facts.mtu, reading.facts.running_mtu, str(reading.facts.place)) == (1500, 1400, "c.yaml:2:1")
 
 
 def test_a_folder_on_disk_is_rendered_by_the_same_rules(tmp_path: Path) -> None:

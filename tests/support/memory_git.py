@@ -14,12 +14,16 @@ __all__ = ["MemorySource"]
 
 
 class MemorySource:
-    """Commits are mappings from path to text. `away` makes every call raise `Unavailable`."""
+    """Commits are mappings from path to text. `away` makes every call raise `Unavailable`.
 
-    def __init__(self) -> None:
+    Args:
+        blueprints: by which facts are rendered.
+    """
+
+    def __init__(self, blueprints: frozenset[str] = frozenset()) -> None:
         self._commits: dict[str, Mapping[str, str]] = {}
         self._head: str | None = None
-        self._manifests = Manifests()
+        self._manifests = Manifests(blueprints)
         self.away = False
 
     @property

@@ -1,0 +1,214 @@
+"""Ends stages: looks whether what ends the one under way is so, says what people are to do, and moves on.
+
+Waiting holds nothing, as before gates: a look ends, and the next one begins when what is waited for changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from blueprints.stages import Condition
+from muslin.datastore.ipam import run
+from muslin.datastore.protocol import Datastore, Entry
+from muslin.ipam.affinities import Owner, release_affinity
+from muslin.resources.keys import Key
+from reconciler.conditions import World, empty_blocks, finding, kinds_for
+from reconciler.control import Control
+from reconciler.course import PEOPLE, Course, touched
+from reconciler.course_record import ended, moved_on, set_out, underway
+from reconciler.gates import Finding, Gate, Gatekeeper, GateKind, GateSettings, Standing, Verdict
+from reconciler.guard import Guard
+from reconciler.hearing import Hearing, told
+from reconciler.live import Live
+from reconciler.plan import Plan
+from reconciler.status import EventKind
+from reconciler.telling import Teller
+
+__all__ = ["Judged", "Staging", "confirmation", "course_status"]
+
+_NETWORK: Final = frozenset({Condition.SESSIONS, Condition.ROUTES})
+_HOST: Final = "host:"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How what ends a stage stands. `over`: all of it is so."""
+
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether the next stage may begin."""
+        return all(each.lets_pass for each in self.verdicts)
+
+    @property
+    def failed(self) -> Verdict | None:
+        """What was waited for too long."""
+        return next((each for each in self.verdicts if each.standing is Standing.FAILED), None)
+
+
+class Staging:
+    """The stages of one set's commits.
+
+    Args:
+        datastore: where blocks of pools that are empty are given back.
+        hearing: what nodes report.
+        settings: how long to wait.
+        guard: remembers the stage.
+        teller: says it.
+        live: what is there.
+    """
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        hearing: Hearing,
+        settings: GateSettings,
+        guard: Guard,
+        *,
+        teller: Teller,
+        live: Live,
+    ) -> None:
+        self._datastore, self._hearing, self._guard = datastore, hearing, guard
+        self._teller, self._live = teller, live
+        self._keeper = Gatekeeper(settings)
+
+    async def set_out(self, proposed: Plan, before: str | None, at: str) -> Control:
+        """Before a commit is accepted: remember its course. `before` is the one in force until then."""
+        return await self._guard.note(
+            lambda control: set_out(control, proposed.commit, proposed.course, at, keep=before)
+        )
+
+    async def move_on(self, commit: str, course: Course, at: str) -> None:
+        """The stage under way is over: from now on the next one is, also after a crash."""
+        if course.following is not None:
+            await self._guard.note(lambda control: moved_on(control, commit, course.number, at))
+        else:
+            await self._guard.note(lambda control: ended(control, commit))
+            self._teller.event(EventKind.STAGE, f"all {course.number} stages are over", commit)
+
+    async def judge(self, proposed: Plan, control: Control) -> Judged:
+        """Whether the stage is over, whose steps have all been taken."""
+        course = proposed.course
+        assert course is not None
+        stage = course.stage
+        self._say(course, proposed.commit)
+        self._keeper.of(f"{proposed.commit} {course.number}")
+        now = asyncio.get_running_loop().time()
+        entries = await self._hearing.entries(kinds_for(stage.until))
+        await self._give_back(course, entries)
+        world = self._world(proposed, control, entries)
+        confirmed = confirmation(course.number) in control.confirmed
+        verdicts = list(self._blocked(proposed, course))
+        for kind, found in _findings(course, world, confirmed=confirmed):
+            gate = Gate(kind, f"the end of {course.title}", guards=kind is not GateKind.AGENTS)
+            verdicts.append(self._judged(gate, found, now, confirmed=confirmed))
+            if found.unheard:
+                nodes = (key.name for key in self._live.entries if key.kind == "Node")
+                await self._hearing.ask_nodes(each for each in nodes if each not in world.reports)
+        for each in verdicts:
+            if each.standing is not Standing.OPEN:
+                why = "; ".join(each.why[:5])
+                self._teller.say(EventKind.GATE, f"{each.gate}: {each.standing}: {why}", proposed.commit)
+        return Judged(tuple(verdicts))
+
+    def _judged(self, gate: Gate, found: Finding, now: float, *, confirmed: bool) -> Verdict:
+        if gate.kind is GateKind.PEOPLE:
+            return Verdict(gate, Standing.OPEN if found.met else Standing.WAITING, (*found.lacks, *found.unheard))
+        verdict = self._keeper.judge(gate, found, now)
+        if confirmed and verdict.standing is Standing.NOT_AVAILABLE:
+            return Verdict(gate, Standing.OPEN)
+        return verdict
+
+    def _blocked(self, proposed: Plan, course: Course) -> Iterator[Verdict]:
+        mine = set(touched(course.stage))
+        why = tuple(f"{each.problem.what}: {each.problem.fix}" for each in proposed.blocked if each.key in mine)
+        if why:
+            yield Verdict(Gate(GateKind.PEOPLE, f"the end of {course.title}", guards=True), Standing.WAITING, why)
+
+    def _world(self, proposed: Plan, control: Control, entries: Mapping[Key, Entry]) -> World:
+        course = proposed.course
+        assert course is not None
+        reports, blocks = told(entries)
+        live = {key: entry for key, entry in self._live.entries.items() if key.kind == "Node"}
+        revisions = [self._live.entries[key].revision for key in touched(course.stage) if key in self._live.entries]
+        known = underway(control, proposed.commit)
+        watching = control.watching
+        return World(
+            {**live, **entries},
+            reports,
+            blocks,
+            max((int(each) for each in revisions if each.isdecimal()), default=0),
+            known.since if known is not None else "",
+            watching.excused if watching is not None and watching.commit == proposed.commit else (),
+        )
+
+    async def _give_back(self, course: Course, entries: Mapping[Key, Entry]) -> None:
+        """Blocks of a pool that is drained and disabled are nobody's: no allocator comes by to give them back."""
+        for each in course.stage.until:
+            if each.condition is not Condition.POOL_EMPTY or each.prefix is None:
+                continue
+            for block in empty_blocks(each.prefix, entries):
+                if block.affinity is not None and block.affinity.startswith(_HOST):
+                    owner = Owner(block.affinity.removeprefix(_HOST))
+                    await run(self._datastore, release_affinity(owner, block.prefix, require_empty=True))
+
+    def _say(self, course: Course, commit: str) -> None:
+        stage = course.stage
+        people = any(each.condition in PEOPLE for each in stage.until)
+        asked = f"; for people: {'; '.join(stage.commands)}" if people and stage.commands else ""
+        until = "; ".join(map(str, stage.until))
+        self._teller.say(EventKind.STAGE, f"{course.title} ({course.procedure.name}), until {until}{asked}", commit)
+
+
+def confirmation(number: int) -> str:
+    """What a person confirms to let a stage end."""
+    return f"Stage {number}"
+
+
+def course_status(course: Course, control: Control, commit: str) -> dict[str, Any]:
+    """The stage that is under way, for the status."""
+    stage = course.stage
+    known = underway(control, commit)
+    return {
+        "number": course.number,
+        "of": len(course.stages),
+        "name": stage.name,
+        "procedure": course.procedure.name,
+        "since": known.since if known is not None else None,
+        "until": [str(each) for each in stage.until],
+        "people": any(each.condition in PEOPLE for each in stage.until),
+        "commands": list(stage.commands),
+        "back": stage.back,
+    }
+
+
+def _findings(course: Course, world: World, *, confirmed: bool) -> Iterator[tuple[GateKind, Finding]]:
+    """What is found of the stage's conditions, one finding a kind of gate.
+
+    A person may say that pods are as they must be; that a pool is in use no word can change.
+    """
+    stage = course.stage
+    network = [finding(each, world) for each in stage.until if each.condition in _NETWORK]
+    people = [
+        finding(each, world)
+        for each in stage.until
+        if each.condition in PEOPLE and not (confirmed and each.condition is not Condition.POOL_EMPTY)
+    ]
+    stored = [finding(each, world) for each in stage.until if each.condition is Condition.STORED]
+    if network:
+        yield GateKind.SESSIONS, _together(network)
+    elif stored:
+        yield GateKind.AGENTS, _together(stored)
+    if people:
+        yield GateKind.PEOPLE, _together(people)
+
+
+def _together(found: Iterable[Finding]) -> Finding:
+    every = tuple(found)
+    lacks = dict.fromkeys(word for each in every for word in each.lacks)
+    unheard = dict.fromkeys(word for each in every for word in each.unheard)
+    return Finding(tuple(lacks), tuple(unheard))
