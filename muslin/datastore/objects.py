@@ -18,8 +18,8 @@ from muslin.kubernetes.json_writer import JsonWriter
 from muslin.resources.keys import Key
 
 __all__ = [
-    "MAX_OBJECT_BYTES", "UNREADABLE", "entry", "parse", "problems_of", "random_uid", "revision_number", "text_of_new",
-    "text_of_update", "timestamp",
+    "MAX_OBJECT_BYTES", "UNREADABLE", "entry", "parse", "problems_of", "random_uid", "revision_number", "text_of",
+    "text_of_new", "text_of_update", "timestamp",
 ]  # fmt: skip
 
 MAX_OBJECT_BYTES = 1_500_000
@@ -40,7 +40,8 @@ def random_uid() -> str:
 
 def timestamp(now: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as Kubernetes writes creationTimestamp."""
-    return now.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    here = now if now.tzinfo is UTC else now.astimezone(UTC)
+    return here.isoformat(timespec="seconds")[:-6] + "Z"  # without +00:00
 
 
 def text_of_new(key: Key, value: Json, *, uid: str, now: datetime) -> str:
@@ -49,14 +50,14 @@ def text_of_new(key: Key, value: Json, *, uid: str, now: datetime) -> str:
     Raises:
         BadInput: it cannot be kept, or is not the object that the key names.
     """
-    return _text(key, value, {"uid": uid, "creationTimestamp": timestamp(now)})
+    return text_of(key, value, {"uid": uid, "creationTimestamp": timestamp(now)})
 
 
 def text_of_update(key: Key, value: Json, former: str) -> str:
     """Text of an object that replaces `former`: it keeps identity and birth. Raises `BadInput` as `text_of_new`."""
     old = parse(key, former).get("metadata")
     kept = {name: old[name] for name in ("uid", "creationTimestamp") if name in old} if isinstance(old, dict) else {}
-    return _text(key, value, kept)
+    return text_of(key, value, kept)
 
 
 def entry(key: Key, text: str, revision: int) -> Entry:
@@ -98,7 +99,8 @@ def revision_number(revision: str) -> int | None:
     return int(revision) if revision.isascii() and revision.isdigit() and len(revision) <= 18 else None
 
 
-def _text(key: Key, value: Json, stamped: Mapping[str, Any]) -> str:
+def text_of(key: Key, value: Json, stamped: Mapping[str, Any]) -> str:
+    """Text of an object with this identity and birth. Raises `BadInput` as `text_of_new`."""
     given = value.get("metadata", {})
     if not isinstance(given, Mapping):
         raise BadInput(Problem("metadata is not a mapping", f"{key}  metadata", "give name and namespace there"))
@@ -117,11 +119,14 @@ def _text(key: Key, value: Json, stamped: Mapping[str, Any]) -> str:
     metadata: dict[str, Any] = {"name": key.name}
     if key.namespace is not None:
         metadata["namespace"] = key.namespace
-    metadata |= {k: v for k, v in given.items() if k not in ("resourceVersion", "uid", "creationTimestamp")}
+    metadata |= given
+    for name in ("resourceVersion", "uid", "creationTimestamp"):
+        metadata.pop(name, None)
     metadata |= stamped
     try:
         text = _encoder.encode({**value, "kind": key.kind, "metadata": metadata})
-        str(key).encode()
+        if not (key.kind + key.name + (key.namespace or "")).isascii():
+            str(key).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(
             Problem(f"the object cannot be written as JSON: {error}", str(key), "use JSON's types, without cycles")

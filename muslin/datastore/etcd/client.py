@@ -6,7 +6,7 @@ A call that may have happened although its answer is lost is repeated only where
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -52,18 +52,18 @@ class Client:
         """All endpoints, for messages."""
         return ", ".join(map(str, self._members))
 
-    async def read(self, method: Method, request: Any) -> Any:
+    def read(self, method: Method, request: Any) -> Coroutine[Any, Any, Any]:
         """A call that may be repeated at will. Raises `Compacted`, `Forbidden`, `Unavailable`."""
-        return await self._call(method, request, again=True)
+        return self._call(method, request, again=True)
 
-    async def write(self, request: Any) -> Any:
+    def write(self, request: Any) -> Coroutine[Any, Any, Any]:
         """A transaction, sent again only where it surely was not done.
 
         Raises:
             AnswerLost: it may have been done.
             Forbidden, Unavailable, BadInput: it was not done.
         """
-        return await self._call(members.TXN, request, again=False)
+        return self._call(members.TXN, request, again=False)
 
     async def lease(self, ttl_s: int) -> int:
         """A new lease of so many seconds; keys that are put with it vanish when it is not kept alive."""

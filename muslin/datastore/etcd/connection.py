@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from muslin.datastore.etcd import rpc_pb2 as rpc
 from muslin.datastore.etcd.client import Client
@@ -19,8 +18,7 @@ from muslin.datastore.settings import EtcdSettings
 __all__ = ["Connection", "Outcome"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a transaction.
 
     Attributes:
@@ -56,10 +54,11 @@ class Connection:
             raise
         return cls(client)
 
-    async def get(self, paths: Sequence[bytes]) -> list[Any]:
+    async def get(self, paths: Sequence[bytes]) -> Sequence[Any]:
         """What is at these keys: those of `rpc.KeyValue` that are there, in this order."""
         if len(paths) == 1:
-            return list((await self.client.read(RANGE, rpc.RangeRequest(key=paths[0]))).kvs)
+            found: Sequence[Any] = (await self.client.read(RANGE, rpc.RangeRequest(key=paths[0]))).kvs
+            return found
         return await self._gathered([rpc.RangeRequest(key=path) for path in paths])
 
     async def keys_beginning(self, prefixes: Sequence[bytes]) -> list[bytes]:
@@ -93,26 +92,21 @@ class Connection:
         Raises:
             AnswerLost: it may have been done.
         """
-        keys = (path, *others)
-        return await self._transaction(
-            [_modified_at(path, 0), *(_modified_at(other, at) for other, at in others.items())],
-            rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=text)),
-            [rpc.RangeRequest(key=key) for key in keys],
-        )
+        return await self._transaction({path: 0, **others}, _put(path, text))
 
     async def replace(self, path: bytes, text: bytes, revision: int) -> Outcome:
         """Put what is there at this modification revision. Raises `AnswerLost`."""
-        put = rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=text))
-        return await self._transaction([_modified_at(path, revision)], put, [rpc.RangeRequest(key=path)])
+        return await self._transaction({path: revision}, _put(path, text))
 
     async def remove(self, path: bytes, revision: int | None) -> Outcome:
         """Delete what is there, if given only at this modification revision. Raises `AnswerLost`."""
-        compare = [] if revision is None else [_modified_at(path, revision)]
-        delete = rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=path, prev_kv=True))
-        outcome = await self._transaction(compare, delete, [rpc.RangeRequest(key=path)])
+        request = rpc.TxnRequest()
+        deletion = request.success.add().request_delete_range
+        deletion.key, deletion.prev_kv = path, True
+        outcome = await self._transaction({} if revision is None else {path: revision}, request)
         if not outcome.done:
             return outcome
-        return replace(outcome, found=outcome.found[0].response_delete_range.prev_kvs)
+        return outcome._replace(found=outcome.found[0].response_delete_range.prev_kvs)
 
     async def put_for(self, path: bytes, text: bytes, ttl_s: int) -> int:
         """Put a status that is gone after `ttl_s` seconds, as agents report themselves; gives its lease.
@@ -123,8 +117,7 @@ class Connection:
             AnswerLost: it may have been done.
         """
         lease = await self.client.lease(ttl_s)
-        put = rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=text, lease=lease))
-        await self._transaction([], put, [])
+        await self._transaction({}, _put(path, text, lease))
         return lease
 
     async def compact(self, revision: int) -> None:
@@ -146,10 +139,12 @@ class Connection:
             found += (kv for response in answer.responses for kv in response.response_range.kvs)
         return found
 
-    async def _transaction(self, compare: Sequence[Any], deed: Any, otherwise: Sequence[Any]) -> Outcome:
-        request = rpc.TxnRequest(
-            compare=compare, success=[deed], failure=[rpc.RequestOp(request_range=each) for each in otherwise]
-        )
+    async def _transaction(self, modified_at: Mapping[bytes, int], request: Any) -> Outcome:
+        """What `request` does if these keys are at these revisions, else what is at them."""
+        for path, revision in modified_at.items():  # filled in place: a message that is handed in is packed and read
+            compare = request.compare.add()
+            compare.key, compare.mod_revision, compare.target = path, revision, _MOD
+            request.failure.add().request_range.key = path
         answer = await self.client.write(request)
         if not answer.succeeded:
             found = [kv for response in answer.responses for kv in response.response_range.kvs]
@@ -157,9 +152,13 @@ class Connection:
         return Outcome(done=True, revision=answer.header.revision, found=answer.responses)
 
 
+_MOD = rpc.Compare.MOD
 _OPERATIONS = 120
 """etcd's limit of a transaction is 128 unless its operator set another (--max-txn-ops)."""
 
 
-def _modified_at(path: bytes, revision: int) -> Any:
-    return rpc.Compare(target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, key=path, mod_revision=revision)
+def _put(path: bytes, text: bytes, lease: int = 0) -> Any:
+    request = rpc.TxnRequest()
+    put = request.success.add().request_put
+    put.key, put.value, put.lease = path, text, lease
+    return request

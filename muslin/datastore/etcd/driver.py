@@ -20,7 +20,7 @@ from muslin.datastore.etcd import stored
 from muslin.datastore.etcd.endpoints import endpoints_from
 from muslin.datastore.etcd.patience import Patience
 from muslin.datastore.etcd.refusals import AnswerLost, End
-from muslin.datastore.etcd.stored import DELETED, Written
+from muslin.datastore.etcd.stored import Written
 from muslin.datastore.objects import random_uid, revision_number
 from muslin.datastore.protocol import (
     AlreadyExists,
@@ -215,7 +215,7 @@ class EtcdDatastore:
                     yield Bookmark(Revision(str(position)))
                 async for batch in subscription.batches():
                     for event in batch.events:
-                        change = self._change(event, wanted)
+                        change = stored.change_of(event, wanted)
                         if change is not None:
                             yield change
                     position = batch.revision
@@ -385,14 +385,3 @@ class EtcdDatastore:
         if cluster not in (None, header.cluster_id):
             raise Compacted(asked)  # another etcd answers at these endpoints now: its revisions are its own
         return int(header.revision), int(header.cluster_id)
-
-    def _change(self, event: Any, wanted: frozenset[str]) -> Change | None:
-        kv = event.kv
-        if event.type == DELETED:
-            key = stored.key_at(kv, event.prev_kv)
-            return None if key is None or key.kind not in wanted else Change(key, None, Revision(str(kv.mod_revision)))
-        key = stored.key_at(kv, None)
-        if key is None or key.kind not in wanted:
-            return None
-        there = stored.entry_of(kv)
-        return None if there is None else Change(*there[0])

@@ -6,24 +6,24 @@ Pure. Names of some kinds do not tell the key for certain; what to ask for then 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from muslin.conversion.etcd import from_etcd, to_etcd
 from muslin.conversion.etcd_keys import candidates, etcd_key, etcd_prefixes, handle_path, key_of
-from muslin.conversion.kinds import ETCD_KINDS, IPAM_KINDS, NAMED_POLICIES, kind_of_plural
+from muslin.conversion.kinds import ETCD_KINDS, IPAM_KINDS, NAMED_POLICIES
 from muslin.conversion.policy_names import shown_name
-from muslin.conversion.profile import DEFAULT_ALLOW
 from muslin.datastore.built_in import DEFAULT_PROFILE
-from muslin.datastore.objects import parse, problems_of, text_of_new, text_of_update
+from muslin.datastore.etcd.values import object_of, objects_of
+from muslin.datastore.objects import UNREADABLE, parse, problems_of, text_of, text_of_new
 from muslin.datastore.paging import Token
-from muslin.datastore.protocol import Entry, Json, NotSupported, Revision
+from muslin.datastore.protocol import Change, Entry, Json, NotSupported, Revision
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
 
 __all__ = [
-    "DELETED", "PLAIN", "Kept", "Written", "after", "entries_of", "entry_of",
+    "PLAIN", "Kept", "Written", "after", "change_of", "entries_of", "entry_of",
     "in_key_order", "is_shortened", "key_at", "matching", "new_text", "path_of", "places", "ranges", "span",
     "spellings", "token_of", "updated_text", "written",
 ]  # fmt: skip
@@ -36,10 +36,12 @@ PLAIN: Final = frozenset(ETCD_KINDS) - IPAM_KINDS - NAMED_POLICIES
 
 _RESOURCES: Final = "/calico/resources/v3/projectcalico.org/"
 
-_decode = json.JSONDecoder().raw_decode
-_ODD: Final = ("", DEFAULT_ALLOW)
+_UNDER: Final = {_RESOURCES + stored.plural: stored.kind for stored in ETCD_KINDS.values() if not stored.namespaced}
+_GLOBAL: Final = {kind: path for path, kind in _UNDER.items() if kind in PLAIN}
+_WITHIN: Final = {_RESOURCES + stored.plural: stored.kind for stored in ETCD_KINDS.values() if stored.namespaced}
+"""Mapping[beginning of a key, kind], without and with a namespace after it."""
 
-DELETED: Final = 1
+_DELETED: Final = 1
 """`rpc.Event.DELETE`, for who does without gRPC."""
 
 
@@ -59,20 +61,17 @@ of plain values alone, and there are many.
 """
 
 
-def _identity(known: Written) -> str:
-    """The part of the former text that an update keeps."""
-    given = {"uid": known[2], "creationTimestamp": known[3]}
-    return json.dumps({"metadata": {name: part for name, part in given.items() if part is not None}})
-
-
 def places(key: Key) -> tuple[str, ...]:
     """Where it may be. Where the name does not tell, the place it has if its name says all (see `spellings`)."""
-    if key.kind in _OF_KUBERNETES:
+    if (plain := _plain_path(key)) is not None:
+        return (plain,)
+    kind, name, namespace = key
+    if kind in _OF_KUBERNETES:
         return ()
     try:
-        if not key.name.isascii() or not (key.namespace or "").isascii():
-            f"{key.namespace}{key.name}".encode()  # what is no text is no key
-        if key.kind in PLAIN:
+        if not name.isascii() or not (namespace or "").isascii():
+            f"{namespace}{name}".encode()  # what is no text is no key
+        if kind in PLAIN:
             return (etcd_key(key, {}),)
         found = candidates(key)
     except ValueError:
@@ -80,6 +79,15 @@ def places(key: Key) -> tuple[str, ...]:
     if found is None:
         return (handle_path(key.name),) if key.kind == "IPAMHandle" else ()
     return found
+
+
+def _plain_path(key: Key) -> str | None:
+    """As `etcd_key` for what is nearly all there is, in a third of the time; None where that must be asked."""
+    kind, name, namespace = key
+    before = _GLOBAL.get(kind)
+    if before is None or namespace is not None or not name or not name.isascii() or "%" in name or "/" in name:
+        return None
+    return f"{before}/{name}"
 
 
 def is_shortened(key: Key) -> bool:
@@ -107,7 +115,7 @@ def path_of(key: Key, value: Json) -> str:
     if key.kind in _OF_KUBERNETES:
         raise NotSupported("Create", key, "create a NetworkPolicy or GlobalNetworkPolicy, which agents treat alike")
     try:
-        path = etcd_key(key, value)
+        path = _plain_path(key) or etcd_key(key, value)
     except ValueError as error:
         raise BadInput(Problem(f"the object has no key in etcd: {error}", str(key), "give what is missing")) from None
     if key.kind in IPAM_KINDS and key_of(path) != key:
@@ -123,31 +131,56 @@ def new_text(key: Key, value: Json, *, uid: str, now: datetime) -> bytes:
 
 def updated_text(key: Key, value: Json, known: Written) -> bytes:
     """What to write for an object that keeps its identity. Raises `BadInput`."""
-    return _stored(key, text_of_update(key, value, _identity(known)))
+    given = {"uid": known[2], "creationTimestamp": known[3]}
+    return _stored(key, text_of(key, value, {name: part for name, part in given.items() if part is not None}))
 
 
 def entry_of(kv: Any) -> tuple[Entry, Written] | None:
     """The object that a key and value of etcd are, `rpc.KeyValue` or `Kept`; None if it is none of ours."""
-    path_octets, text, at = kv.key, kv.value, kv.mod_revision
-    path = path_octets.decode(errors="replace")
+    octets = kv.key
+    path = octets.decode(errors="replace")
     key = _plain_key(path) or key_of(path)
     if key is None or key == DEFAULT_PROFILE:
         return None
-    value = _plain_value(text) if key.kind in PLAIN else None
-    if value is None:
-        try:
-            shown, value = from_etcd(path, _json(text)) or (key, {})
-        except Exception:  # noqa: BLE001 - whatever somebody wrote there must not hide the others
-            shown, value = from_etcd(path, text.decode(errors="replace")) or (key, {})
-        if shown != key and key.kind in NAMED_POLICIES and path in places(shown):
-            key = shown  # an old release wrote it under another name
-    revision, metadata = Revision(str(at)), value.get("metadata")
-    problems = problems_of(key, value)
-    if type(metadata) is not dict:
-        return Entry(key, value, revision, problems), (path_octets, at, None, None)
-    metadata["resourceVersion"] = revision
-    uid, created = metadata.get("uid"), metadata.get("creationTimestamp")
-    return Entry(key, value, revision, problems), (path_octets, at, uid, created)
+    value = object_of(kv.value) if key.kind in PLAIN else None
+    return _converted(key, path, kv) if value is None else _entry(key, octets, value, kv.mod_revision)
+
+
+def _converted(key: Key, path: str, kv: Any) -> tuple[Entry, Written]:
+    """As `entry_of` for what is known to be this object and is kept in another form, or is none."""
+    text = kv.value
+    try:
+        shown, value = from_etcd(path, _json(text)) or (key, {})
+    except Exception:  # noqa: BLE001 - whatever somebody wrote there must not hide the others
+        shown, value = from_etcd(path, text.decode(errors="replace")) or (key, {})
+    if shown != key and key.kind in NAMED_POLICIES and path in places(shown):
+        key = shown  # an old release wrote it under another name
+    return _entry(key, kv.key, value, kv.mod_revision)
+
+
+def _entry(key: Key, path: bytes, value: dict[str, Any], at: int) -> tuple[Entry, Written]:
+    """An object that is kept as it is; the value becomes the entry's."""
+    text, metadata, uid, created = str(at), value.get("metadata"), None, None
+    if type(metadata) is dict:
+        metadata["resourceVersion"] = text
+        uid, created = metadata.get("uid"), metadata.get("creationTimestamp")
+    problems = problems_of(key, value) if UNREADABLE in value else ()
+    return Entry(key, value, Revision(text), problems), (path, at, uid, created)
+
+
+def change_of(event: Any, kinds: Collection[str]) -> Change | None:
+    """What an `rpc.Event` is to a watch of these kinds, None for what is not of them."""
+    kv = event.kv
+    if event.type == _DELETED:
+        gone = key_at(kv, event.prev_kv)
+        return None if gone is None or gone.kind not in kinds else Change(gone, None, Revision(str(kv.mod_revision)))
+    path = kv.key.decode(errors="replace")
+    key = _plain_key(path) or key_of(path)
+    if key is None or key.kind not in kinds or key == DEFAULT_PROFILE:
+        return None
+    value = object_of(kv.value) if key.kind in PLAIN else None
+    there = _converted(key, path, kv) if value is None else _entry(key, kv.key, value, kv.mod_revision)
+    return Change(*there[0])
 
 
 def written(key: Key, path: bytes, text: bytes, revision: int) -> tuple[Entry, Written]:
@@ -155,60 +188,37 @@ def written(key: Key, path: bytes, text: bytes, revision: int) -> tuple[Entry, W
     if key.kind not in PLAIN:
         there = entry_of(Kept(path, text, revision))
         return there or (Entry(key, {}, Revision(str(revision))), (path, revision, None, None))
-    value, _ = _decode(text.decode())
-    at, metadata = str(revision), value["metadata"]
-    metadata["resourceVersion"] = at
-    remembered = (path, revision, metadata.get("uid"), metadata.get("creationTimestamp"))
-    return Entry(key, value, Revision(at)), remembered
+    value = object_of(text)
+    if value is None:
+        return _converted(key, path.decode(), Kept(path, text, revision))
+    return _entry(key, path, value, revision)
 
 
 def _plain_key(path: str) -> Key | None:
     """As `key_of` for what is nearly all there is, in a fifth of the time; None where that must be asked."""
-    parts = path.split("/")
-    if len(parts) < 7 or "%" in path or not path.startswith(_RESOURCES) or not all(parts[6:]):
+    before, _, name = path.rpartition("/")
+    kind, namespace = _UNDER.get(before), None
+    if kind is None:
+        before, _, namespace = before.rpartition("/")
+        kind = _WITHIN.get(before)
+    if kind is None or not name or namespace == "" or "%" in path:
         return None
-    stored = kind_of_plural(parts[5])
-    if stored is None or len(parts) != (8 if stored.namespaced else 7):
-        return None
-    return Key(stored.kind, parts[7], parts[6]) if stored.namespaced else Key(stored.kind, parts[6])
+    return Key(kind, name, namespace)
 
 
-def entries_of(kvs: Iterable[Any], kind: str) -> list[tuple[Entry, Written]]:
+def entries_of(kvs: Sequence[Any], kind: str) -> list[tuple[Entry, Written]]:
     """As `entry_of` for a list of a kind: what is none of ours is left out."""
-    if kind not in PLAIN or ETCD_KINDS[kind].namespaced:
+    if kind not in PLAIN:
         return [there for kv in kvs if (there := entry_of(kv)) is not None and there[0].key.kind == kind]
     found = []
-    skipped = len(ranges(kind)[0][0])
-    for kv in kvs:
-        octets, at, uid, created = kv.key, kv.mod_revision, None, None
-        try:
-            name, text = octets[skipped:].decode(), kv.value.decode()
-            value, end = _decode(text)
-        except (ValueError, RecursionError):
-            name, text, value, end = "", "", None, 0
-        if type(value) is not dict or end != len(text) or "%" in name or "/" in name or name in _ODD:
-            if (there := entry_of(kv)) is not None:
-                found.append(there)
+    for kv, value in zip(kvs, objects_of([kv.value for kv in kvs]), strict=True):
+        octets = kv.key
+        path = octets.decode(errors="replace")
+        key = _plain_key(path) or key_of(path)
+        if key is None or key == DEFAULT_PROFILE:
             continue
-        revision = str(at)
-        metadata = value.get("metadata")
-        if type(metadata) is dict:
-            metadata["resourceVersion"] = revision
-            uid, created = metadata.get("uid"), metadata.get("creationTimestamp")
-        found.append((Entry(Key(kind, name), value, Revision(revision)), (octets, at, uid, created)))
+        found.append(_converted(key, path, kv) if value is None else _entry(key, octets, value, kv.mod_revision))
     return found
-
-
-def _plain_value(text: bytes) -> dict[str, Any] | None:
-    """JSON that is an object, None for anything else."""
-    try:
-        decoded = text.decode()
-        value, end = _decode(decoded)
-    except (ValueError, RecursionError):
-        return None
-    if type(value) is dict and (end == len(decoded) or not decoded[end:].strip()):
-        return value
-    return None
 
 
 def key_at(kv: Any, former: Any) -> Key | None:
