@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
+from collections.abc import Iterator
 
 from blueprints.asking import Asked, overridden
 from blueprints.decision import Alternative, Decision, Outcome, section
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
+from blueprints.range_rules import others_addresses
 from muslin.net import Prefix
 from muslin.resources.keys import Key
 
@@ -21,7 +22,6 @@ POOLS = {4: Key("IPPool", "default-ipv4-ippool"), 6: Key("IPPool", "default-ipv6
 """Mapping[IP version, pool]: the names that Calico gives its own."""
 
 _SOURCE = section("Single Subnet Configuration")
-_LINK_LOCAL, _DOCKER = ip_network("169.254.0.0/16"), ip_network("172.17.0.0/16")
 _SHORTEST, _LONGEST = 20, 32
 
 
@@ -59,10 +59,10 @@ def addressing(asked: Asked) -> None:
 def pod_range(asked: Asked, given: Prefix) -> Outcome:
     """The range as given, if it is IPv4 and nobody else's."""
     facts = asked.facts
-    problem = _unusable(given, facts)
-    if problem is not None:
-        what, fix = problem
-        return refuse(Must.RANGE_OF_ITS_OWN, what, asked.place("podRange"), fix)
+    where = asked.place("podRange")
+    problems = [each for told in _unusable(given, facts) for each in refuse(Must.RANGE_OF_ITS_OWN, *_at(told, where))]
+    if problems:
+        return tuple(problems)
     return Decision(
         "pod range",
         str(given),
@@ -75,26 +75,25 @@ def pod_range(asked: Asked, given: Prefix) -> Outcome:
     )
 
 
-def _unusable(given: Prefix, facts: Facts) -> tuple[str, str] | None:
+def _at(told: tuple[str, str], where: str) -> tuple[str, str, str]:
+    what, fix = told
+    return what, where, fix
+
+
+def _unusable(given: Prefix, facts: Facts) -> Iterator[tuple[str, str]]:
+    """What speaks against the range, each with what to do."""
     if given.version != 4:
         fix = "give an IPv4 range such as 10.48.0.0/16; an IPv6 range is podRangeV6, alone or beside it"
-        return f"the pod range {given} is not IPv4", fix
-    if given.overlaps(_LINK_LOCAL) or given.is_multicast or given.is_loopback:
-        return f"addresses of {given} can't be routed", "give a private range such as 10.48.0.0/16"
-    if given.overlaps(_DOCKER):
-        return (
-            f"the pod range {given} overlaps {_DOCKER}, which is the bridge of Docker",
-            "give a private range such as 10.48.0.0/16",
-        )
+        yield f"the pod range {given} is not IPv4", fix
+        return
+    for taken, whose in others_addresses(given):
+        yield f"the pod range {given} overlaps {taken}, which is {whose}", "give a private range such as 10.48.0.0/16"
     others = [(each.cidr, "the nodes' subnet") for each in facts.subnets]
     others += [(each, "the service range") for each in facts.service_ranges or facts.kubernetes.service_subnets]
     for each, whose in others:
         if each.version == given.version and given.overlaps(each):
-            return (
-                f"the pod range {given} overlaps {whose} {each}",
-                "give pods a range that nothing else uses, such as 10.48.0.0/16",
-            )
-    return None
+            fix = "give pods a range that nothing else uses, such as 10.48.0.0/16"
+            yield f"the pod range {given} overlaps {whose} {each}", fix
 
 
 def _range_v6(asked: Asked, given: Prefix) -> Outcome:
@@ -106,6 +105,15 @@ def _range_v6(asked: Asked, given: Prefix) -> Outcome:
             f"the pod range {given} has {blocks} blocks of 64 addresses, too few for {asked.facts.size} nodes",
             asked.place("podRangeV6"),
             f"give a range of at least /{_needed(asked.facts.size, BLOCK_LENGTHS[6])}",
+        )
+    most = asked.facts.pods_per_node
+    if most is not None and given.num_addresses < asked.facts.size * most:
+        return refuse(
+            Must.ROOM_FOR_ALL,
+            f"the pod range {given} has {given.num_addresses} addresses, too few for {asked.facts.size} nodes"
+            f" with {most} pods each",
+            asked.place("podRangeV6"),
+            f"give a range of at least /{128 - (asked.facts.size * most - 1).bit_length()}",
         )
     return Decision(
         "pod range IPv6",

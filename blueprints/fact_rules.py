@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from muslin.net import Address, Prefix
+from blueprints.fact_parts import NodeRole
+from blueprints.range_rules import RANGE_RULES
+from blueprints.running_rules import RUNNING_RULES
 from muslin.resources.base import LABEL_NAME, SUBDOMAIN_NAME
-from muslin.resources.places import FieldPath, spell_path
 from muslin.resources.validation import Breach, ValidationRule, go
 
 if TYPE_CHECKING:
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FACT_RULES"]
 
+_REFLECTS: Final = "route-reflector"
+_RACK: Final = "rack"
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_TAKEN = (
-    (ip_network("172.17.0.0/16"), "the bridge of Docker"),
-    (ip_network("fe80::/10"), "link-local"),
-    (ip_network("169.254.0.0/16"), "link-local"),
-)
 
 
 def _bad_names(facts: Facts) -> Iterator[Breach]:
@@ -88,70 +85,6 @@ def _mtu(facts: Facts) -> Iterator[Breach]:
             yield Breach(f"the MTU of {subnet} is not given", ("subnets", index))
 
 
-def _ranges(facts: Facts) -> Iterator[tuple[FieldPath, Prefix, str]]:
-    """Every range that has one use: where it stands, and what for."""
-    for index, subnet in enumerate(facts.subnets):
-        yield ("subnets", index), subnet.cidr, f"the nodes' subnet {subnet.cidr}"
-    for index, each in enumerate(facts.service_ranges):
-        yield ("serviceRanges", index), each, f"the service range {each}"
-    routable = facts.routable
-    if routable.pods is not None:
-        yield ("routable", "pods"), routable.pods, f"the range of routable pods {routable.pods}"
-    for name, given in (("externalIPs", routable.external_ips), ("loadBalancerIPs", routable.load_balancer_ips)):
-        for index, each in enumerate(given):
-            yield ("routable", name, index), each, f"the range of services {each}"
-    if facts.pod_range_v6 is not None:
-        yield ("podRangeV6",), facts.pod_range_v6, f"the pod range {facts.pod_range_v6}"
-
-
-def _overlaps(facts: Facts) -> Iterator[Breach]:
-    """Of two ranges the later one is shown; `podRange` is a blueprint's business."""
-    seen: list[tuple[Prefix, str]] = []
-    for path, prefix, what in _ranges(facts):
-        for other, its in seen:
-            if prefix.version == other.version and prefix.overlaps(other):
-                yield Breach(f"{what} overlaps {its}", path)
-        seen.append((prefix, what))
-        for taken, whose in _TAKEN:
-            if path[0] != "subnets" and prefix.version == taken.version and prefix.overlaps(taken):
-                yield Breach(f"{what} overlaps {taken}, which is {whose}", path)
-
-
-def _kubernetes(facts: Facts) -> Iterator[Breach]:
-    told = facts.kubernetes
-    for given, pods in (("podRange", facts.pod_range), ("podRangeV6", facts.pod_range_v6)):
-        of_family = [each for each in told.pod_subnets if pods is not None and each.version == pods.version]
-        if pods is not None and of_family and not any(_inside(pods, each) for each in of_family):
-            what = f"the pod range {pods} is not in Kubernetes' own, {', '.join(map(str, of_family))}"
-            yield Breach(what, (given,), "use Kubernetes' podSubnet: kube-proxy takes other addresses for strangers")
-    for index, each in enumerate(facts.service_ranges):
-        if told.service_subnets and each not in told.service_subnets:
-            what = f"the service range {each} is not Kubernetes' own, {', '.join(map(str, told.service_subnets))}"
-            yield Breach(what, ("serviceRanges", index), "use Kubernetes' serviceSubnet")
-    services = (*facts.service_ranges, *told.service_subnets)
-    for index, address in enumerate(told.dns):
-        if services and not any(address in each for each in services):
-            where: FieldPath = ("kubernetes", "dns", index)
-            yield Breach(f"the DNS service {address} is in no service range", where, "correct the address or the range")
-    for path, prefix, what in _pods_and_services(facts):
-        if told.api_server is not None and told.api_server in prefix:
-            yield Breach(
-                f"the API server {told.api_server} lies in {what}, {spell_path(path)}",
-                ("kubernetes", "apiServer"),
-                "give the address that nodes reach it by, outside of the ranges of pods and services",
-            )
-
-
-def _pods_and_services(facts: Facts) -> Iterator[tuple[FieldPath, Prefix, str]]:
-    if facts.pod_range is not None:
-        yield ("podRange",), facts.pod_range, "the pod range"
-    yield from (each for each in _ranges(facts) if each[0][0] != "subnets")
-
-
-def _inside(inner: Prefix, outer: Prefix) -> bool:
-    return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
-
-
 def _switches(facts: Facts) -> Iterator[Breach]:
     for index in _twice([each.name for each in facts.top_of_rack]):
         yield Breach(f"two switches are named {facts.top_of_rack[index].name!r}", ("topOfRack", index, "name"))
@@ -187,27 +120,6 @@ def _families(facts: Facts) -> Iterator[Breach]:
             yield Breach(what, ("nodes", index), "set addressV6, or leave podRangeV6 out")
 
 
-def _machines(facts: Facts) -> Iterator[tuple[FieldPath, Address, str]]:
-    """Every address of a machine beside the nodes: where it stands, and whose it is."""
-    for index, subnet in enumerate(facts.subnets):
-        if subnet.router is not None:
-            yield ("subnets", index, "router"), subnet.router, "the router"
-    for index, tor in enumerate(facts.top_of_rack):
-        yield ("topOfRack", index, "address"), tor.address, f"the switch {tor.name}"
-    for index, reflector in enumerate(facts.external_reflectors):
-        yield ("externalReflectors", index, "address"), reflector.address, f"the reflector {reflector.name}"
-        if reflector.address_v6 is not None:
-            yield ("externalReflectors", index, "addressV6"), reflector.address_v6, f"the reflector {reflector.name}"
-
-
-def _apart(facts: Facts) -> Iterator[Breach]:
-    """No machine has an address of pods or services; nodes are the blueprint's business, by their subnets."""
-    for where, address, whose in _machines(facts):
-        for _, prefix, what in _pods_and_services(facts):
-            if address in prefix:
-                yield Breach(f"{whose} has the address {address}, which lies in {what}", where)
-
-
 def _ports(facts: Facts) -> Iterator[Breach]:
     for index, each in enumerate(facts.host_endpoints.open if facts.host_endpoints is not None else ()):
         if not each.protocol.has_ports:
@@ -237,19 +149,36 @@ def _overridden(facts: Facts) -> Iterator[Breach]:
             yield Breach("an override has no reason", ("overrides", index, "reason"), "say why")
 
 
+def _labels(facts: Facts) -> Iterator[Breach]:
+    """Labels that peers ask for, and that say something else than the facts."""
+    by_rack = bool(facts.top_of_rack) or facts.reflectors_per_rack
+    for index, node in enumerate(facts.nodes):
+        where = ("nodes", index, "labels")
+        if _REFLECTS in node.labels and NodeRole.REFLECTOR not in node.roles:
+            what = f"node {node.name} has the label {_REFLECTS}, which makes others peer with it, and does not reflect"
+            yield Breach(what, (*where, _REFLECTS), "give it the role reflector, or take the label off")
+        if by_rack and node.labels.get(_RACK, node.rack) != node.rack:
+            told = "in none" if node.rack is None else f"in rack {node.rack!r}"
+            what = f"the label {_RACK} of node {node.name} is {node.labels[_RACK]!r}, and it stands {told}"
+            yield Breach(what, (*where, _RACK), "say the same twice, or leave the label out")
+        if {NodeRole.REFLECTOR, NodeRole.CONTROL_PLANE} <= set(node.roles):
+            what = f"node {node.name} reflects and is of the control plane: both would fail together"
+            yield Breach(what, ("nodes", index, "roles"), "let a node reflect that does nothing else")
+
+
 FACT_RULES: tuple[ValidationRule, ...] = (
     go("names", "names have a form", _bad_names, fix="use lower case letters, digits, '-' and '.'"),
     go("not-empty", "there is a node and a subnet", _none_given, fix="add at least one"),
     go("nodes-differ", "names and addresses of nodes are unique", _equal_nodes, fix="give each node its own"),
     go("stand", "nodes and routers stand in their subnet", _stand, fix="correct the subnet or the address"),
     go("mtu-known", "the MTU of every subnet is known", _mtu, fix="set networkMTU, or mtu of each subnet"),
-    go("ranges-differ", "each range has one use", _overlaps, fix="give each its own range"),
     go("switches", "switches differ and serve racks that there are", _switches, fix="give each its own"),
-    go("apart", "no machine has an address of pods or services", _apart, fix="correct the address or the range"),
     go("ports", "what is open has ports", _ports, fix="use TCP, UDP or SCTP"),
     go("reflectors", "reflectors outside differ", _reflectors, fix="give each its own"),
     go("families", "pods' families are the nodes' too", _families, fix="give both, or neither"),
-    go("kubernetes", "ranges agree with what Kubernetes was told", _kubernetes, fix="use one and the same"),
+    go("labels", "labels and roles agree with the facts", _labels, fix="say the same twice"),
     go("overrides", "a decision is overridden once, with a reason", _overridden, fix="say once, and why"),
+    *RANGE_RULES,
+    *RUNNING_RULES,
 )
 """In the order in which their breaches are told."""

@@ -6,9 +6,9 @@ A fact that is left out is unknown; what a blueprint assumes then, its decisions
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from blueprints.fact_parts import (
     LARGEST_MTU,
@@ -36,7 +36,7 @@ from muslin.resources.places import Places
 from muslin.resources.problems import problems_of
 from muslin.resources.validation import ValidationRule
 
-__all__ = ["API_VERSION", "KIND", "Facts", "load"]
+__all__ = ["API_VERSION", "KIND", "Facts", "load", "load_as_told"]
 
 API_VERSION = "blueprints.muslin/v1alpha1"
 KIND = "Cluster"
@@ -158,3 +158,26 @@ def load(value: Any, places: Places | None = None, file: str | None = None) -> F
         return Facts.model_validate(dict(value) if isinstance(value, Mapping) else value, by_alias=True, by_name=False)
     except ValidationError as error:
         raise BadInput(problems_of(error, Facts, places, file)) from None
+
+
+class _AsTold(Facts):
+    """Facts that may contradict each other, for whoever wants to know what else speaks against them."""
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        return self
+
+
+_NEEDED: Final = frozenset({"not-empty", "mtu-known", "families"})
+"""Rules without which nothing can be decided."""
+
+
+def load_as_told(value: Any) -> Facts | None:
+    """Facts that contradict each other, as they are told; None where they are no facts, or not enough to decide."""
+    whole = dict(value) if isinstance(value, Mapping) else value
+    try:
+        told = _AsTold.model_validate(whole, by_alias=True, by_name=False)
+    except ValidationError:
+        return None
+    broken = {rule.name for rule in Facts.RULES if rule.name in _NEEDED and any(True for _ in rule.find(told))}
+    return None if broken else told

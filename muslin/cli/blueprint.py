@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from blueprints import catalogue, draft, facts
+from blueprints import catalogue, facts
 from blueprints.composition import parts_of
 from blueprints.decision import Blueprint
 from muslin import yaml
@@ -41,11 +41,8 @@ def decide(path: str, blueprint: str | None) -> Blueprint:
 def facts_and_decisions(path: str, blueprint: str | None) -> tuple[facts.Facts, Blueprint]:
     """The facts of a file, and what the blueprint decides about them. Raises BadInput with every problem."""
     document = only_document(yaml.load(read_text(path), path), path)
-    given = facts.load(document.value, document.places, path)
     must_be_known(blueprint)
-    name = blueprint or given.blueprint or draft.fitting(given)
-    named = given.model_copy(update={"blueprint": name})
-    return named, catalogue.decide(named, document.places, path)
+    return catalogue.decide_document(document.value, document.places, path, blueprint)
 
 
 def only_document(documents: Sequence[yaml.Document], path: str) -> yaml.Document:

@@ -133,8 +133,10 @@ def _of_inconsistency(each: Inconsistency, reading: Reading) -> Finding:
 def _of_facts(name: str, document: yaml.Document, reading: Reading) -> Iterator[Finding]:
     try:
         given = facts.load(document.value, document.places, name)
-    except BadInput:
-        return  # told with the files that can't be read
+    except BadInput as wrong:  # these are told with the files that can't be read
+        refused = catalogue.refusals_beside(document.value, document.places, name, wrong)
+        yield from (_of_problem(Rule.DECIDABLE, problem) for problem in refused)
+        return
     try:
         named = given.model_copy(update={"blueprint": given.blueprint or draft.fitting(given)})
         decided = catalogue.decide(named, document.places, name)

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blueprints.catalogue import BLUEPRINTS
-from blueprints.draft import fitting
+from blueprints.catalogue import BLUEPRINTS, decide_document
 from blueprints.emit import render
-from blueprints.facts import load
 from blueprints.staged import staged, stages_of
 from muslin.errors import BadInput, Problem
 from tests.blueprints.clusters import documents
@@ -56,9 +54,8 @@ def test_a_strange_value_anywhere(data: st.DataObject, name: str, document: dict
     problems: tuple[Problem, ...] = ()
     texts: list[object] = []
     try:
-        facts = load(document)
-        fitting(facts)
-        blueprint = BLUEPRINTS[name](facts, None, None)
+        decide_document(document)
+        blueprint = decide_document(document, blueprint=name)[1]
         texts = [render(staged(blueprint, number)) for number in range(1, len(stages_of(blueprint)) + 1)]
         texts.append(render(blueprint))
     except BadInput as refused:
