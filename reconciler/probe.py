@@ -5,7 +5,6 @@ A probe is data that no datastore keeps: it stands beside what it guards, and is
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,10 +20,11 @@ from muslin.resources.part import Part
 from muslin.resources.places import Places, place_of
 from muslin.resources.problems import problems_of
 from muslin.resources.validation import Breach, ValidationRule, go
+from muslin.semantics.reserved import is_host
 
 __all__ = [
-    "API_VERSION", "KIND", "LONGEST_S", "MOST_PROBES", "Expect", "Pods", "Probe", "Traffic", "askable", "is_probe",
-    "probe_of", "too_many",
+    "API_VERSION", "KIND", "LONGEST_S", "MOST_PROBES", "Expect", "Pods", "Probe", "Traffic", "is_probe", "probe_of",
+    "too_many",
 ]  # fmt: skip
 
 API_VERSION: Final = "reconciler.muslin/v1alpha1"
@@ -86,13 +86,6 @@ class Probe:
         port = "" if self.port is None else f" {self.port}"
         must = "reach" if self.expect is Expect.REACHABLE else "not reach"
         return f"{self.name}: {self.source} must {must} {self.target} over {self.traffic}{port}"
-
-
-def askable(address: Address) -> bool:
-    """Whether an address may be asked for: a single host's that is not the machine's own, nor a link's."""
-    refused = address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (refused or mapped is not None or address == ipaddress.IPv4Address("255.255.255.255"))
 
 
 class ProbeName(Part):
@@ -159,7 +152,7 @@ def _bad_pods(given: ProbePods) -> Iterator[Breach]:
     if address is not None:
         if given.pod is not None or given.selector is not None or given.namespace is not None:
             yield Breach("it names an address, and pods", ("address",), "keep one of them")
-        if not askable(address):
+        if not is_host(address):
             fix = "give the address of one host beyond the node"
             yield Breach(f"{address} is no address that a probe may ask for", ("address",), fix)
     elif (given.pod is None) is (given.selector is None):

@@ -135,6 +135,8 @@ class Agent:
             retryable=(MuslinError,),
             on_failure=self._on_failure,
         )
+        self.on_applied: Callable[[], None] = lambda: None
+        """Called after each step that went through."""
         self._registered: Revision | None = None
         self._told: dict[Problem, float] = {}
         self._problems: dict[Key, tuple[Problem, ...]] = {}
@@ -153,6 +155,11 @@ class Agent:
     def snapshot(self) -> Snapshot:
         """The latest copy of the datastore."""
         return self.mirror.snapshot
+
+    def applied(self) -> Revision | None:
+        """The revision of the datastore whose meaning the kernel has, None before the first."""
+        applied = self.convergence.applied
+        return None if applied is None else Revision(applied.state.revision)
 
     def speaker_moved(self) -> None:
         """The speaker said something: routes or sessions may be different."""
@@ -249,6 +256,7 @@ class Agent:
                 self._log("left out", what=problem.what, where=problem.where, fix=problem.fix)
         self._left_out = frozenset(applied.problems)
         self._reporting.wake()
+        self.on_applied()
 
     def _on_failure(self, error: BaseException, retry_s: float | None) -> None:
         if isinstance(error, MuslinError):

@@ -21,7 +21,7 @@ from typing import Any
 
 from muslin.datastore.opening import open_store
 from muslin.datastore.settings import DatastoreSettings
-from muslin.errors import BadInput, KernelRefused, Problem
+from muslin.errors import BadInput, KernelRefused, MuslinError, Problem
 from muslin.net import InterfaceAddress
 from muslin.semantics.felix_meaning import contradictions
 from muslin.semantics.felix_sources import Files, Local, resolve
@@ -32,7 +32,7 @@ from runtime.bgp.client import SpeakerClient
 from runtime.calc.state import NodeState
 from runtime.cni.attach import Attacher
 from runtime.cni.endpoints import Attachment
-from runtime.cni.server import Server
+from runtime.cni.server import Handler, Server
 from runtime.convergence import Kernel
 from runtime.dataplane.conntrack import Conntrack
 from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
@@ -43,6 +43,9 @@ from runtime.dataplane.ruleset import compile_ruleset
 from runtime.host import HostSettings, find_address, host_addresses, mtu_of
 from runtime.pod_addresses import PodAddresses
 from runtime.pod_links import PodLinks
+from runtime.probe_namespaces import PodNamespaces
+from runtime.probe_sockets import PodAsker
+from runtime.probing import Probing
 from runtime.registration import NodeIdentity
 from runtime.speaker_side import SpeakerSide
 
@@ -169,6 +172,16 @@ async def _run(settings: Settings) -> None:
         mtu=mtu,
         seen=agent,
     )
+    namespaces = PodNamespaces(settings.run_dir / "pods", attacher.handle)
+    probing = Probing(
+        settings.node,
+        datastore,
+        PodAsker(namespaces.path_of),
+        snapshot=lambda: agent.snapshot,
+        applied=agent.applied,
+        on_failure=_probes_failed,
+    )
+    agent.on_applied = probing.applied_moved
     endings = [
         _when_readable(loop, watched.fileno(), partial(_look, watched, agent), _LOOK_AFTER_S)
         for watched in (ruleset, routes)
@@ -176,7 +189,9 @@ async def _run(settings: Settings) -> None:
     endings.append(_when_readable(loop, kernel_settings.fileno(), partial(_repair, kernel_settings), _REPAIR_AFTER_S))
     _log("started", node=settings.node, address=str(address), mtu=network_mtu)
     running = asyncio.create_task(
-        agent.run(client.run(), _speaker_moves(client, agent), _serve_pods(agent, settings, attacher))
+        agent.run(
+            client.run(), _speaker_moves(client, agent), _serve_pods(agent, settings, namespaces.handle), probing.run()
+        )
     )
     stopped = asyncio.create_task(stop.wait())
     gc.freeze()
@@ -250,10 +265,10 @@ async def _speaker_moves(client: SpeakerClient, agent: Agent) -> None:
         agent.speaker_moved()
 
 
-async def _serve_pods(agent: Agent, settings: Settings, attacher: Attacher) -> None:
+async def _serve_pods(agent: Agent, settings: Settings, handle: Handler) -> None:
     """CNI requests, once there is a snapshot to answer from."""
     await agent.mirror.in_sync()
-    server = Server(settings.run_dir / "muslin-cni.sock", attacher.handle)
+    server = Server(settings.run_dir / "muslin-cni.sock", handle)
     await server.start()
     _log("pods are taken", socket=str(settings.run_dir / "muslin-cni.sock"))
     try:
@@ -261,6 +276,11 @@ async def _serve_pods(agent: Agent, settings: Settings, attacher: Attacher) -> N
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             await server.close()
+
+
+def _probes_failed(error: BaseException, retry_s: float | None) -> None:
+    problem = error.problems[0] if isinstance(error, MuslinError) else Problem(repr(error), "probes", "tell us")
+    _log("probe not answered", what=problem.what, where=problem.where, fix=problem.fix, retry_s=retry_s)
 
 
 def _log(event: str, **fields: Any) -> None:

@@ -20,7 +20,7 @@ from muslin.resources.workload_endpoint import WorkloadEndpoint
 from muslin.semantics.routes import node_interface_address
 from muslin.semantics.snapshot import Snapshot
 
-__all__ = ["Reserved", "admitted", "reserved"]
+__all__ = ["Reserved", "admitted", "is_host", "reserved"]
 
 _NO_HOSTS = tuple(
     map(
@@ -38,6 +38,11 @@ _NO_HOSTS = tuple(
     )
 )
 """Unspecified, loopback, link-local, multicast and reserved ranges (RFC 6890)."""
+
+
+def is_host(address: Address) -> bool:
+    """Whether an address can be another host's at all."""
+    return not any(address.version == range_.version and address in range_ for range_ in _NO_HOSTS)
 
 
 @dataclass(frozen=True, slots=True)

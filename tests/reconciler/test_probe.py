@@ -8,7 +8,7 @@ import pytest
 
 from muslin import yaml
 from muslin.errors import BadInput
-from reconciler.probe import MOST_PROBES, Expect, Pods, Probe, Traffic, askable, is_probe, probe_of, too_many
+from reconciler.probe import MOST_PROBES, Expect, Pods, Probe, Traffic, is_probe, probe_of, too_many
 
 _TEXT = """apiVersion: reconciler.muslin/v1alpha1
 kind: Probe
@@ -78,22 +78,6 @@ def test_what_is_wrong_is_told_with_its_place(old: str, new: str, what: str) -> 
 
     assert what in raised.value.problems[0].what
     assert raised.value.problems[0].where.startswith("probes.yaml:")
-
-
-def test_which_addresses_may_be_asked_for() -> None:
-    """One host's, beyond the node; also in disguise."""
-    asked = [
-        "192.0.2.1",
-        "2001:db8::1",
-        "0.0.0.0",
-        "224.0.0.1",
-        "255.255.255.255",
-        "::1",
-        "fe80::1",
-        "::ffff:127.0.0.1",
-    ]
-
-    assert [each for each in asked if askable(ip_address(each))] == ["192.0.2.1", "2001:db8::1"]
 
 
 def test_doubles_and_too_many_are_told() -> None:

@@ -26,21 +26,7 @@ from reconciler.probe_questions import (
     request_key,
     result,
 )
-from tests.support.clusters import namespace_profile, workload
-
-_DB = ip_address("192.0.2.10")
-_PROBE = Probe("web-to-db", Pods("shop", None, "app == 'web'"), _DB, port=5432)
-
-
-def _pod(name: str, number: int, **more: Any) -> Any:
-    given = {"on": f"n{number}", "namespace": "shop", "labels": {"app": "web"}, "pod": name} | more
-    return workload(f"{given['on']}-k8s-{name}-eth0", f"10.48.0.{number}/32", **given)
-
-
-_CLUSTER = Snapshot.of([
-    namespace_profile("shop", {"team": "red"}), _pod("web-1", 1), _pod("web-2", 2),
-    _pod("db", 3, labels={"app": "db"}), _pod("other", 4, namespace="test"),
-])  # fmt: skip
+from tests.reconciler.probes import CLUSTER, DB, PROBE, pod
 
 
 def _said(pairs: tuple[Pair, ...]) -> list[str]:
@@ -49,22 +35,22 @@ def _said(pairs: tuple[Pair, ...]) -> list[str]:
 
 def test_who_asks_whom() -> None:
     """Pods by label in a namespace, by name, by what they inherit; a pod does not ask itself."""
-    assert _said(pairs_of([_PROBE], _CLUSTER)) == [
+    assert _said(pairs_of([PROBE], CLUSTER)) == [
         "n1: shop/web-1 to 192.0.2.10 over TCP 5432",
         "n2: shop/web-2 to 192.0.2.10 over TCP 5432",
     ]
     inherited = Probe("a", Pods(None, None, "pcns.team == 'red'"), Pods("shop", "db"), Traffic.ICMP)
-    assert _said(pairs_of([inherited], _CLUSTER)) == [
+    assert _said(pairs_of([inherited], CLUSTER)) == [
         "n1: shop/web-1 to 10.48.0.3 over ICMP",
         "n2: shop/web-2 to 10.48.0.3 over ICMP",
     ]
-    assert not pairs_of([Probe("a", Pods("shop", "gone"), _DB, port=1)], _CLUSTER)
-    assert not pairs_of([Probe("a", Pods("shop", "db"), ip_address("2001:db8::1"), port=1)], _CLUSTER)
+    assert not pairs_of([Probe("a", Pods("shop", "gone"), DB, port=1)], CLUSTER)
+    assert not pairs_of([Probe("a", Pods("shop", "db"), ip_address("2001:db8::1"), port=1)], CLUSTER)
 
 
 def test_a_selector_is_a_sample_and_no_scan() -> None:
     """However many pods a selector means, three ask, and two are asked."""
-    many = Snapshot.of([_pod(f"web-{n:02}", n, on="n1") for n in range(1, 30)])
+    many = Snapshot.of([pod(f"web-{n:02}", n, on="n1") for n in range(1, 30)])
     found = pairs_of([Probe("a", Pods(None, None, "all()"), Pods(None, None, "all()"), port=1)], many)
 
     assert {each.pod for each in found} == {"web-01", "web-02", "web-03"}
@@ -75,7 +61,7 @@ def test_a_selector_is_a_sample_and_no_scan() -> None:
 
 def test_a_question_and_answers_to_it() -> None:
     """What a node is asked has all that it needs; an answer counts for the question that stands, and for no other."""
-    pairs = pairs_of([_PROBE], _CLUSTER)[:1]
+    pairs = pairs_of([PROBE], CLUSTER)[:1]
     mark = mark_of("c" * 40, "1", 17, pairs)
     value = request("prod", "n1", mark, 17, pairs)
 
@@ -124,8 +110,8 @@ _W = Word
 )
 def test_the_table_of_results(expect: Expect, count: int | None, words: tuple[Word | None, ...], holds: Holds) -> None:
     """A refusal shows that the way is open and nobody serves; what is not answered is neither yes nor no."""
-    probe = Probe("p", _PROBE.source, _DB, port=5432, expect=expect, count=count)
-    pairs = pairs_of([probe], _CLUSTER)
+    probe = Probe("p", PROBE.source, DB, port=5432, expect=expect, count=count)
+    pairs = pairs_of([probe], CLUSTER)
     answers = {each.id: Answer(word) for each, word in zip(pairs, words, strict=True) if word is not None}
     found = result(probe, pairs, answers, ())
 
@@ -137,22 +123,22 @@ def test_the_table_of_results(expect: Expect, count: int | None, words: tuple[Wo
 
 def test_why_is_told_in_words() -> None:
     """Which pod did not reach what, who has not answered, and who never will."""
-    pairs = pairs_of([_PROBE], _CLUSTER)
-    failed = result(_PROBE, pairs, {"web-to-db/0": Answer(_W.SILENT)}, ())
+    pairs = pairs_of([PROBE], CLUSTER)
+    failed = result(PROBE, pairs, {"web-to-db/0": Answer(_W.SILENT)}, ())
     assert failed.why == ("probe web-to-db: shop/web-1 to 192.0.2.10 over TCP 5432: no answer; it must answer",)
-    waits = result(_PROBE, pairs, {"web-to-db/0": Answer(_W.ANSWERED)}, ())
+    waits = result(PROBE, pairs, {"web-to-db/0": Answer(_W.ANSWERED)}, ())
     assert waits.why == ("probe web-to-db: n2 has not answered",)
-    deaf = result(_PROBE, pairs, {"web-to-db/0": Answer(_W.ANSWERED)}, {"n2"})
+    deaf = result(PROBE, pairs, {"web-to-db/0": Answer(_W.ANSWERED)}, {"n2"})
     assert (deaf.why, deaf.silent) == (("probe web-to-db: n2 has no agent that can be asked",), False)
-    nobody = result(_PROBE, (), {}, ())
+    nobody = result(PROBE, (), {}, ())
     assert (nobody.holds, nobody.why) == (Holds.UNKNOWN, ("probe web-to-db: no pod is there to ask, or to be asked",))
 
 
 def test_what_did_not_hold_before_is_remembered() -> None:
     """Failed, or not known: two kinds of excuse, told apart again from what is stored."""
-    pairs = pairs_of([_PROBE], _CLUSTER)
-    failed = excuse(result(_PROBE, pairs, {"web-to-db/0": Answer(_W.SILENT)}, ()))
-    unknown = excuse(result(_PROBE, pairs, {}, {"n1", "n2"}))
+    pairs = pairs_of([PROBE], CLUSTER)
+    failed = excuse(result(PROBE, pairs, {"web-to-db/0": Answer(_W.SILENT)}, ()))
+    unknown = excuse(result(PROBE, pairs, {}, {"n1", "n2"}))
 
     assert failed == (
         "probe web-to-db failed already: shop/web-1 to 192.0.2.10 over TCP 5432: no answer; it must answer"

@@ -9,7 +9,7 @@ import pytest
 
 from muslin.resources.base import Resource
 from muslin.resources.workload_endpoint import WorkloadEndpoint
-from muslin.semantics.reserved import Reserved, admitted, reserved
+from muslin.semantics.reserved import Reserved, admitted, is_host, reserved
 from muslin.semantics.snapshot import Snapshot
 from tests.support.clusters import node, pool, workload
 
@@ -38,6 +38,13 @@ def born(when: str, made: WorkloadEndpoint) -> WorkloadEndpoint:
 def test_addresses_of_the_network_itself_are_reserved(prefix: str) -> None:
     """Nodes, the network between them, what holds it, and what is nobody's."""
     assert reserved(Snapshot.of(CLUSTER), "node-a", HERE).why(ip_network(prefix)) is not None
+
+
+def test_which_addresses_are_a_hosts() -> None:
+    """Not this machine's, a link's, a group's, everybody's or nobody's; not in disguise either."""
+    asked = ["192.0.2.1", "2001:db8::1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "fe80::1", "::ffff:127.0.0.1"]
+
+    assert [each for each in asked if is_host(ip_address(each))] == ["192.0.2.1", "2001:db8::1"]
 
 
 @pytest.mark.parametrize("prefix", ["10.48.0.1/32", "10.48.0.64/26", "203.0.113.10/32", "2001:db8::1/128"])
