@@ -122,7 +122,7 @@ def _no_way_back(ledger: Ledger, in_force: str, why: str) -> tuple[Problem, ...]
 
 def _approval(proposed: Plan, terms: Terms, found: tuple[Hold, Problem] | None) -> tuple[Hold, Problem] | None:
     """Whether somebody must read the plan first; what one has read may remove whatever it removes."""
-    if terms.approval and not (proposed.steps or proposed.forget):
+    if terms.approval and not (proposed.steps or proposed.forget or proposed.course):
         return found
     wanted = f"sha256:{deeds(proposed)}"
     if terms.approved == wanted:

@@ -254,6 +254,8 @@ class Controller:
             self._teller.say(EventKind.COMMIT_HELD, f"{problem.what}; {problem.fix}", commit)
             await self._show(replace(status, held=commit, reason=Hold.NOT_APPROVED, problems=(problem,)), ())
             return
+        if proposed.course is not None:
+            self._staging.tell(proposed.course, commit)
         standings = await self._trial.standings(proposed, ledger, control)
         if standings.failed is not None and await self._trial.take_back(Because.GATE_FAILED, standings.failed, ledger):
             self._look_again_in(0.0)

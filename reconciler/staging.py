@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from blueprints.stages import Condition
 from muslin.datastore.ipam import run
-from muslin.datastore.protocol import Datastore, Entry
+from muslin.datastore.protocol import Conflict, Datastore, Entry, NotFound
 from muslin.ipam.affinities import Owner, release_affinity
+from muslin.ipam.names import block_key
 from muslin.resources.keys import Key
 from reconciler.conditions import World, empty_blocks, finding, kinds_for
 from reconciler.control import Control
@@ -95,7 +97,6 @@ class Staging:
         course = proposed.course
         assert course is not None
         stage = course.stage
-        self._say(course, proposed.commit)
         self._keeper.of(f"{proposed.commit} {course.number}")
         now = asyncio.get_running_loop().time()
         entries = await self._hearing.entries(kinds_for(stage.until))
@@ -152,11 +153,16 @@ class Staging:
             if each.condition is not Condition.POOL_EMPTY or each.prefix is None:
                 continue
             for block in empty_blocks(each.prefix, entries):
-                if block.affinity is not None and block.affinity.startswith(_HOST):
+                if block.affinity is None:
+                    key = block_key(block.prefix)
+                    with suppress(NotFound, Conflict):
+                        await self._datastore.delete(key, entries[key].revision)
+                elif block.affinity.startswith(_HOST):
                     owner = Owner(block.affinity.removeprefix(_HOST))
                     await run(self._datastore, release_affinity(owner, block.prefix, require_empty=True))
 
-    def _say(self, course: Course, commit: str) -> None:
+    def tell(self, course: Course, commit: str) -> None:
+        """Say which stage is under way, and what people are to do: once for each process and stage."""
         stage = course.stage
         people = any(each.condition in PEOPLE for each in stage.until)
         asked = f"; for people: {'; '.join(stage.commands)}" if people and stage.commands else ""
