@@ -5,10 +5,10 @@ The words are Calico's (`DATASTORE_TYPE`, `spec.datastoreType` of a CalicoAPICon
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-__all__ = ["DatastoreSettings", "EmbeddedSettings", "EtcdSettings", "KubernetesSettings"]
+__all__ = ["DatastoreSettings", "EmbeddedSettings", "EtcdSettings", "KubernetesSettings", "unpaced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +67,13 @@ class KubernetesSettings:
 
 
 DatastoreSettings: TypeAlias = EmbeddedSettings | EtcdSettings | KubernetesSettings
+
+
+def unpaced(settings: DatastoreSettings) -> DatastoreSettings:
+    """The same without a bound of requests a second, unless somebody has set one.
+
+    For who has few requests under way at once, and many in all: the server's own fairness decides how fast they go.
+    """
+    if isinstance(settings, KubernetesSettings) and settings.qps == KubernetesSettings().qps:
+        return replace(settings, qps=0.0)
+    return settings

@@ -23,6 +23,8 @@ _BENCHES = {
     "validation": "Reading objects into checked models",
     "etcd": "The driver on etcd, with TLS",
     "reconcile": "Reconciling 10,000 objects, embedded datastore",
+    "reconcile_etcd": "Reconciling 10,000 objects, etcd with TLS",
+    "reconcile_kubernetes": "Reconciling 10,000 objects, Kubernetes API, beside kubectl",
     "showing": "One object shown from etcd, from start to exit",
     "explaining": "Facts explained and rendered, from start to exit",
     "pulumi_program": "A Pulumi program with ReferenceNetwork",

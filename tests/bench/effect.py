@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,7 @@ from tests.support.clusters import (
     tier,
     workload,
 )
-from tests.support.engines import Missing
+from tests.support.engines import Missing, program
 from tests.support.kube_apiserver import KubeApiserver
 
 __all__ = ["app_policy", "big_cluster", "measure"]
@@ -149,10 +148,8 @@ def _cpu(before: Sequence[Resource], after: Sequence[Resource]) -> float:
 
 def _plans() -> list[Line]:
     what = f"plan of {_OBJECTS} policies of which one changes"
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        return [Line(what, "not compared: there is no kubectl")]
     try:
+        kubectl = str(program("kubectl"))
         with KubeApiserver() as server, tempfile.TemporaryDirectory() as folder:
             return [_beside_kubectl(what, kubectl, server, Path(folder))]
     except Missing as missing:

@@ -1,88 +1,81 @@
-"""One reconciler over many objects, in a process of its own: prints its figures as JSON. Called by `reconcile.py`."""
+"""One reconciler over a mirror, in a process of its own: looks whenever a line comes, and prints what it cost as JSON.
+
+Called by `reconciling.py`: the reader gives up rights for ever, so whoever pushes must be another process. The
+datastore is the one that the environment names; every request to it is counted on the way.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import sys
-import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from muslin.datastore.configuration import Asked, settings_of
 from muslin.datastore.opening import open_store
 from muslin.datastore.protocol import Datastore
+from muslin.datastore.settings import unpaced
 from reconciler.controller import Controller, Settings
-from tests.support.memory_git import MemorySource
+from reconciler.source import GitSource
 
-_A_FILE = 10
-_ROUNDS = 20
-_POLICY = """\
-apiVersion: projectcalico.org/v3
-kind: NetworkPolicy
-metadata: {{name: p{number}, namespace: shop}}
-spec:
-  order: {order}
-  selector: app == 'a{number}'
-  types: [Ingress]
-  ingress:
-  - {{action: Allow, source: {{selector: app == 'client'}}}}
-"""
+_REQUESTS = ("get", "list", "create", "update", "delete", "apply", "owners")
 
 
-def _files(count: int, changed: Collection[int] = (), order: int = 100) -> dict[str, str]:
-    return {
-        f"f{first // _A_FILE}.yaml": "---\n".join(
-            _POLICY.format(number=number, order=order if number in changed else 100)
-            for number in range(first, first + _A_FILE)
-        )
-        for first in range(0, count, _A_FILE)
-    }
+class _Counted:
+    """A datastore whose requests are counted; everything else is the datastore's own."""
+
+    def __init__(self, store: Datastore) -> None:
+        self._store, self.requests = store, 0
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        return self._counted(found) if name in _REQUESTS else found
+
+    def _counted(self, ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @wraps(ask)
+        async def asked(*arguments: Any, **named: Any) -> Any:
+            self.requests += 1
+            return await ask(*arguments, **named)
+
+        return asked
 
 
-async def _figures(store: Datastore, count: int) -> dict[str, Any]:
-    source = MemorySource()
+async def _lines() -> AsyncIterator[str]:
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        yield line.strip()
+
+
+async def _main(mirror: Path) -> None:
+    opened = await open_store(unpaced(settings_of(Asked(), os.environ)), make=True)
+    store, source = _Counted(opened), GitSource(mirror)
     controller = Controller(
-        store, source, Settings(), random=Random(1), now=lambda: datetime.now(UTC), tell=lambda _: None
-    )
-    found: dict[str, Any] = {}
-
-    async def timed(files: dict[str, str] | None) -> tuple[float, float]:
-        if files is not None:
-            source.push(files)
-        began, cpu = time.perf_counter(), time.process_time()
-        await controller.look()
-        return time.perf_counter() - began, time.process_time() - cpu
-
-    source.push(_files(count))
-    began, cpu = time.perf_counter(), time.process_time()
-    await controller.once()
-    found["first"] = (time.perf_counter() - began, time.process_time() - cpu)
-    await controller.look()
-    found["one"] = [await timed(_files(count, {number * 7}, 200 + number)) for number in range(_ROUNDS)]
-    found["thousand"] = await timed(_files(count, range(1000), 300))
-    await controller.look()
-    parses = source.parses
-    found["nothing"] = [await timed(None) for _ in range(_ROUNDS)]
-    found["parses"] = source.parses - parses
-    found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return found
-
-
-async def _main(count: int, config: str | None) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        asked = Asked(None if config else str(Path(folder) / "store.db"), config, None)
-        store = await open_store(settings_of(asked, {}), make=True)
-        try:
-            print(json.dumps(await _figures(store, count)))
-        finally:
-            await store.close()
+        cast("Datastore", store), source, Settings(), random=Random(1), now=lambda: datetime.now(UTC),
+        tell=lambda _: None,
+    )  # fmt: skip
+    deeds: dict[str, Callable[[], Awaitable[Any]]] = {"once": controller.once, "look": controller.look}
+    try:
+        async for line in _lines():
+            store.requests, parses = 0, source.parses
+            began, cpu = time.perf_counter(), time.process_time()
+            await deeds[line]()
+            told: dict[str, Any] = {"wall": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+            told |= {"requests": store.requests, "parses": source.parses - parses}
+            told["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            status = controller.last
+            told["applied"] = status.applied if status is not None else None
+            print(json.dumps(told), flush=True)
+    finally:
+        await source.close()
+        await opened.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))
+    asyncio.run(_main(Path(sys.argv[1])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["OWN_KINDS", "own_definitions"]
+__all__ = ["OWN_KINDS", "PACKED", "own_definitions"]
 
 OWN_KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "ReconcilerControl": ("reconciler.muslin/v1alpha1", "reconcilercontrols"),
@@ -16,6 +16,9 @@ OWN_KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "ReconcilerStatus": ("reconciler.muslin/v1alpha1", "reconcilerstatuses"),
 }
 """Mapping[kind, (apiVersion, plural)]; all are cluster-scoped."""
+
+PACKED: Final[Mapping[str, str]] = {"ReconcilerLedger": "items"}
+"""Mapping[kind, field of its spec]: what is stored as text, because it is large and only we read it."""
 
 
 def own_definitions() -> list[dict[str, Any]]:
