@@ -21,7 +21,7 @@ from typing import Final
 from muslin.datastore.configuration import Asked, settings_of
 from muslin.datastore.opening import open_store
 from muslin.datastore.protocol import Datastore
-from muslin.datastore.settings import DatastoreSettings, KubernetesSettings
+from muslin.datastore.settings import DatastoreSettings, KubernetesSettings, unpaced
 from muslin.errors import BadInput, MuslinError, Problem
 from reconciler.combined import CombinedSource, of_flags, source_of
 from reconciler.controller import Controller
@@ -214,7 +214,7 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
     listen = address(arguments.listen) if arguments.listen else None
     source, wake_at = _source(arguments)
     asked = Asked(arguments.datastore, arguments.config, arguments.context)
-    chosen = settings_of(asked, os.environ)
+    chosen = unpaced(settings_of(asked, os.environ))
     datastore = await open_store(chosen, make=True)
     health, metrics = Health(time.monotonic, 3 * arguments.interval + _PATIENCE_S), None
     if listen is not None:
