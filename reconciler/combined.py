@@ -180,6 +180,7 @@ class CombinedSource:
             Standing.NEVER_FETCHED if len(known) < len(states) else worst,
             rewritten_from=", ".join(f"{name} {s.rewritten_from}" for name, s in known if s.rewritten_from) or None,
             message="; ".join(said),
+            reverts=tuple(each for _, state in known for each in state.reverts),
         )
 
 

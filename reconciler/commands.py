@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.credentials import Credentials
-from reconciler.remotes import Following, Remote
+from reconciler.remotes import Following, Remote, Transport
 
-__all__ = ["FETCHED", "FORMER", "TRACKED", "Git", "Remote"]
+__all__ = ["FETCHED", "FORMER", "REVERTS", "TRACKED", "Git", "Remote"]
 
 TRACKED: Final = "refs/muslin/tracked"
 """The reference that is read: ours by its namespace, whatever names the repository uses."""
@@ -23,6 +23,8 @@ FETCHED: Final = "refs/muslin/fetched"
 """What was fetched last, where it is looked at before it is followed: a tag, or a commit that must be signed."""
 FORMER: Final = "refs/muslin/former"
 """What is followed no more because it was never verified: kept, because it may be in force."""
+REVERTS: Final = "refs/muslin/reverts/"
+"""Before the id of a commit: the commit that reverts it, so that after a crash the same one is pushed."""
 
 _CONFIG: Final = (
     "protocol.allow=never",
@@ -42,6 +44,9 @@ _CONFIG: Final = (
     "fetch.writeCommitGraph=false",
     "fetch.unpackLimit=1",
     "submodule.recurse=false",
+    "push.followTags=false",
+    "push.gpgSign=false",
+    "push.recurseSubmodules=no",
     "http.followRedirects=false",
     "http.lowSpeedLimit=1000",
     "http.lowSpeedTime=20",
@@ -53,6 +58,13 @@ _CONFIG: Final = (
 )
 """Given with every command, so that no file on the machine or in the mirror decides. Reference updates are logged
 so that a commit we hold to survives a forced push for as long as git keeps its log (30 days)."""
+
+
+_RECEIVE: Final = (
+    "git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.alternateRefsCommand= -c receive.autogc=false"
+    " receive-pack"
+)
+"""What takes a push into a repository on this machine: none of that repository's programs is started by us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +167,42 @@ class Git:
         return self._git(
             "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv",
             "--ignore-submodules=none", "--end-of-options", older, newer,
+        )  # fmt: skip
+
+    def changes(self, older: str, newer: str) -> tuple[str, ...]:
+        """Modes, ids and paths of what differs between two commits, each field ended by NUL. Ids only."""
+        return self._git(
+            "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
+            "--ignore-submodules=none", "--end-of-options", older, newer,
+        )  # fmt: skip
+
+    def read_tree(self, commit: str) -> tuple[str, ...]:
+        """Fill the index that `GIT_INDEX_FILE` names with what a commit holds; there is no work tree."""
+        return self._git("read-tree", commit)
+
+    def update_index(self) -> tuple[str, ...]:
+        """Change that index as its standard input says."""
+        return self._git("update-index", "-z", "--index-info")
+
+    def write_tree(self) -> tuple[str, ...]:
+        """The id of a tree of that index."""
+        return self._git("write-tree")
+
+    def write_commit(self) -> tuple[str, ...]:
+        """The id of a commit with the octets on its standard input, which git checks."""
+        return self._git("hash-object", "-t", "commit", "-w", "--stdin")
+
+    def push(self, commit: str, branch: str) -> tuple[str, ...]:
+        """Let a branch of the repository be this commit, if that is a step forward for it. Nothing is ever forced.
+
+        Args:
+            commit: an id.
+            branch: the short name of a branch, checked by `remotes.is_name`.
+        """
+        into = (f"--receive-pack={_RECEIVE}",) if self.remote.transport is Transport.FILE else ()
+        return self._git(
+            "push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no", *into,
+            "--end-of-options", self.remote.url, f"{commit}:refs/heads/{branch}",
         )  # fmt: skip
 
     def tidy(self) -> tuple[str, ...]:

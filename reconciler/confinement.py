@@ -50,13 +50,20 @@ def limit(*, largest_file: int, memory: int = _MEMORY) -> None:
         resource.setrlimit(what, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
-def fetching(transports: Collection[Transport], *, signatures: bool, path: str | None) -> tuple[Path, ...]:
-    """The programs that fetching needs: git, its transport, a shell where git starts the transport through one."""
+def fetching(
+    transports: Collection[Transport], *, signatures: bool, path: str | None, signs: bool = False
+) -> tuple[Path, ...]:
+    """The programs that fetching needs: git, its transport, a shell where git starts the transport through one.
+
+    Pushing needs none beyond these, `signs` the one that signs. `signatures`: whether any are checked.
+    """
     names = ["git"]
     if Transport.SSH in transports:
         names += ["ssh"]
+    if signatures or signs:
+        names += ["ssh-keygen"]
     if signatures:
-        names += ["ssh-keygen", "gpgv"]
+        names += ["gpgv"]
     parts = []
     if Transport.HTTPS in transports:
         parts += ["git-remote-https", "git-remote-http"]

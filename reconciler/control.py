@@ -16,6 +16,7 @@ from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry,
 from muslin.errors import Failed, Problem
 from muslin.resources.keys import Key
 from reconciler.ledger import API_VERSION, Ledger
+from reconciler.reverts import Because
 
 __all__ = [
     "KIND", "Answer", "Approval", "Because", "Control", "HeldCommit", "Suspension", "Watch", "approve", "change",
@@ -25,14 +26,6 @@ __all__ = [
 KIND: Final = "ReconcilerControl"
 _TRIES: Final = 20
 _T = TypeVar("_T")
-
-
-class Because(StrEnum):
-    """Why a commit is held although it can be read and may remove what it removes."""
-
-    GATE_FAILED = "GateFailed"
-    HEALTH_FAILED = "HealthFailed"
-    ASKED = "Asked"
 
 
 class Answer(StrEnum):

@@ -64,7 +64,7 @@ class Controller:
         tell: is given every event.
         looked: is given what each look found, and how many seconds it took; also of a look that failed, which found
             what the one before it did.
-        ask_revert: is given every commit that was taken back, for a commit that reverts it.
+        ask_revert: is told which commit is taken back now, for a commit that reverts it.
     """
 
     def __init__(
@@ -139,6 +139,7 @@ class Controller:
             await either(following, self._loop.run())
         finally:
             self._look_again_in(None)
+            self._trial.asks_nothing()
             following.cancel()
             await asyncio.gather(following, self._hearing.quiet(), return_exceptions=True)
 
@@ -213,9 +214,10 @@ class Controller:
 
     async def _reconcile(self, head: Head, ledger: Ledger) -> None:
         control = self._guard.seen
+        self._trial.asks(control)
         status = Status(
-            fetch=fetch_words(head), seen=head.commit, accepted=ledger.accepted, applied=self._board.applied,
-            suspended=control.suspended,
+            fetch=fetch_words(head, control.held), seen=head.commit, accepted=ledger.accepted,
+            applied=self._board.applied, suspended=control.suspended,
         )  # fmt: skip
         self._look_again_in(None)
         if self._paused() or control.suspended is not None:
@@ -325,6 +327,7 @@ class Controller:
         back = held is not None and held.back_to == reading.commit
         good = ledger.accepted if self._board.applied == ledger.accepted else ledger.before or ledger.accepted
         await ledger.change({}, accepted=reading.commit, before=None if back else good)
+        self._trial.asks(control)
         self._teller.forget()
         if self._fights.forget():
             self._loop.wake()  # this plan still left alone what was fought over
@@ -361,10 +364,7 @@ class Controller:
             self._again = asyncio.get_running_loop().call_later(seconds, self._loop.wake)
 
     async def _show(self, status: Status, repairs: tuple[Repair, ...]) -> None:
-        if self.last is None or self.last.fetch != status.fetch:
-            words = [str(word) for word in status.fetch.values() if word]
-            said = " ".join(words) or "no fetcher has run: start `muslin fetch` with the same --mirror"
-            self._teller.event(EventKind.FETCH, said, status.seen)
+        self._teller.fetched(self.last.fetch if self.last is not None else None, status.fetch, status.seen)
         self.last = status
         await self._board.show(status, repairs, self._time())
 

@@ -19,7 +19,9 @@ from reconciler.commands import Git
 from reconciler.credentials import Credentials
 from reconciler.fetch_state import Standing
 from reconciler.fetcher import Fetcher
+from reconciler.pushing import BRANCH, Pushing
 from reconciler.remotes import Remote, Transport
+from reconciler.reverts import AUTHOR
 from reconciler.signatures import Policy
 from reconciler.sources_file import Origin, Role
 
@@ -92,6 +94,13 @@ current), 2 wrong usage""",
     parser.add_argument("--allowed-signers", type=Path, help="commits must be signed by one of these ssh keys")
     parser.add_argument("--keyring", type=Path, help="commits must be signed by one of these OpenPGP keys")
     parser.add_argument("--anchor", help="commit from which signatures are checked")
+    parser.add_argument(
+        "--revert-requests", type=Path, metavar="FILE", help="push reverts that `--ask-revert` asks for"
+    )
+    parser.add_argument("--revert-branch", metavar="NAME", help=f"where they are pushed to ({BRANCH})")
+    parser.add_argument("--revert-tracked", action="store_true", help="push them to the branch that is followed")
+    parser.add_argument("--revert-key", type=Path, metavar="FILE", help="private ssh key by which they are signed")
+    parser.add_argument("--revert-author", metavar="TEXT", help="their author: Name <address>")
     parser.add_argument("--install-hook", action="store_true", help="let pushes into a local repository wake us")
     parser.add_argument("--once", action="store_true", help="fetch once and end; exit status 1 if not current")
     return parser.parse_args(argv)
@@ -130,6 +139,9 @@ def _origin(arguments: argparse.Namespace) -> Origin:
         )
     if problems:
         raise BadInput(problems)
+    pushing = _pushing(arguments)
+    if pushing is not None and (problems := pushing.problems(remote, policy)):
+        raise BadInput(problems)
     return Origin(
         "default",
         remote,
@@ -140,7 +152,23 @@ def _origin(arguments: argparse.Namespace) -> Origin:
         arguments.timeout,
         tuple(arguments.poke or ()),
         None,
+        pushing,
     )
+
+
+def _pushing(arguments: argparse.Namespace) -> Pushing | None:
+    given = (arguments.revert_branch, arguments.revert_key, arguments.revert_author)
+    if arguments.revert_requests is None:
+        if arguments.revert_tracked or any(each is not None for each in given):
+            fix = "give --revert-requests, the file of the reconciler's --ask-revert"
+            raise BadInput(Problem("no reverts are asked for", "--revert-...", fix))
+        return None
+    if arguments.revert_tracked and arguments.revert_branch is not None:
+        where = "--revert-branch, --revert-tracked"
+        raise BadInput(Problem("two places for one commit are given", where, "give one of the two"))
+    branch = None if arguments.revert_tracked else arguments.revert_branch or BRANCH
+    requests = (arguments.revert_requests.absolute(),)
+    return Pushing(requests, "", branch, arguments.revert_key, arguments.revert_author or AUTHOR)
 
 
 def _install(origin: Origin) -> None:
@@ -171,6 +199,7 @@ async def _serve(origins: Sequence[Origin], say: Callable[[str], None], *, once:
             say=told(each.name),
             policy=each.policy,
             most_bytes=8 * largest,
+            pushing=each.pushing,
         )
         for each in origins
     ]
@@ -213,12 +242,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for each in origins:
             each.mirror.mkdir(parents=True, exist_ok=True)
         confinement.limit(largest_file=largest)
+        pushed = [each for each in origins if each.pushing is not None]
+        local = [Path(each.remote.url) for each in pushed if each.remote.transport is Transport.FILE]
         lacking = confinement.confine(
-            writes=[each.mirror for each in origins],
+            writes=[*(each.mirror for each in origins), *local],
             programs=confinement.fetching(
                 {each.remote.transport for each in origins},
                 signatures=any(each.policy is not None for each in origins),
                 path=os.environ.get("PATH"),
+                signs=any(each.pushing is not None and each.pushing.key is not None for each in pushed),
             ),
         )
         if lacking:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.reverts import RevertOutcome
+
 __all__ = ["STATE_FILE", "FetchState", "Standing", "read_state", "write_state"]
 
 STATE_FILE: Final = "muslin-fetch.json"
@@ -34,7 +36,7 @@ class FetchState:
     was not a step forward: a forced push. Times are RFC 3339 in UTC; `since` is when this standing began. `tip` is what
     the repository's reference pointed at when `commit` was made of it, `waits` what it points at when that may not come
     into force. `policy` names the rules of signatures that were asked last, empty where there were none; `verified` is
-    the last commit that passed.
+    the last commit that passed. `reverts` is what became of what reconcilers ask for now.
     """
 
     repository: str
@@ -49,6 +51,7 @@ class FetchState:
     waits: str | None = None
     policy: str = ""
     verified: str | None = None
+    reverts: tuple[RevertOutcome, ...] = ()
 
 
 def read_state(mirror: Path) -> FetchState | None:
@@ -56,7 +59,8 @@ def read_state(mirror: Path) -> FetchState | None:
     try:
         found: Any = json.loads((mirror / STATE_FILE).read_bytes())
         values = {name: found[name] for name in _ALWAYS} | {name: found[name] for name in _LATER if name in found}
-        return FetchState(**(values | {"standing": Standing(values["standing"])}))
+        reverts = tuple(map(RevertOutcome.of, found.get("reverts", ())))
+        return FetchState(**(values | {"standing": Standing(values["standing"]), "reverts": reverts}))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

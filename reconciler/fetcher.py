@@ -1,7 +1,8 @@
 """The fetcher: keeps a bare mirror of one reference of one repository up to date, and does nothing else.
 
 It executes git with the argument lists of `commands`, writes only into the mirror's folder, and of what it fetched it
-looks at nothing but signatures and names of paths, where a policy asks for them. A repository that is away, a branch
+looks at nothing but signatures and names of paths, where a policy asks for them. Where the operator wants it, it pushes
+a commit that takes a bad one back: nobody else talks to the repository. A repository that is away, a branch
 that vanished and a rewritten branch are said in the state file of the mirror, which keeps what it had, so nobody takes
 an outage for an empty repository.
 """
@@ -11,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
+from typing import Final
 
 from muslin.errors import Failed, MuslinError, Problem, Unavailable
 from reconciler.children import Ran, run
@@ -25,12 +28,16 @@ from reconciler.fetch_state import FetchState, Standing, read_state, write_state
 from reconciler.hook import WAKE_FIFO
 from reconciler.loop import Backoff, Loop
 from reconciler.mirror_folder import MirrorFolder
+from reconciler.pushing import Pushing
 from reconciler.references import reference
 from reconciler.remotes import Following, is_object_id, redacted
+from reconciler.reverting import Reverting
 from reconciler.signatures import Policy
 from reconciler.verification import Verification
 
 __all__ = ["WAKE_FIFO", "Fetcher"]
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Fetcher:
@@ -47,6 +54,7 @@ class Fetcher:
         policy: whose signatures a commit needs, None where it needs none.
         most_bytes: a mirror that is larger fetches nothing more: a branch that is rewritten again and again with large
             files must not fill the disk, one fetch after the other.
+        pushing: which reverts are made, and where they go; None: nothing is ever pushed.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class Fetcher:
         say: Callable[[str], None],
         policy: Policy | None = None,
         most_bytes: int = 2 << 30,
+        pushing: Pushing | None = None,
     ) -> None:
         self._git = git
         self._mirror = git.mirror
@@ -81,6 +90,10 @@ class Fetcher:
         self._verification: Verification | None = None
         if policy is not None:
             self._verification = Verification(policy, git, self._run, path=os.environ.get("PATH"))
+        self._tip: str | None = None
+        self._reverting: Reverting | None = None
+        if pushing is not None:
+            self._reverting = Reverting(git, pushing, self._run, self._verification, now=now, pause_s=interval_s)
         self.state = FetchState(redacted(git.remote.url), git.remote.shown)
 
     async def open(self) -> None:
@@ -119,8 +132,10 @@ class Fetcher:
             Unavailable: the repository did not answer, or what it sent was refused: later it may be better.
             BadInput: the credentials cannot be used.
         """
+        self._tip = None
         try:
             await self._look()
+            await self._revert()
         except OSError as error:  # a full disk, a folder that went: no reason for the other sources to end
             what = f"the mirror cannot be written: {error.strerror or error}"
             raise Unavailable(Problem(what, str(self._mirror), "check the folder's space and owner")) from error
@@ -130,6 +145,7 @@ class Fetcher:
         held = await self._fit(reference(self._mirror, TRACKED))
         try:
             tip = await self._where(held)
+            self._tip = tip
             if tip is None:
                 return
             if not self._to_do(tip, held):
@@ -170,6 +186,21 @@ class Fetcher:
         self._stand(fresh, Standing.CURRENT, now_held, "", told=before)
         if now_held != before.commit:
             await self._run(self._git.tidy())
+
+    async def _revert(self) -> None:
+        """Do what reconcilers ask for, once the branch was seen; a push of ours is looked at at once."""
+        if self._reverting is None or self._tip is None:
+            return
+        before = self.state
+        found = await self._reverting.look(self._tip, before.reverts)
+        if found == before.reverts:
+            return
+        for each in found:
+            if each not in before.reverts:
+                self._say(f"revert of {each.commit}: {each}")
+        fresh = replace(before, reverts=found)
+        self._stand(fresh, before.standing, before.commit, before.message, told=before)
+        self._loop.wake()
 
     @property
     def _looks_first(self) -> bool:
@@ -299,8 +330,16 @@ class Fetcher:
             raise Failed(Problem(f"cannot {what}: {ran.told}", str(self._mirror), "check the folder's owner and space"))
         return ran
 
-    async def _run(self, command: tuple[str, ...], keep: int = 16 << 10, *, secrets: bool = False) -> Ran:
-        environment = self._git.environment(os.environ, secrets=secrets)
+    async def _run(
+        self,
+        command: tuple[str, ...],
+        keep: int = 16 << 10,
+        *,
+        secrets: bool = False,
+        stdin: Path | None = None,
+        more: Mapping[str, str] = _NOTHING,
+    ) -> Ran:
+        environment = self._git.environment(os.environ, secrets=secrets) | dict(more)
         ran = await run(
             command,
             environment=environment,
@@ -308,8 +347,10 @@ class Fetcher:
             timeout_s=self._timeout_s,
             keep=keep,
             handed=(self._folder.lock,),
+            stdin=stdin,
         )
-        return replace(ran, errors=Credentials.without_secrets(ran.errors, environment))
+        output = Credentials.without_secrets(ran.text, environment).encode() if secrets else ran.output
+        return replace(ran, output=output, errors=Credentials.without_secrets(ran.errors, environment))
 
 
 def _seen(told: str, wanted: str) -> str | None:

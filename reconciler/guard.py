@@ -24,10 +24,14 @@ class RevertRequest:
     commit: str
     back_to: str
     reason: str
+    because: Because = Because.GATE_FAILED
+    at: str = ""
 
 
-AskRevert: TypeAlias = Callable[[RevertRequest], None]
-"""Whoever may push a commit that reverts another; must not wait. The reconciler itself never executes git."""
+AskRevert: TypeAlias = Callable[[RevertRequest | None], None]
+"""Is told at each look which commit is taken back now, None where none is; must not wait, nor fail.
+
+Whoever it is may push a commit that reverts it: the reconciler itself never executes git."""
 
 
 class Guard:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from muslin.errors import BadInput, Problem
-from reconciler.commands import FETCHED, FORMER, TRACKED
+from reconciler.commands import FETCHED, FORMER, REVERTS, TRACKED
 from reconciler.hook import WAKE_FIFO
 
 __all__ = ["MirrorFolder"]
@@ -24,6 +24,7 @@ _OF_GIT: Final = ("objects", "refs", "logs", "packed-refs", "HEAD", "config", "i
 _LOCKS: Final = (
     "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "gc.pid",
     *(f"{room}{name}.lock" for room in ("", "logs/") for name in (TRACKED, FETCHED, FORMER)),
+    "muslin-revert.index", "muslin-revert.index.lock",
 )  # fmt: skip
 """What a git that was killed leaves, and the next one stumbles over."""
 _PATIENCE_S: Final = 5.0
@@ -83,6 +84,9 @@ class MirrorFolder:
                 part.unlink(missing_ok=True)
         for left in self.path.glob("muslin-check-*"):
             shutil.rmtree(left, ignore_errors=True)
+        for room in ("", "logs/"):
+            for left in self.path.glob(f"{room}{REVERTS}*.lock"):
+                left.unlink(missing_ok=True)
 
     async def empty(self) -> None:
         """Remove all that is git's."""

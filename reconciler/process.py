@@ -13,6 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -31,8 +32,10 @@ from reconciler.operating.logs import writer
 from reconciler.operating.notices import over_http, target_at
 from reconciler.operating.operation import Candidate, Operation, Telling
 from reconciler.operating.pages import Health, address, serving
+from reconciler.revert_requests import RevertRequests
 from reconciler.selection import Selection
-from reconciler.status import Event
+from reconciler.sources_file import Reads
+from reconciler.status import Event, EventKind
 from reconciler.tuning import add_options
 from reconciler.tuning import settings as settings_for
 
@@ -102,6 +105,9 @@ blocked, failed or waits, or the mirror is not current), 2 wrong usage""",
     parser.add_argument("--interval", type=_seconds, default=60.0, help="seconds between looks without a wake-up (60)")
     parser.add_argument("--max-deletes", type=_part, default=0.5, help="part of ours that one commit may remove (0.5)")
     parser.add_argument("--allow-empty", action="store_true", help="let a commit that declares nothing remove all")
+    parser.add_argument(
+        "--ask-revert", type=Path, metavar="FILE", help="ask `muslin fetch --revert-requests FILE` to push reverts"
+    )
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="log one JSON object a line")
     parser.add_argument("--leader-elect", action="store_true", help="several run for this set, and one of them acts")
@@ -152,15 +158,29 @@ def wake_socket(path: Path | None, woken: Callable[[], None]) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _source(arguments: argparse.Namespace) -> tuple[CombinedSource, Path | None]:
-    """What is read, and the socket on which the fetcher wakes us. Raises BadInput."""
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is read, the socket on which the fetcher wakes us, and where we ask for reverts of which sources."""
+
+    source: CombinedSource
+    wake: Path | None
+    asks: Path | None = None
+    reverted: tuple[Reads, ...] = ()
+
+
+def _source(arguments: argparse.Namespace) -> _Reading:
+    """What the options name. Raises BadInput."""
     chosen = (arguments.path, arguments.include, arguments.exclude, arguments.blueprint)
     if arguments.sources is not None:
         if any(chosen):
             fix = "write paths, include, exclude and blueprints into the file"
             raise BadInput(Problem("the file says what is read", "--path, --include, --exclude, --blueprint", fix))
+        if arguments.ask_revert is not None:
+            fix = "write `revert: {}` to the source, and `reverts: FOLDER` at the file's top"
+            raise BadInput(Problem("the file says which sources are reverted", "--ask-revert", fix))
         source, wanted = source_of(arguments.sources, arguments.set_name)
-        return source, arguments.wake or wanted.wake
+        reverted = tuple(each for each in wanted.reads if each.source in wanted.reverted)
+        return _Reading(source, arguments.wake or wanted.wake, wanted.asks, reverted)
     if arguments.blueprint:
         from blueprints.catalogue import BLUEPRINTS  # noqa: PLC0415 - for who renders nothing
 
@@ -169,7 +189,9 @@ def _source(arguments: argparse.Namespace) -> tuple[CombinedSource, Path | None]
             fix = f"use one of {', '.join(BLUEPRINTS)}"
             raise BadInput(Problem(f"there is no blueprint {unknown[0]!r}", "--blueprint", fix))
     paths, *rest = [each or () for each in chosen]
-    return of_flags(arguments.mirror, Selection.of(paths or (".",), *rest)), arguments.wake
+    select = Selection.of(paths or (".",), *rest)
+    reverted = (Reads("", arguments.mirror, select),)
+    return _Reading(of_flags(arguments.mirror, select), arguments.wake, arguments.ask_revert, reverted)
 
 
 def _telling(arguments: argparse.Namespace) -> Telling | None:
@@ -212,7 +234,8 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
     settings = settings_for(arguments)
     telling = _telling(arguments)
     listen = address(arguments.listen) if arguments.listen else None
-    source, wake_at = _source(arguments)
+    reads = _source(arguments)
+    source = reads.source
     asked = Asked(arguments.datastore, arguments.config, arguments.context)
     chosen = unpaced(settings_of(asked, os.environ))
     datastore = await open_store(chosen, make=True)
@@ -236,11 +259,19 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
         candidate=_candidate(arguments, run_id),
     )
     latest: list[Controller] = []
+    ask = None
+    if reads.asks is not None:
+
+        def say(text: str) -> None:
+            operation.tell(Event(EventKind.REVERT, 0, text))
+
+        ask = RevertRequests(reads.asks, settings.set_name, reads.reverted, say)
 
     def controller() -> Controller:
         made = Controller(
-            datastore, source, settings, random=_JITTER, now=_now, tell=operation.tell, looked=operation.looked
-        )
+            datastore, source, settings, random=_JITTER, now=_now, tell=operation.tell, looked=operation.looked,
+            ask_revert=ask,
+        )  # fmt: skip
         latest[:] = [made]
         return made
 
@@ -255,7 +286,7 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
             return 0 if status.settled else 1
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, operation.stop)
-        with wake_socket(wake_at, wake):
+        with wake_socket(reads.wake, wake):
             async with serving(listen, health, metrics.text if metrics is not None else bytes):
                 await operation.run(controller)
         return 0

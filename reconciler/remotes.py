@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from muslin.errors import BadInput, Problem
 
-__all__ = ["Following", "Remote", "Transport", "is_object_id", "redacted", "short"]
+__all__ = ["Following", "Remote", "Transport", "is_name", "is_object_id", "redacted", "short"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]")
@@ -38,6 +38,12 @@ class Following(StrEnum):
 def is_object_id(text: str) -> bool:
     """Whether this is the full id of an object: 40 lower-case hexadecimal digits."""
     return _OBJECT_ID.fullmatch(text) is not None
+
+
+def is_name(name: str) -> bool:
+    """Whether this can be the short name of a branch or tag that we name in an argument list."""
+    ends = any(part.endswith((".lock", ".")) for part in name.split("/"))
+    return _NAME.fullmatch(name) is not None and ".." not in name and not ends and len(name) <= 200
 
 
 def short(commit: str) -> str:
@@ -123,8 +129,7 @@ def _name_problems(following: Following, name: str) -> list[Problem]:
         if is_object_id(name):
             return []
         return [Problem(f"{name[:80]!r} is not the id of a commit", "commit", "give all 40 hexadecimal digits")]
-    ends = tuple(part for part in name.split("/") if part.endswith((".lock", ".")))
-    if not _NAME.fullmatch(name) or ".." in name or ends or len(name) > 200:
+    if not is_name(name):
         return [Problem(f"{name[:200]!r} is not a {following} name", following.value, "give a name such as main")]
     return []
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from muslin.errors import BadInput, Problem
-from reconciler.tree import folder
+from reconciler.tree import MANIFEST_ENDINGS, folder
 
 __all__ = ["Selection", "pattern_problems"]
 
@@ -73,6 +74,31 @@ class Selection:
             return ""
         spelt = (self.folders, sorted(self.include), sorted(self.exclude), sorted(self.blueprints))
         return hashlib.sha256(repr(spelt).encode()).hexdigest()[:8]
+
+    def to_json(self) -> dict[str, list[str]]:
+        """For a file, to be read by `of_json`."""
+        return {
+            "paths": ["/".join(names) or "." for names in self.folders],
+            "include": sorted(self.include),
+            "exclude": sorted(self.exclude),
+            "blueprints": sorted(self.blueprints),
+        }
+
+    @classmethod
+    def of_json(cls, given: Any) -> Selection:
+        """What `to_json` wrote, checked anew. Raises BadInput, and KeyError or TypeError where it is nothing such."""
+        paths, *rest = ([str(each) for each in given[name]] for name in ("paths", "include", "exclude", "blueprints"))
+        return cls.of(paths, *rest)
+
+    def reads(self, path: str) -> bool:
+        """Whether a file at this path of the repository is read, by its name alone."""
+        names = path.split("/")
+        inside = [names[len(each) :] for each in self.folders if tuple(names[: len(each)]) == each]
+        hidden = any(name.startswith(".") for name in (inside[0] if inside else ()))
+        if not inside or hidden or not path.endswith(MANIFEST_ENDINGS):
+            return False
+        above = ("/".join(names[:count]) for count in range(1, len(names) + 1))
+        return self.includes(path) and not any(map(self.excludes, above))
 
     def excludes(self, path: str) -> bool:
         """Whether a file or folder at this path is as if it were not there."""

@@ -23,7 +23,9 @@ from muslin.resources.places import Places, place_of
 from muslin.resources.problems import problems_of
 from muslin.resources.validation import ValidationRule
 from reconciler.credentials import Credentials
+from reconciler.pushing import BRANCH, Pushing
 from reconciler.remotes import Remote
+from reconciler.reverts import AUTHOR
 from reconciler.selection import Selection
 from reconciler.signatures import PathRule, Policy
 from reconciler.webhook import Provider, Secret
@@ -40,6 +42,7 @@ _FIELDS: Final = {
     "commit": "commit",
     "path": "paths",
     "anchor": "anchor",
+    "revert": "revert",
 }
 """Mapping[where a part says that it is wrong, the field of this file]."""
 
@@ -83,6 +86,13 @@ class _HookFields(Part):
     secret_file: Text = Field(description="File with the shared secret.")
 
 
+class _RevertFields(Part):
+    branch: Text | None = Field(default=None, description="Where a revert is pushed to; muslin/revert-{commit}.")
+    tracked: Bool = Field(default=False, description="Whether it is pushed to the branch that is followed.")
+    signing_key: Text | None = Field(default=None, description="Private ssh key by which reverts are signed.")
+    author: Text = Field(default=AUTHOR, description="Name <address> of their author.")
+
+
 class _SourceFields(Part):
     name: Text = Field(description="Name of the source; also of its mirror's folder.")
     url: Text = Field(description="https://host/path, ssh://user@host/path, or a path with allowLocal.")
@@ -95,6 +105,7 @@ class _SourceFields(Part):
     interval: DurationField | None = Field(default=None, description="Between looks without a push; 30s.")
     timeout: DurationField | None = Field(default=None, description="How long one git command may take; 60s.")
     webhook: _HookFields | None = Field(default=None, description="Who may wake the fetcher over HTTP.")
+    revert: _RevertFields | None = Field(default=None, description="Whether commits are reverted that were taken back.")
 
 
 class _FromFields(Part):
@@ -121,6 +132,7 @@ class _FileFields(Part):
     api_version: Literal["reconciler.muslin/v1alpha1"] = Field(description="Version of this description.")
     kind: Literal["Sources"] = Field(description="What is described.")
     mirrors: Text = Field(description="Folder in which every source has its mirror.")
+    reverts: Text | None = Field(default=None, description="Folder in which reconcilers ask for reverts.")
     sources: tuple[_SourceFields, ...] = Field(description="What is fetched.")
     sets: tuple[_SetFields, ...] = Field(description="What is kept in line with it.")
     webhook: _ListenFields | None = Field(default=None, description="Where pushes are told.")
@@ -140,6 +152,7 @@ class Origin:
     timeout_s: float
     pokes: tuple[Path, ...]
     secret: Secret | None
+    pushing: Pushing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +166,13 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class SetOf:
-    """One set."""
+    """One set. `reverted` are the sources that it may ask to revert, by the file `asks`."""
 
     name: str
     reads: tuple[Reads, ...]
     wake: Path | None
+    asks: Path | None = None
+    reverted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +267,14 @@ class _Checked:
                 self._all(error.problems, where)
                 continue
             reads.append(Reads(part.source, mirrors / part.source, select))
-        return SetOf(given.name, tuple(reads), None if given.wake is None else self._path(given.wake))
+        asking = {name for name, each in sources.items() if each.revert is not None}
+        reverted = frozenset(each.source for each in reads if each.source in asking)
+        wake = None if given.wake is None else self._path(given.wake)
+        return SetOf(given.name, tuple(reads), wake, self._asks(given.name) if reverted else None, reverted)
+
+    def _asks(self, set_name: str) -> Path | None:
+        """Where a set asks for reverts."""
+        return None if self._given.reverts is None else self._path(self._given.reverts) / f"{set_name}.json"
 
     def _origin(self, index: int, given: _SourceFields, mirrors: Path, sets: tuple[SetOf, ...]) -> Origin | None:
         where = ("sources", index)
@@ -277,17 +299,36 @@ class _Checked:
             self._problem("ssh needs sshKey and knownHosts", (*where, "credentials"), "name both files")
         if self._role is Role.FETCHER:
             self._all(credentials.problems(remote.transport), (*where, "credentials"))
+        policy = None if given.signatures is None else self._policy(given.signatures, (*where, "signatures"))
+        pushing = None
+        if given.revert is not None:
+            pushing = self._pushing(given.name, given.revert, sets, (*where, "revert"))
+            if self._role is Role.FETCHER:
+                self._all(pushing.problems(remote, policy), where)
         return Origin(
             given.name,
             remote,
             mirrors / given.name,
             credentials,
-            None if given.signatures is None else self._policy(given.signatures, (*where, "signatures")),
+            policy,
             30.0 if given.interval is None else given.interval.seconds,
             60.0 if given.timeout is None else given.timeout.seconds,
             tuple(each.wake for each in sets if each.wake and any(part.source == given.name for part in each.reads)),
             self._secret(given, (*where, "webhook")),
+            pushing,
         )
+
+    def _pushing(
+        self, name: str, given: _RevertFields, sets: tuple[SetOf, ...], where: tuple[str | int, ...]
+    ) -> Pushing:
+        if self._given.reverts is None:
+            what = "there is no folder in which reconcilers ask for reverts"
+            self._problem(what, where, "name one at the file's top: reverts, which they write and the fetcher reads")
+        if given.tracked and given.branch is not None:
+            self._problem("tracked and branch are two places for one commit", where, "give one of the two")
+        asks = tuple(each.asks for each in sets if name in each.reverted and each.asks is not None)
+        branch = None if given.tracked else given.branch or BRANCH
+        return Pushing(asks, name, branch, self._optional(given.signing_key), given.author)
 
     def _policy(self, given: _SignatureFields, where: tuple[str | int, ...]) -> Policy:
         policy = Policy(

@@ -52,6 +52,7 @@ class EventKind(StrEnum):
     STAGE = "Stage"
     GATE = "Gate"
     ROLLED_BACK = "RolledBack"
+    REVERT = "Revert"
     BELIEVED = "Believed"
     RETRY = "Retry"
     FAILED = "Failed"

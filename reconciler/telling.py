@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from muslin.datastore.field_ownership import FieldOwner, TakenField
 from muslin.errors import Problem
 from muslin.resources.keys import Key
 from reconciler.apply import Outcome
+from reconciler.control import HeldCommit
 from reconciler.digest import deeds
 from reconciler.drift import Mode
 from reconciler.plan import Action, Cause, Plan, Step
+from reconciler.remotes import short
 from reconciler.source import Head
 from reconciler.status import Event, EventKind, Repair
 
@@ -43,6 +46,18 @@ class Teller:
         if (kind, f"{commit} {message}") not in self._said:
             self._said.add((kind, f"{commit} {message}"))
             self.event(kind, message, commit)
+
+    def fetched(self, known: Mapping[str, Any] | None, now: Mapping[str, Any], commit: str | None) -> None:
+        """Tell how the fetch stands, and what became of reverts, where it is news. `known` is None at first."""
+        words, before = dict(now), dict(known or {})
+        reverts, told = words.pop("reverts", []), before.pop("reverts", [])
+        if known is None or words != before:
+            said = " ".join(str(word) for word in words.values() if word)
+            said = said or "no fetcher has run: start `muslin fetch` with the same --mirror"
+            self.event(EventKind.FETCH, said, commit)
+        for each in reverts:
+            if each not in told:
+                self.say(EventKind.REVERT, each["said"], each["commit"])
 
     def outcome(
         self, proposed: Plan, outcome: Outcome, at: str, who: Mapping[Key, FieldOwner] = MappingProxyType({})
@@ -89,18 +104,28 @@ def _name(who: FieldOwner | None) -> str:
     return "somebody else" if who is None else f"{who.manager} at {who.at}"
 
 
-def fetch_words(head: Head) -> dict[str, str]:
-    """How the fetch stands, for the status."""
+def fetch_words(head: Head, held: HeldCommit | None = None) -> dict[str, Any]:
+    """How the fetch stands, for the status; with what became of a revert of the commit that is held."""
     if head.fetch is None:
         return {}
     state = head.fetch
-    return {
+    wanted = () if held is None else tuple(each for each in state.reverts if each.commit in held.commit)
+    words: dict[str, Any] = {
         "standing": state.standing.value,
         "repository": state.repository,
         "branch": state.branch,
         "rewrittenFrom": state.rewritten_from or "",
         "message": state.message,
     }
+    if wanted:
+        words["reverts"] = [
+            {
+                "commit": each.commit, "standing": each.standing.value, "branch": each.branch, "made": each.made or "",
+                "said": f"the revert of {short(each.commit)}: {each}",
+            }
+            for each in wanted
+        ]  # fmt: skip
+    return words
 
 
 def refused_problem(key: Key, fields: Iterable[TakenField]) -> Problem:

@@ -28,7 +28,7 @@ class Trial:
         guard: remembers what is decided.
         teller: says it.
         live: what is there.
-        ask_revert: is given every commit that was taken back.
+        ask_revert: is told which commit is taken back now, at each look.
         on: whether anything is waited for at all.
     """
 
@@ -76,9 +76,23 @@ class Trial:
             return False
         await self._guard.takes_back(bad, back_to, because, reason)
         self._teller.event(EventKind.ROLLED_BACK, f"back to {back_to}: {reason}", bad)
-        if self._ask_revert is not None:
-            self._ask_revert(RevertRequest(bad, back_to, reason))
         return True
+
+    def asks(self, control: Control) -> None:
+        """Ask for a revert of what is taken back, or for none: as it stands in the control object, also after a crash.
+
+        While the set is suspended nothing is asked for: nobody writes then.
+        """
+        held = control.held if control.suspended is None else None
+        if self._ask_revert is not None:
+            self._ask_revert(
+                None if held is None else RevertRequest(held.commit, held.back_to, held.reason, held.because, held.at)
+            )
+
+    def asks_nothing(self) -> None:
+        """Whoever stops, or no more acts for the set, asks for nothing."""
+        if self._ask_revert is not None:
+            self._ask_revert(None)
 
     def _say(self, verdict: Verdict, commit: str) -> None:
         self._teller.say(EventKind.GATE, f"{verdict.gate}: {verdict.standing}: {'; '.join(verdict.why[:5])}", commit)

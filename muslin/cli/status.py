@@ -179,6 +179,7 @@ def _lines(name: str, value: Mapping[str, Any], drift_shown: int) -> Iterator[st
         yield f"  fetch: {printable(' '.join(word for word in words if word))}"
     if text_at(fetch, "rewrittenFrom"):
         yield f"  the branch was rewritten, it was {short_commit(text_at(fetch, 'rewrittenFrom'))}"
+    yield from (f"  {printable(text_at(each, 'said'))}" for each in mappings_at(fetch, "reverts"))
     counts = {word: count for word, count in mapping_at(value, "lastPlan").items() if count}
     if counts:
         yield f"  last plan: {printable(', '.join(f'{count} {word}' for word, count in counts.items()))}"

@@ -98,6 +98,7 @@ def _held(status: Mapping[str, Any]) -> Iterator[str]:
         accepted = text_at(status, "accepted")
         if accepted:
             yield f"{_STEP}{short_commit(accepted)} stays in force"
+        yield from (f"{_STEP}{printable(text_at(each, 'said'))}" for each in mappings_at(status, "fetch", "reverts"))
     for each in mappings_at(status, "problems"):
         yield from _problem(each, _STEP if held else "")
 

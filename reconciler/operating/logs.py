@@ -26,6 +26,7 @@ _LEVELS: Final[Mapping[EventKind, Level]] = {
     EventKind.OBJECT_FAILED: Level.ERROR,
     EventKind.ROLLED_BACK: Level.ERROR,
     EventKind.FAILED: Level.ERROR,
+    EventKind.REVERT: Level.WARNING,
     EventKind.INCOMPLETE: Level.WARNING,
     EventKind.DRIFT_REPAIRED: Level.WARNING,
     EventKind.OBJECT_WAITS: Level.WARNING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from muslin.errors import BadInput, Problem
 from reconciler.combined import commits_of
 from reconciler.remotes import Remote, redacted
+from reconciler.reverts import Because, RevertAsked, changes_back, requested, reverts_what, written
 from reconciler.selection import Selection
 from reconciler.signatures import may_not, signed
 from reconciler.sources_file import Role, load
@@ -48,6 +50,26 @@ def test_patterns_mean_what_a_regular_expression_would(pattern: list[str], path:
     written, asked = "/".join(pattern), "/".join(path)
 
     assert Selection(include=(written,)).includes(asked) is bool(_slowly(written).fullmatch(asked))
+
+
+_ASKED = written([RevertAsked("a", "", "b" * 40, "a" * 40, Selection(), Because.ASKED, "x", "2026-01-01T00:00:00Z")])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(_ASKED)), st.integers(0, 9), st.binary(max_size=9), st.binary(max_size=200))
+def test_a_request_for_a_revert_of_any_octets_is_checked_or_refused(
+    at: int, gone: int, put: bytes, other: bytes
+) -> None:
+    """What another process wrote is either a request with real ids, or a sentence; lists of changes likewise."""
+    for text in (_ASKED[:at] + put + _ASKED[at + gone :], other):
+        try:
+            found = requested(text)
+        except ValueError:
+            continue
+        assert all(re.fullmatch("[0-9a-f]{40}", id_) for each in found for id_ in (each.commit, each.back_to))
+    reverts_what(other)
+    with contextlib.suppress(ValueError):
+        list(changes_back(other, [Selection()]))
 
 
 @settings(max_examples=200, deadline=None)

@@ -86,6 +86,20 @@ for deed in (
 
 
 @pytest.mark.slow
+def test_what_signs_and_takes_pushes_is_allowed_only_where_reverts_are(tmp_path: Path) -> None:
+    """ssh-keygen with a signing key, the repository's folder where it lies on this machine: neither of them else."""
+    for signs in (False, True):
+        said = _said(f"""
+programs = c.fetching(["file"], signatures=False, signs={signs}, path=os.environ["PATH"])
+assert c.confine(programs=programs, writes=[]) is None
+for name in ("git", "ssh-keygen", "gpgv", "ssh"):
+    print(tried(lambda: subprocess.run([name, "--version"], check=False, capture_output=True)))
+""")
+
+        assert said == ["done", "done" if signs else "PermissionError", "PermissionError", "PermissionError"]
+
+
+@pytest.mark.slow
 def test_the_reader_starts_git_and_nothing_else() -> None:
     """The reconciler may write, as its datastore needs, and of programs start git alone: no transport, no shell."""
     said = _said("""

@@ -7,7 +7,6 @@ import base64
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -30,6 +29,7 @@ from tests.reconciler.cases import policy
 from tests.reconciler.repositories import bare, push
 from tests.support.certificates import Authority
 from tests.support.git_server import GitServer
+from tests.support.ssh_server import sshd
 
 _TOKEN = "t0ken-that-nobody-may-see"
 
@@ -273,41 +273,9 @@ def test_ssh_has_only_our_files(tmp_path: Path) -> None:
 
 @pytest.fixture
 def ssh_server(tmp_path: Path) -> Iterator[tuple[int, Path, Path]]:
-    """A real sshd on loopback that lets one key in: its port, that key, and a known_hosts file for it."""
-    sshd = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
-    if sshd is None:
-        pytest.skip("sshd is not installed (Debian: openssh-server)")
-    for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (tmp_path / "authorized").write_text((tmp_path / "user.pub").read_text())
-    (tmp_path / "hosts").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
-    (tmp_path / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path / 'host'}\n"
-        f"AuthorizedKeysFile {tmp_path / 'authorized'}\n"
-        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nPermitRootLogin yes\n"
-    )
-    separation = Path("/run/sshd")  # which the service makes when it starts, and sshd asks for
-    made = os.geteuid() == 0 and not separation.exists()
-    if made:
-        separation.mkdir(mode=0o755)
-    server = subprocess.Popen([sshd, "-D", "-e", "-f", tmp_path / "config"], stderr=subprocess.PIPE, text=True)
-    assert server.stderr is not None
-    try:
-        for line in server.stderr:
-            if "listening on" in line:
-                break
-        else:
-            pytest.fail("sshd ended at once")
-        yield port, tmp_path / "user", tmp_path / "hosts"
-    finally:
-        server.terminate()
-        server.wait(10)
-        server.stderr.close()
-        if made:
-            separation.rmdir()
+    """A real sshd: its port, the key that it lets in, and a known_hosts file for it."""
+    with sshd(tmp_path) as server:
+        yield server
 
 
 @pytest.mark.slow

@@ -27,6 +27,8 @@ from reconciler.fetch_state import Standing, read_state
 from reconciler.fetcher import Fetcher
 from reconciler.references import reference
 from reconciler.remotes import Remote
+from reconciler.reverts import Because, RevertAsked, RevertStanding, written
+from reconciler.selection import Selection
 from reconciler.tree import Limits
 from tests.reconciler.cases import policy, policy_key
 from tests.reconciler.repositories import Tree, bare, blob, commit, git, mirror_of, push, raw_tree
@@ -110,6 +112,17 @@ _EVIL_CONFIG = """
 	path = EVIL/included
 [submodule "s"]
 	update = !touch EXECUTED
+[push]
+	gpgSign = if-asked
+[gpg]
+	program = touch EXECUTED
+[gpg "ssh"]
+	program = touch EXECUTED
+	defaultKeyCommand = touch EXECUTED
+[commit]
+	gpgSign = true
+[receive]
+	autogc = true
 """
 _ATTRIBUTES = "* filter=x diff=x merge=x ident eol=crlf working-tree-encoding=utf-16\n"
 
@@ -168,6 +181,43 @@ def test_neither_fetcher_nor_reader_executes_anything_of_a_repository(tmp_path: 
         ("cat-file", "--batch-check"),
     }
     assert {Path(call[0]).name for call in reading} == {"git"}
+
+
+@pytest.mark.slow
+def test_a_revert_executes_nothing_of_a_repository(tmp_path: Path) -> None:
+    """Hooks and configuration of mirror and repository start nothing when a commit is made, signed and pushed."""
+    executed, remote, mirror, evil = tmp_path / "executed", bare(tmp_path / "r"), tmp_path / "m", tmp_path / "evil"
+    attributes: Tree = [("100644", ".gitattributes", _ATTRIBUTES)]
+    good = commit(remote, raw_tree(remote, [*attributes, *_GOOD]), "refs/heads/main")
+    fetch = (sys.executable, "-m", "reconciler.fetch_process", "--allow-local", "--mirror", mirror, "--once")
+    _executed(tmp_path / "log1", *fetch, "--repository", remote)
+    more: Tree = [*attributes, *_GOOD, ("100644", "more.yaml", policy("more"))]
+    bad = commit(remote, raw_tree(remote, more), "refs/heads/main", parent=good)
+    evil.mkdir()
+    for name in ("post-receive", "post-update", "pre-push", "reference-transaction", "post-index-change", "pre-commit"):
+        (evil / name).write_text(f"#!/bin/sh\ntouch {executed}\n")
+        (evil / name).chmod(0o755)
+    config = _EVIL_CONFIG.replace("EXECUTED", str(executed))
+    local = "".join(line for line in config.splitlines(keepends=True) if "hooksPath" not in line)
+    for folder, text in ((remote, local.replace("[include]\n\tpath = EVIL/included\n", "")), (mirror, config)):
+        with (folder / "config").open("a") as file:
+            file.write(text.replace("EVIL", str(evil)))
+        shutil.copytree(evil, folder / "hooks", dirs_exist_ok=True)
+    (remote / "hooks" / "reference-transaction").unlink()  # which may refuse, and is not gone around
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    asked = RevertAsked("a", "", bad, good, Selection(), Because.ASKED, "x", "2026-01-01T00:00:00Z")
+    (tmp_path / "asked").write_bytes(written([asked]))
+    pushes = ("--revert-requests", tmp_path / "asked", "--revert-key", tmp_path / "key")
+    calls = _executed(tmp_path / "log2", *fetch, *pushes, "--repository", remote)
+
+    state = read_state(mirror)
+    assert state is not None
+    assert [each.standing for each in state.reverts] == [RevertStanding.PUSHED]
+    assert not executed.exists()
+    for call in calls:
+        shell = call[0] in ("sh", "/bin/sh") and re.match(r"git-upload-pack |git -c .* receive-pack ", call[2])
+        assert shell or Path(call[0]).name in ("git", "git-upload-pack", "ssh-keygen"), call
+    assert sum(Path(call[0]).name == "ssh-keygen" for call in calls) == 1
 
 
 def _packed(objects: list[bytes]) -> bytes:

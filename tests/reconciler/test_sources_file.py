@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from muslin.errors import BadInput
+from reconciler.pushing import BRANCH
 from reconciler.remotes import Following
 from reconciler.signatures import PathRule
 from reconciler.sources_file import Role, Sources, load
@@ -108,6 +109,50 @@ def test_what_is_wrong_is_told_with_its_place(old: str, new: str, place: str, to
     assert "secret-of-mine" not in str(caught.value)
 
 
+_REVERTED = (
+    _GOOD.replace("mirrors: mirrors", "mirrors: mirrors\nreverts: asks")
+    .replace("  interval: 10s", "  interval: 10s\n  revert: {signingKey: key}")
+    .replace("{sshKey: key, knownHosts: hosts}", "{sshKey: key, knownHosts: hosts}\n  revert: {branch: 'x/{commit}'}")
+    .replace("  tag: v1\n", "")
+)
+
+
+def test_who_may_ask_for_which_reverts_is_read(tmp_path: Path) -> None:
+    """Both sides learn the same place from the file: the fetcher where to look, the reconciler where to write."""
+    sources = _load(tmp_path, _REVERTED)
+    network, policies = (each.pushing for each in sources.origins)
+    a, b = sources.sets
+
+    assert network is not None
+    assert policies is not None
+    assert (a.asks, b.asks) == (tmp_path / "asks" / "a.json", tmp_path / "asks" / "b.json")
+    assert [sorted(each.reverted) for each in (a, b)] == [["network", "policies"], ["network"]]
+    assert (network.requests, network.branch, network.key) == ((a.asks, b.asks), BRANCH, tmp_path / "key")
+    assert (policies.requests, policies.branch, policies.source) == ((a.asks,), "x/{commit}", "policies")
+    assert [each.pushing for each in _load(tmp_path).origins] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("\nreverts: asks", "", "no folder in which reconcilers ask"),
+        ("'x/{commit}'", "main", "without a review"),
+        ("'x/{commit}'", "'x/{commit}', tracked: true", "two places"),
+        ("'x/{commit}'", "'x/{commit}', author: me", "not a name and an address"),
+        ("revert: {signingKey: key}", "revert: {}", "reverts would not be"),
+        ("revert: {signingKey: key}", "revert: {signingKey: missing}", "no such file"),
+        ("knownHosts: hosts}", "knownHosts: hosts}\n  tag: v1", "a tag is followed"),
+    ],
+)
+def test_reverts_that_cannot_be_are_told_with_their_place(old: str, new: str, told: str, tmp_path: Path) -> None:
+    """What would never be pushed, or never be let in, is said before a process begins."""
+    assert old in _REVERTED
+    with pytest.raises(BadInput, match=told) as caught:
+        _load(tmp_path, _REVERTED.replace(old, new))
+
+    assert all("sources[" in each.where and each.fix for each in caught.value.problems)
+
+
 def test_each_process_needs_only_its_own_files(tmp_path: Path) -> None:
     """The reconciler reads neither tokens nor secrets, the webhook reads only secrets, the fetcher no secret."""
     folder = tmp_path / "a"
@@ -142,3 +187,9 @@ def test_the_file_in_the_documentation_is_right(tmp_path: Path) -> None:
 
     assert [each.name for each in sources.origins] == ["network", "policies"]
     assert [each.name for each in sources.sets] == ["prod", "stage"]
+    reverts = page.partition("## Reverts")[2].partition("```yaml\n")[2].partition("```")[0]
+    head, _, sets = (tmp_path / "sources.yaml").read_text().partition("\nsets:")
+    top = "".join(line for line in head.splitlines(keepends=True)[:3])
+    (tmp_path / "reverts.yaml").write_text(f"{top}{reverts}\nsets:{sets}".replace("webhook: {", "# {"))
+    sets_of = load(tmp_path / "reverts.yaml", Role.RECONCILER).sets
+    assert [sorted(each.reverted) for each in sets_of] == [["network", "policies"], ["network"]]
