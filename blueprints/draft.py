@@ -6,17 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from blueprints import multi_subnet, route_reflectors, single_subnet, top_of_rack
-from blueprints.decision import Blueprint
+from blueprints.addressing import BLOCK_LENGTHS
+from blueprints.asking import Asked
+from blueprints.decision import Blueprint, Decision
 from blueprints.distribution import MESH_LIMIT
+from blueprints.encapsulation import Mode, encapsulation, mode_named
+from blueprints.fact_parts import NodeRole
 from blueprints.facts import API_VERSION, KIND, Facts
 from muslin.errors import BadInput
+from muslin.semantics.encapsulations import Encapsulation
 
-__all__ = ["document", "fitting", "text"]
+__all__ = ["document", "fitting", "kept", "text"]
 
 _ORDER: Final = (
     "apiVersion", "kind", "name", "blueprint", "nodes", "plannedNodes", "podsPerNode", "subnets", "networkMTU",
-    "provider", "network", "podRange", "podRangeV6", "serviceRanges", "natOutgoing", "datastore", "kubernetes",
-    "running",
+    "provider", "network", "podRange", "podRangeV6", "serviceRanges", "natOutgoing", "wireguard", "asNumber",
+    "clusterID", "topOfRack", "externalReflectors", "routable", "datastore", "kubernetes", "running", "overrides",
 )  # fmt: skip
 _SAID: Final = {
     "blueprint": "Which blueprint decides; `muslin explain --help` names them.",
@@ -30,6 +35,10 @@ _SAID: Final = {
     "natOutgoing": "Whether pods leave that range with their node's address.",
     "datastore": "Where resources are kept.",
     "running": "What runs already: what can't change at once is told, and done in stages.",
+    "topOfRack": "Switches that speak BGP with the nodes of their racks.",
+    "externalReflectors": "Route reflectors outside of the cluster.",
+    "routable": "What the outside reaches by its own address.",
+    "overrides": "Answers other than the rules', each with its reason. Take one out to follow the rule.",
     "kubernetes": "What Kubernetes was told; everything else is compared with it.",
 }
 
@@ -39,9 +48,12 @@ def fitting(facts: Facts) -> str:
     candidates: list[tuple[str, Callable[[Facts], Blueprint]]] = []
     if facts.top_of_rack:
         candidates.append((top_of_rack.NAME, top_of_rack.top_of_rack))
-    if facts.size >= MESH_LIMIT or facts.external_reflectors:
+    named = any(NodeRole.REFLECTOR in node.roles for node in facts.nodes)
+    if facts.size >= MESH_LIMIT or facts.external_reflectors or named:
         candidates.append((route_reflectors.NAME, route_reflectors.route_reflectors))
-    if max(len(facts.subnets_of(version)) for version in facts.families) > 1:
+    if facts.external_reflectors:
+        pass  # who has such wants no mesh: what speaks against them is told instead
+    elif max(len(facts.subnets_of(version)) for version in facts.families) > 1:
         candidates.append((multi_subnet.NAME, multi_subnet.multi_subnet))
     else:
         candidates.append((single_subnet.NAME, single_subnet.single_subnet))
@@ -52,6 +64,32 @@ def fitting(facts: Facts) -> str:
             continue
         return name
     return candidates[0][0]
+
+
+def kept(facts: Facts) -> list[dict[str, str]]:
+    """Overrides by which a cluster that runs stays as it is, where the rules would have what can't be changed live."""
+    running = facts.running
+    if running is None:
+        return []
+    asked = Asked(facts)
+    by_range = {each.cidr: each for each in running.pools}
+    found: list[tuple[str, str]] = []
+    for version in facts.families:
+        wished = facts.pod_range_of(version)
+        pool = by_range.get(wished) if wished is not None else None
+        if pool is None:
+            continue
+        ours, by_rule = mode_named(pool.encapsulation or ""), encapsulation(asked, version)
+        if ours is not None and isinstance(by_rule, Decision) and _vxlan(ours) is not _vxlan(Mode(by_rule.chosen)):
+            found.append((by_rule.name, ours.value))
+        if version == 4 and pool.block_size not in (None, BLOCK_LENGTHS[4]):
+            found.append(("block size", f"/{pool.block_size}"))
+    reason = "it runs so, and must not be changed in a running cluster"
+    return [{"decision": name, "chosen": chosen, "reason": reason} for name, chosen in found]
+
+
+def _vxlan(mode: Mode) -> bool:
+    return mode.encapsulation is Encapsulation.VXLAN
 
 
 def document(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from blueprints.addressing import pool_key
 from blueprints.asking import Asked, Option, Premise
 from blueprints.decision import Outcome, section
+from blueprints.fact_parts import OverrideFacts
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
 from blueprints.network_traits import NetworkTrait, lets, trait
@@ -17,7 +18,7 @@ from muslin.semantics.encapsulations import Encapsulation
 if TYPE_CHECKING:
     from muslin.resources.ip_pool import EncapsulationMode
 
-__all__ = ["Mode", "encapsulation", "encapsulation_name", "switches_know_pods"]
+__all__ = ["Mode", "encapsulation", "encapsulation_name", "mode_named", "switches_know_pods"]
 
 
 class Mode(enum.Enum):
@@ -44,6 +45,11 @@ class Mode(enum.Enum):
         if self is Mode.NATIVE:
             return EncapsulationMode.NEVER
         return EncapsulationMode.ALWAYS if self in (Mode.IPIP, Mode.VXLAN) else EncapsulationMode.CROSS_SUBNET
+
+
+def mode_named(text: str) -> Mode | None:
+    """An encapsulation as `muslin explain` calls it, in any case."""
+    return {mode.value.casefold(): mode for mode in Mode}.get(text.casefold())
 
 
 _NO_BGP = "routes are distributed over BGP, which is blocked"
@@ -94,9 +100,19 @@ def encapsulation(asked: Asked, version: int = 4) -> Outcome:
     pool = pool_key(facts, version)
     fields = ((pool, ("spec", "ipipMode")), (pool, ("spec", "vxlanMode")))
     shown = [option for option in options if _ONE not in option.broken and _ONLY_V4 not in option.broken]
+    name = encapsulation_name(version)
     if asked.facts.overrides:
-        shown = options
-    return asked.choose(encapsulation_name(version), shown, inputs, fields)
+        shown = _with_wish(options, asked.override(name))
+    return asked.choose(name, shown, inputs, fields)
+
+
+def _with_wish(options: list[Option], wanted: tuple[int, OverrideFacts] | None) -> list[Option]:
+    """What crosses subnets may be wished for in one subnet too, where another may come: last, never the rule's."""
+    wish = "" if wanted is None else wanted[1].chosen.casefold()
+    for option in options:
+        if option.name.casefold() == wish and option.broken == (_ONE,):
+            return [*(each for each in options if each is not option), replace(option, broken=())]
+    return options
 
 
 def _asked_for(options: list[Option], premise: Premise, version: int) -> Option:

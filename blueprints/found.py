@@ -9,16 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
+from blueprints.found_running import CLUSTER_ID, NETWORK_TYPE, mapping, rack_of
 from muslin.net import Prefix, parse_address, parse_prefix
 
-__all__ = ["facts_of_dns", "facts_of_kubeadm", "facts_of_nodes", "facts_of_running", "merged"]
+__all__ = ["facts_of_dns", "facts_of_kubeadm", "facts_of_nodes", "merged"]
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
-_ZONE = "topology.kubernetes.io/zone"
 _OWN_ADDRESSES = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
-_CLUSTER_ID = "projectcalico.org/RouteReflectorClusterID"
-_FIELDS = {"ipipMode": "IP-in-IP", "vxlanMode": "VXLAN"}
-_DEFAULT_AS = 64512
 _PROVIDERS = {"aws": "aws", "azure": "azure", "gce": "gcp", "openstack": "openstack", "vsphere": "vsphere"}
 
 
@@ -35,7 +32,7 @@ def facts_of_kubeadm(documents: Iterable[Any]) -> dict[str, Any]:
             continue
         match document.get("kind"):
             case "ClusterConfiguration":
-                networking = _mapping(document.get("networking"))
+                networking = mapping(document.get("networking"))
                 pods = _ranges(networking.get("podSubnet"))
                 services = _ranges(networking.get("serviceSubnet"))
                 if name := document.get("clusterName"):
@@ -55,14 +52,10 @@ def facts_of_kubeadm(documents: Iterable[Any]) -> dict[str, Any]:
             case "KubeProxyConfiguration":
                 kubernetes["kubeProxyMode"] = document.get("mode") or "iptables"
             case "InitConfiguration":
-                address = _mapping(document.get("localAPIEndpoint")).get("advertiseAddress")
+                address = mapping(document.get("localAPIEndpoint")).get("advertiseAddress")
                 if address and "apiServer" not in kubernetes:
                     kubernetes["apiServer"] = str(parse_address(address))
     return {**found, **({"kubernetes": kubernetes} if kubernetes else {})}
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _ranges(text: Any) -> Sequence[Prefix]:
@@ -88,16 +81,20 @@ def facts_of_nodes(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     subnets: dict[str, None] = {}
     providers: set[str] = set()
     for obj in nodes:
-        metadata, spec = _mapping(obj.get("metadata")), _mapping(obj.get("spec"))
-        labels, annotations = _mapping(metadata.get("labels")), _mapping(metadata.get("annotations"))
-        own = dict(_addresses(_mapping(obj.get("status")).get("addresses")))
+        metadata, spec = mapping(obj.get("metadata")), mapping(obj.get("spec"))
+        labels, annotations = mapping(metadata.get("labels")), mapping(metadata.get("annotations"))
+        own = dict(_addresses(mapping(obj.get("status")).get("addresses")))
         if "address" not in own and "addressV6" in own:
             own = {"address": own["addressV6"]}
         node: dict[str, Any] = {"name": metadata.get("name"), **own}
-        if labels.get(_ZONE):
-            node["rack"] = labels[_ZONE]
-        if any(label in labels for label in _CONTROL_PLANE):
+        if (rack := rack_of(labels)) is not None:
+            node["rack"] = rack
+        if annotations.get(CLUSTER_ID):
+            node["roles"] = ["reflector"]
+        elif any(label in labels for label in _CONTROL_PLANE):
             node["roles"] = ["control-plane"]
+        if labels.get(NETWORK_TYPE):
+            node["labels"] = {NETWORK_TYPE: str(labels[NETWORK_TYPE])}
         told.append(node)
         for annotation in _OWN_ADDRESSES:
             if "/" in str(annotations.get(annotation, "")):
@@ -115,7 +112,7 @@ def _addresses(listed: Any) -> Iterator[tuple[str, str]]:
     """The first address of each family that nodes reach each other by."""
     seen = set()
     for each in listed if isinstance(listed, list) else ():
-        if _mapping(each).get("type") != "InternalIP":
+        if mapping(each).get("type") != "InternalIP":
             continue
         address = parse_address(each["address"])
         if address.version not in seen:
@@ -125,53 +122,17 @@ def _addresses(listed: Any) -> Iterator[tuple[str, str]]:
 
 def facts_of_dns(service: Mapping[str, Any]) -> dict[str, Any]:
     """Facts from the Service of the cluster's DNS."""
-    spec = _mapping(service.get("spec"))
+    spec = mapping(service.get("spec"))
     listed = spec.get("clusterIPs") or [spec.get("clusterIP")]
     dns = [str(parse_address(each)) for each in listed if isinstance(each, str) and each not in ("", "None")]
     return {"kubernetes": {"dns": dns}} if dns else {}
-
-
-def facts_of_running(
-    pools: Iterable[Mapping[str, Any]], settings: Mapping[str, Any] | None, nodes: Iterable[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """What runs: Calico's pools, BGPConfiguration `default`, and Kubernetes' nodes with Calico's annotations."""
-    told = [_running_pool(_mapping(each.get("metadata")), _mapping(each.get("spec"))) for each in pools]
-    spec = _mapping((settings or {}).get("spec"))
-    reflecting = {
-        str(_mapping(each.get("metadata")).get("name")): str(number)
-        for each in nodes
-        if (number := _mapping(_mapping(each.get("metadata")).get("annotations")).get(_CLUSTER_ID))
-    }
-    running: dict[str, Any] = {"pools": told, "asNumber": spec.get("asNumber") or _DEFAULT_AS}
-    if reflecting:
-        running |= {"routeDistribution": "route reflectors", "reflectors": sorted(reflecting)}
-        running["clusterID"] = min(reflecting.values())
-    elif spec.get("nodeToNodeMeshEnabled", True) and not all(_vxlan(each) for each in told):
-        running["routeDistribution"] = "node-to-node mesh"
-    ranges: dict[str, Any] = {}
-    for each in told:
-        cidr = parse_prefix(str(each["cidr"]))
-        ranges.setdefault("podRange" if cidr.version == 4 else "podRangeV6", str(cidr))
-    return {**ranges, "running": running}
-
-
-def _vxlan(pool: Mapping[str, Any]) -> bool:
-    return str(pool.get("encapsulation", "")).startswith("VXLAN")
-
-
-def _running_pool(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
-    named = {(field, mode): f"{name} {mode}" for field, name in _FIELDS.items() for mode in ("Always", "CrossSubnet")}
-    modes = [named[each] for field in _FIELDS if (each := (field, spec.get(field, "Never"))) in named]
-    pool = {"name": metadata.get("name"), "cidr": spec.get("cidr")}
-    length = {"blockSize": spec["blockSize"]} if "blockSize" in spec else {}
-    return {**pool, **length, "encapsulation": modes[0] if modes else "no encapsulation"}
 
 
 def merged(*found: Mapping[str, Any]) -> dict[str, Any]:
     """Facts of several sources; a later one wins, within what Kubernetes was told too."""
     whole: dict[str, Any] = {}
     for each in found:
-        kubernetes = {**_mapping(whole.get("kubernetes")), **_mapping(each.get("kubernetes"))}
+        kubernetes = {**mapping(whole.get("kubernetes")), **mapping(each.get("kubernetes"))}
         whole |= each
         if kubernetes:
             whole["kubernetes"] = kubernetes

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pydantic import ValidationError
 
 from blueprints.asking import Asked
-from blueprints.encapsulation import Mode
+from blueprints.encapsulation import Mode, mode_named
 from blueprints.fact_parts import Distribution, RunningFacts
 from blueprints.musts import Must, refuse
 from blueprints.number_moves import number_changes
 from blueprints.pool_moves import NotLive, pool_changes
-from blueprints.running import mode_named, running_distribution, running_pools, running_resources
+from blueprints.running import running_distribution, running_pools, running_resources
 from blueprints.session_moves import Peering
 from blueprints.stages import Procedure
 from blueprints.transitions import transition

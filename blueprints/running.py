@@ -8,7 +8,7 @@ from typing import Any, Final
 from blueprints import rack_reflectors, reflectors, switches
 from blueprints.addressing import BLOCK_LENGTHS, POOLS, pool_key
 from blueprints.distribution import DEFAULT_AS
-from blueprints.encapsulation import Mode
+from blueprints.encapsulation import mode_named
 from blueprints.fact_parts import Distribution, RunningFacts
 from blueprints.facts import Facts
 from muslin.resources.base import Resource
@@ -18,21 +18,21 @@ from muslin.resources.ip_pool import IPPool
 from muslin.resources.node import Node
 from muslin.semantics.encapsulations import Encapsulation
 
-__all__ = ["mode_named", "running_distribution", "running_pools", "running_resources"]
+__all__ = ["running_distribution", "running_pools", "running_resources"]
 
 _OURS: Final = ("IPPool", "BGPConfiguration", "BGPPeer", "Node", "FelixConfiguration")
 """Kinds of which the facts speak. Agents' settings are left out: who runs with which MTU, `running.mtu` says."""
 
 
-def mode_named(text: str) -> Mode | None:
-    """An encapsulation as `muslin explain` calls it, in any case."""
-    return {mode.value.casefold(): mode for mode in Mode}.get(text.casefold())
-
-
 def running_distribution(running: RunningFacts, decided: Distribution) -> Distribution:
-    """How routes are distributed; where it is not said, a mesh, which Calico begins with, or what is decided."""
+    """How routes are distributed.
+
+    Where it is not said: by the reflectors that are named, by a mesh, which Calico begins with, or as is decided.
+    """
     if running.route_distribution is not None:
         return running.route_distribution
+    if running.reflectors:
+        return Distribution.REFLECTORS
     return Distribution.MESH if decided in (Distribution.REFLECTORS, Distribution.TOP_OF_RACK) else decided
 
 

@@ -47,6 +47,9 @@ def init(
         known = found.merged(known, facts_of_text(read_text(from_kubeadm), from_kubeadm))
     asked = {**known, **Questions(known, ask=not defaults).answers()}
     whole = facts.load(draft.document(asked), file=str(path))
+    if as_it_runs := draft.kept(whole):
+        asked["overrides"] = as_it_runs
+        whole = facts.load(draft.document(asked), file=str(path))
     asked["blueprint"] = draft.fitting(whole)
     try:
         path.write_text(draft.text(asked), "utf-8")

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 from blueprints import found
+from blueprints.found_running import facts_of_running, unsaid_peers
 from muslin import yaml
+from muslin.cli.printing import printable
 from muslin.errors import BadInput, Problem
 
 if TYPE_CHECKING:
@@ -53,7 +57,10 @@ async def facts_of_cluster(context: str | None) -> dict[str, Any]:
         dns = await _optional(client, f"{_SYSTEM}/services/kube-dns")
         if dns is not None:
             told = found.merged(told, found.facts_of_dns(dns))
-        return found.merged(told, await _running(client, nodes))
+        runs = await _running(client, nodes)
+        if "serviceRanges" in told:  # what is announced may be a part of these
+            runs.pop("serviceRanges", None)
+        return found.merged(told, runs)
     finally:
         await client.close()
 
@@ -63,7 +70,13 @@ async def _running(client: KubernetesClient, nodes: list[Mapping[str, Any]]) -> 
         pools = await _optional(client, f"{group}/ippools")
         if pools is not None and pools.get("items"):
             settings = await _optional(client, f"{group}/bgpconfigurations/default")
-            return found.facts_of_running(pools["items"], settings, nodes)
+            peers = await _optional(client, f"{group}/bgppeers")
+            felix = await _optional(client, f"{group}/felixconfigurations/default")
+            listed = (peers or {}).get("items") or ()
+            for name in unsaid_peers(listed, nodes, settings):
+                told = f"warning: the BGPPeer {printable(name)} is left out: say under topOfRack which racks it serves"
+                click.echo(told, err=True)
+            return facts_of_running(pools["items"], settings, nodes, listed, felix)
     return {}
 
 

@@ -37,13 +37,22 @@ class Questions:
         told["name"] = known.get("name") or self._text("Name of the cluster", "example")
         nodes = known.get("nodes") or self._nodes()
         if not nodes:
-            raise BadInput(Problem("no nodes are known", "nodes", "leave --defaults out, or give --from-cluster"))
+            raise BadInput(
+                Problem(
+                    "no nodes are known",
+                    "nodes",
+                    "leave --defaults out, or take a cluster that has nodes (--from-cluster)",
+                )
+            )
         told["nodes"] = nodes
-        told["subnets"] = known.get("subnets") or self._list("Subnets of the nodes", _subnets(nodes), _prefix)
+        told["subnets"] = list(known.get("subnets") or ()) or self._list(
+            "Subnets of the nodes", _subnets(nodes), _prefix
+        )
         told["networkMTU"] = int(self._text("MTU of the links between them", "1500", _whole(576, 65535)))
         told["provider"] = known.get("provider") or self._text("Provider", Provider.OTHER.value, _one_of(Provider))
         told["plannedNodes"] = int(self._text("How many nodes it may grow to", str(len(nodes)), _whole(1, 100_000)))
         told |= self._ranges(nodes)
+        told["subnets"] += self._other_family({**known, **told}, nodes)
         return told | self._network() | self._datastore()
 
     def _ranges(self, nodes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -56,6 +65,13 @@ class Questions:
             given = self._list("Ranges of services", ["10.96.0.0/12"] if 4 in families else [], _prefix)
             told |= {"serviceRanges": given} if given else {}
         return told
+
+    def _other_family(self, told: Mapping[str, Any], nodes: list[dict[str, Any]]) -> list[str]:
+        """Subnets of a family that pods have addresses of, and that no source has told."""
+        families = [version for version, field in _RANGE.items() if field in told]
+        known = {parse_prefix(each).version for each in told["subnets"]}
+        missing = [each for each in _subnets(nodes) if parse_prefix(each).version in set(families) - known]
+        return self._list("Subnets of the nodes in the other family", missing, _prefix) if missing else []
 
     def _network(self) -> dict[str, Any]:
         """What does not pass between nodes; nothing where nobody knows, so that the provider's usual is assumed."""

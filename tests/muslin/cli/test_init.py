@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from muslin.resources.crds import definitions
 from muslin.yaml import load as read_yaml
+from tests.engines.verdicts import path_of
 from tests.muslin.cli.running import Run
 from tests.support.kube_apiserver import KubeApiserver
 
@@ -160,10 +162,41 @@ def test_a_cluster_that_runs_is_read(run: Run, typed: Callable[[str], None], mon
             server.request("PUT", f"/api/v1/nodes/init-{name}/status", {**node, "status": status})
         ran = run("init", "--from-cluster", "--defaults")
         told = _written()
+        _calico_runs(server)
+        again = run("init", "--from-cluster", "--defaults", "--force")
+        running = _written()
 
-    assert (ran.status, ran.err) == (0, "")
+    assert (ran.status, ran.err, again.status) == (0, "", 0)
+    assert "the BGPPeer odd is left out" in again.err
     assert told["nodes"] == [
         {"name": "init-control", "address": "192.0.2.1", "rack": "zone-a", "roles": ["control-plane"]},
         {"name": "init-worker", "address": "192.0.2.2", "rack": "zone-b"},
     ]
     assert (told["subnets"], told["provider"]) == (["192.0.2.0/25"], "aws")
+    assert (running["podRange"], running["asNumber"]) == ("10.48.0.0/16", 64600)
+    assert [each["name"] for each in running["topOfRack"]] == ["one"]
+    assert running["running"]["pools"] == [
+        {"name": "mine", "cidr": "10.48.0.0/16", "blockSize": 24, "encapsulation": "VXLAN CrossSubnet"}
+    ]
+    assert [each["chosen"] for each in running["overrides"]] == ["VXLAN CrossSubnet", "/24"]
+    assert "Not at once" not in run("explain", "cluster.yaml").out
+
+
+def _calico_runs(server: KubeApiserver) -> None:
+    """Definitions, and objects as somebody has made them without blueprints."""
+    for definition in definitions():
+        server.install(definition)
+    pool = {"cidr": "10.48.0.0/16", "vxlanMode": "CrossSubnet", "natOutgoing": True, "blockSize": 24}
+    peers = {"peerIP": "192.0.2.254", "asNumber": 64700, "nodeSelector": "rack in {'zone-a', 'zone-b'}"}
+    for kind, name, spec in (
+        ("IPPool", "mine", pool),
+        ("BGPConfiguration", "default", {"asNumber": 64600, "nodeToNodeMeshEnabled": False}),
+        ("BGPPeer", "one", peers),
+        ("BGPPeer", "odd", {"peerIP": "192.0.2.253", "asNumber": 64700, "nodeSelector": "has(other)"}),
+    ):
+        whole = {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        assert server.request("POST", path_of(kind, ""), whole).status == 201
+    for name, rack in (("control", "zone-a"), ("worker", "zone-b")):
+        patch = {"metadata": {"labels": {"rack": rack}}}
+        path = f"/api/v1/nodes/init-{name}"
+        assert server.request("PATCH", path, patch, content_type="application/merge-patch+json").status == 200
