@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
+from muslin.cli.client import checked
 from muslin.cli.datastore import is_locked
+from muslin.cli.documents import Given
 from muslin.cli.options import Reach, reaching
 from muslin.cli.stored import mapping_at, text_at, value_at
 from muslin.cli.wording import Ended, reference_text
-from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound
+from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, Json, NotFound
 from muslin.errors import MuslinError, Problem
 from muslin.resources.keys import Key
 
@@ -161,24 +163,31 @@ async def _split(reach: Reach, number: int, cidr: str, name: str) -> tuple[str, 
             raise Ended(f"{what} in order split the IP pools", problem)
         pool = await _pool(store, cidr, name)
         parts = _parts(text_at(pool.value, "spec", "cidr"), number)
+        wanted = [(f"split-{pool.key.name[:_LONGEST_NAME]}-{index}", part) for index, part in enumerate(parts)]
+        _check_part(_smaller(pool.value, *wanted[0]), parts[0])  # before anything changes; the others are of its size
         if value_at(pool.value, "spec", "disabled") is not True:
             spec = {**mapping_at(pool.value, "spec"), "disabled": True}
             pool = await store.update(pool.key, {**pool.value, "spec": spec}, pool.revision)
-        made = []
-        for index, part in enumerate(parts):
-            new = f"split-{pool.key.name[:_LONGEST_NAME]}-{index}"
-            metadata = {
-                held: value
-                for held, value in mapping_at(pool.value, "metadata").items()
-                if held in ("labels", "annotations")
-            }
-            spec = {**mapping_at(pool.value, "spec"), "cidr": part, "disabled": False}
-            value = {"apiVersion": "projectcalico.org/v3", "kind": "IPPool", "metadata": metadata | {"name": new},
-                     "spec": spec}  # fmt: skip
-            await _create_again(store, Key("IPPool", new), value, part)
-            made.append((new, part))
+        for new, part in wanted:
+            await _create_again(store, Key("IPPool", new), _smaller(pool.value, new, part), part)
         await store.delete(pool.key)
-        return pool.key.name, made
+        return pool.key.name, wanted
+
+
+def _smaller(pool: Json, name: str, part: str) -> dict[str, Any]:
+    """One of the new pools: as the old one was before it was disabled."""
+    kept = {held: it for held, it in mapping_at(pool, "metadata").items() if held in ("labels", "annotations")}
+    spec = {**mapping_at(pool, "spec"), "cidr": part, "disabled": False}
+    return {"apiVersion": "projectcalico.org/v3", "kind": "IPPool", "metadata": kept | {"name": name}, "spec": spec}
+
+
+def _check_part(value: dict[str, Any], part: str) -> None:
+    """The rules of a pool, as for one that is applied: a part may be smaller than a block."""
+    try:
+        checked(Given(value, f"IPPool {value['metadata']['name']}"))
+    except MuslinError as error:
+        line = f"error using unsafe create to make split pool with cidr {part}: {reference_text(error)}"
+        raise Ended(line, error.problems, input_=True) from error
 
 
 async def _create_again(store: Datastore, key: Key, value: dict[str, Any], part: str) -> None:

@@ -131,7 +131,7 @@ class Member:
         try:
             return await call(request, timeout=timeout_s, metadata=self._metadata[1])
         except grpc.aio.AioRpcError as error:
-            raise self.refused(error) from None
+            raise self.refused(error, request) from None
         except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:  # somebody closed the store meanwhile
             raise Refused(Refusal("CANCELLED", str(error), str(self))) from None
 
@@ -163,13 +163,29 @@ class Member:
         )
         return stream(requests, metadata=metadata)
 
-    def refused(self, error: grpc.aio.AioRpcError) -> Refused:
-        """An error of gRPC as ours."""
-        return Refused(Refusal(error.code().name, error.details() or "", str(self)))
+    def refused(self, error: grpc.aio.AioRpcError, request: Any = None) -> Refused:
+        """An error of gRPC as ours; where a right is missing, with the key that `request` was for."""
+        denied = error.code() is grpc.StatusCode.PERMISSION_DENIED
+        key = _key_of(request) if denied and request is not None else b""
+        where = f"{key.decode(errors='replace')} at {self}" if key else str(self)
+        return Refused(Refusal(error.code().name, error.details() or "", where))
 
     async def close(self) -> None:
         """End the connection and whatever runs on it."""
         await self._channel.close()
+
+
+def _key_of(request: Any) -> bytes:
+    """The key, or the beginning of the range, that a request reads or writes; of several the first."""
+    match request:
+        case rpc.TxnRequest():
+            keys = [compare.key for compare in request.compare] + [
+                part.key for each in request.success for part in (each.request_range, each.request_delete_range)
+            ] + [each.request_put.key for each in request.success]  # fmt: skip
+            return next(filter(None, keys), b"")
+        case rpc.RangeRequest():
+            return bytes(request.key)
+    return b""
 
 
 def credentials(settings: EtcdSettings) -> Any:

@@ -292,6 +292,22 @@ def test_splitting_a_pool(calico: Calico) -> None:
     assert all(each["spec"]["natOutgoing"] and not each["spec"].get("disabled") for each in pools)
 
 
+def test_a_pool_is_not_split_into_less_than_a_block(calico: Calico) -> None:
+    """The rules of a pool hold for its parts in every datastore, and are asked before anything is changed."""
+    calico.apply(manifest("IPPool", "pods", "{cidr: 10.48.0.0/26, blockSize: 28}"))
+    calico("datastore", "migrate", "lock")
+    before = calico.get("ippools")
+    ran = calico.ctl("ipam", "split", "8", "--name", "pods")
+
+    assert (ran.status, calico.get("ippools")) == (1, before)
+    assert ran.err.splitlines()[0] == (
+        "error using unsafe create to make split pool with cidr 10.48.0.0/29: error with field spec (IP pool size is "
+        "too small for use with Calico IPAM. It must be equal to or greater than the block size.)"
+    )
+    assert "split-pods-0" in ran.err
+    assert calico.ctl("ipam", "split", "4", "--name", "pods").status == 0
+
+
 @pytest.mark.parametrize(
     "arguments", [("x", "--name", "a"), ("4",), ("4", "--name", "nope"), ("4", "--cidr", "192.0.2.0/24"), ()]
 )

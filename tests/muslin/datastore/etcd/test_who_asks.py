@@ -108,8 +108,11 @@ def test_users_do_what_their_roles_allow_and_outlive_their_tokens() -> None:
                     async with opened(endpoint, username=name, password=password) as refused:
                         await refused.get(pool("a"))
             async with opened(endpoint, username="other", password="secret") as other:
-                for call in (other.get(pool("a")), other.create(pool("b"), value(pool("b"))), other.delete(pool("a"))):
-                    with pytest.raises(Forbidden):
+                for call in (
+                    other.get(pool("a")), other.create(pool("a"), value(pool("a"))), other.delete(pool("a")),
+                    other.update(pool("a"), made.value, made.revision), other.list("IPPool"),
+                ):  # fmt: skip
+                    with pytest.raises(Forbidden, match="ippools/"):
                         await call
                 with pytest.raises(Forbidden):
                     await anext(other.watch({"IPPool"}, made.revision))
