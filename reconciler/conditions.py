@@ -121,20 +121,17 @@ def _sessions(until: Until, world: World) -> Finding:
     for name in _asked(until, addresses):
         mine = {peer: held for peer, held in peers.items() if peer != name}
         wanted = min(until.count, len(mine)) if whole else until.count
-        excused = sum(any(f"{name} {address}" in world.excused for address in held) for held in mine.values())
+        cut = sum(any(f"{name} {address}" in world.excused for address in held) for held in mine.values())
+        # who reached nobody before is not looked at; but a new reflector that one cannot reach is no reflector
+        excused = cut if whole or cut == len(mine) else 0
         report = world.reports.get(name)
         if wanted - excused <= 0:
             continue
         if report is None or not report.heard:
             unheard.append(f"{name} does not report its sessions")
             continue
-        missing = [
-            peer
-            for peer, held in mine.items()
-            if not any(_up(name, address, world, owner) for address in held)
-            and not any(f"{name} {address}" in world.excused for address in held)
-        ]
-        if len(mine) - excused - len(missing) < wanted - excused:
+        missing = [peer for peer, held in mine.items() if not any(_up(name, address, world, owner) for address in held)]
+        if len(mine) - len(missing) < wanted - excused:
             lacks.append(f"{name} has no session with {', '.join(_few(missing))}")
     behind = _agents(world)
     return Finding((*_few(lacks), *behind.lacks), tuple(_few(unheard)))

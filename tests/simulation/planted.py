@@ -13,7 +13,7 @@ from muslin.datastore import mirror
 from muslin.datastore.protocol import Bookmark, Change
 from muslin.ipam.blocks import Attribute, Block
 from muslin.net import Address, Mac
-from reconciler import controller, ledger
+from reconciler import ledger, proposing
 from reconciler.manifests import Reading
 from reconciler.plan import Cause
 from runtime import convergence, speaker_side
@@ -186,13 +186,13 @@ def _never_delete_routes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _reconciler_ignores_drift(patch: pytest.MonkeyPatch) -> None:
-    former = controller.Controller._plan
+    former = proposing.Proposer.plan
 
-    async def plan(self: controller.Controller, reading: Reading, of: ledger.Ledger) -> Any:
+    async def plan(self: proposing.Proposer, reading: Reading, of: ledger.Ledger) -> Any:
         made = await former(self, reading, of)
         return replace(made, steps=tuple(step for step in made.steps if step.cause is not Cause.DRIFT))
 
-    patch.setattr(controller.Controller, "_plan", plan)
+    patch.setattr(proposing.Proposer, "plan", plan)
 
 
 PLANTED: Mapping[str, Plant] = {

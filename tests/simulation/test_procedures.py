@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -20,7 +20,7 @@ from muslin.resources.keys import Key
 from reconciler import passage
 from tests.simulation.cluster import NODES, Cluster
 from tests.simulation.node import PodName
-from tests.simulation.processes import NOBODY, Process, simulate
+from tests.simulation.witness import in_a_cluster, settled
 
 _POOL = {"cidr": "10.48.0.0/25", "blockSize": 29, "natOutgoing": True, "ipipMode": "Never"}
 _REFLECTOR = "192.0.2.250"
@@ -41,68 +41,6 @@ def _commit(*reflectors: str, mesh: bool, as_number: int = 64512) -> dict[str, s
     for name in reflectors:
         files[f"{name}.yaml"] = _text("Node", name, {"bgp": {"routeReflectorClusterID": _REFLECTOR}}, rr="true")
     return files
-
-
-class _Witness:
-    """Looks at the routes of every node whenever a kernel is written, and 50 times a second: who has lost which way."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self.reached: set[tuple[str, str]] = set()
-        self.lost: list[str] = []
-        self.looked = 0
-        for node in cluster.nodes:
-            node.machine.written = self._soon
-
-    async def watch(self) -> None:
-        """Look again and again."""
-        while True:
-            self.look()
-            await asyncio.sleep(0.02)
-
-    def _soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self.look, context=NOBODY)
-
-    def look(self) -> None:
-        """Every node to every pod that it has reached before."""
-        self.looked += 1
-        for node in self._cluster.nodes:
-            for pod in self._cluster.attached.values():
-                way = (node.name, pod.pod.name)
-                if self._cluster.way_to(node, pod.address) is pod.node:
-                    self.reached.add(way)
-                elif way in self.reached:
-                    now = asyncio.get_running_loop().time()
-                    self.lost.append(f"{now:.3f} {node.name} to {pod.pod.name} on {pod.node.name}")
-
-
-async def _settled(cluster: Cluster, files: Mapping[str, str], pods: Mapping[str, str]) -> _Witness:
-    """A cluster with these pods (name: node) for which every route is there; watched from now on."""
-    await cluster.begin()
-    cluster.push(dict(files), told=True)
-    nodes = {node.name: node for node in cluster.nodes}
-    for name, node in pods.items():
-        cluster.want(PodName("demo", name, "web"), nodes[node])
-    await asyncio.sleep(60)
-    witness = _Witness(cluster)
-    witness.look()
-    assert cluster.settled
-    assert len(witness.reached) == len(NODES) * len(pods)
-    task = asyncio.get_running_loop().create_task(witness.watch())
-    task.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())
-    return witness
-
-
-def _in_a_cluster(scenario: Callable[[Cluster], Awaitable[None]], seed: int = 0) -> None:
-    async def main(processes: list[Process]) -> None:
-        cluster = Cluster(seed, processes)
-        try:
-            await scenario(cluster)
-        except AssertionError as error:
-            raise AssertionError("\n".join([*cluster.trace[-40:], str(error)])) from error
-        assert cluster.failure is None
-
-    simulate(main)
 
 
 async def _applied(cluster: Cluster, files: Mapping[str, str], within_s: float) -> None:
@@ -126,7 +64,7 @@ def test_from_a_mesh_to_reflectors_and_back(seed: int) -> None:
 
     async def scenario(cluster: Cluster) -> None:
         names = Random(seed).sample(NODES, 3)
-        witness = await _settled(cluster, _commit(mesh=True), {"p1": names[1], "p2": names[2], "p3": names[0]})
+        witness = await settled(cluster, _commit(mesh=True), {"p1": names[1], "p2": names[2], "p3": names[0]})
         await _applied(cluster, _commit(names[0], mesh=False), 60)
         assert not await _mesh_is_on(cluster)
         assert witness.lost == []
@@ -134,7 +72,7 @@ def test_from_a_mesh_to_reflectors_and_back(seed: int) -> None:
         assert await _mesh_is_on(cluster)
         assert witness.lost == []
 
-    _in_a_cluster(scenario, seed)
+    in_a_cluster(scenario, seed)
 
 
 @pytest.mark.slow
@@ -143,13 +81,13 @@ def test_one_reflector_for_another() -> None:
 
     async def scenario(cluster: Cluster) -> None:
         a, b, c = NODES
-        witness = await _settled(cluster, _commit(a, mesh=False), {"p1": b, "p2": c, "p3": a})
+        witness = await settled(cluster, _commit(a, mesh=False), {"p1": b, "p2": c, "p3": a})
         await _applied(cluster, _commit(b, mesh=False), 60)
         assert witness.lost == []
         spec = (await cluster.hand.get(Key("Node", a))).value["spec"]["bgp"]
         assert "routeReflectorClusterID" not in spec
 
-    _in_a_cluster(scenario)
+    in_a_cluster(scenario)
 
 
 @pytest.mark.slow
@@ -158,11 +96,11 @@ def test_another_number_of_the_autonomous_system() -> None:
 
     async def scenario(cluster: Cluster) -> None:
         a, b, c = NODES
-        witness = await _settled(cluster, _commit(mesh=True), {"p1": b, "p2": c, "p3": a})
+        witness = await settled(cluster, _commit(mesh=True), {"p1": b, "p2": c, "p3": a})
         await _applied(cluster, _commit(mesh=True, as_number=64513), 60)
         assert witness.lost == []
 
-    _in_a_cluster(scenario)
+    in_a_cluster(scenario)
 
 
 @pytest.mark.slow
@@ -171,13 +109,13 @@ def test_another_mtu() -> None:
 
     async def scenario(cluster: Cluster) -> None:
         a, b, c = NODES
-        witness = await _settled(cluster, _commit(mesh=True), {"p1": b, "p2": c, "p3": a})
+        witness = await settled(cluster, _commit(mesh=True), {"p1": b, "p2": c, "p3": a})
         felix = {"felix.yaml": _text("FelixConfiguration", "default", {"mtuIfacePattern": "eth.*", "vxlanMTU": 1400})}
         await _applied(cluster, _commit(mesh=True) | felix, 30)
         assert witness.lost == []
         assert not any("session down" in line for line in cluster.trace)
 
-    _in_a_cluster(scenario)
+    in_a_cluster(scenario)
 
 
 @pytest.mark.slow
@@ -186,7 +124,7 @@ def test_one_pool_for_another() -> None:
 
     async def scenario(cluster: Cluster) -> None:
         _, b, c = NODES
-        witness = await _settled(cluster, _commit(mesh=True), {"p1": b, "p2": c})
+        witness = await settled(cluster, _commit(mesh=True), {"p1": b, "p2": c})
         new = {"new.yaml": _text("IPPool", "new", _POOL | {"cidr": "10.48.1.0/25"})}
         old = {"pool.yaml": _text("IPPool", "pods", _POOL | {"disabled": True})}
         await _applied(cluster, _commit(mesh=True) | old | new, 60)
@@ -218,7 +156,7 @@ def test_one_pool_for_another() -> None:
         assert names == {"new"}
         assert witness.lost == []
 
-    _in_a_cluster(scenario)
+    in_a_cluster(scenario)
 
 
 @pytest.mark.slow
@@ -228,7 +166,7 @@ def test_without_gates_routes_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def scenario(cluster: Cluster) -> None:
         a, b, c = NODES
-        witness = await _settled(cluster, _commit(mesh=True), {"p1": b, "p2": c})
+        witness = await settled(cluster, _commit(mesh=True), {"p1": b, "p2": c})
         # nobody can reach the reflector
         for node in cluster.nodes[1:]:
             cluster.internet.cut.add(frozenset((cluster.nodes[0].address, node.address)))
@@ -236,7 +174,7 @@ def test_without_gates_routes_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(60)
         assert any("node-b to p2" in line for line in witness.lost)
 
-    _in_a_cluster(scenario)
+    in_a_cluster(scenario)
 
 
 @pytest.mark.slow
@@ -245,7 +183,7 @@ def test_with_gates_a_reflector_that_cannot_be_reached_costs_nothing() -> None:
 
     async def scenario(cluster: Cluster) -> None:
         a, b, c = NODES
-        witness = await _settled(cluster, _commit(mesh=True), {"p1": b, "p2": c})
+        witness = await settled(cluster, _commit(mesh=True), {"p1": b, "p2": c})
         for node in cluster.nodes[1:]:
             cluster.internet.cut.add(frozenset((cluster.nodes[0].address, node.address)))
         bad = cluster.push(_commit(a, mesh=False), told=True)
@@ -256,4 +194,4 @@ def test_with_gates_a_reflector_that_cannot_be_reached_costs_nothing() -> None:
         assert cluster.controller.last is not None
         assert cluster.controller.last.held == bad
 
-    _in_a_cluster(scenario)
+    in_a_cluster(scenario)
