@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from muslin.errors import Problem, Unavailable
 from reconciler.control import HeldCommit
@@ -22,7 +22,8 @@ __all__ = ["Choice", "Terms", "choose"]
 class Choice:
     """Which reading is in force for one look, and what was said against the branch's.
 
-    `missing`: what the mirror says of the commit in force that it has not got.
+    `missing`: what the mirror says of the commit in force that it has not got. `digest` is that of the plan which would
+    be taken if somebody approved it.
     """
 
     reading: Reading | None
@@ -30,6 +31,7 @@ class Choice:
     reason: Hold | None = None
     problems: tuple[Problem, ...] = ()
     missing: str | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ async def choose(
     in_force = held.back_to if held is not None and ledger.accepted == held.commit else ledger.accepted
     reason: Hold | None = None
     problems: tuple[Problem, ...] = ()
+    digest: str | None = None
     if head.commit is not None and held is not None and head.commit == held.commit:
         what = f"the commit was taken back ({held.because}): {held.reason}"
         reason, problems = Hold.ROLLED_BACK, (Problem(what, held.commit, "push another commit, or release this one"),)
@@ -78,9 +81,11 @@ async def choose(
             if found is None:
                 return Choice(reading, proposed)
             reason, problems = found[0], (found[1],)
+            digest = f"sha256:{deeds(proposed)}"
     if in_force is None or in_force == head.commit:
-        return Choice(None, None, reason, problems)
-    return await _as_before(source, ledger, in_force, planned, reason=reason, problems=problems)
+        return Choice(None, None, reason, problems, digest=digest)
+    found_before = await _as_before(source, ledger, in_force, planned, reason=reason, problems=problems)
+    return replace(found_before, digest=digest)
 
 
 async def _as_before(

@@ -35,6 +35,8 @@ class Answer(StrEnum):
     ALREADY_SO = "AlreadySo"
     NOTHING_IN_FORCE = "NothingInForce"
     NO_EARLIER_COMMIT = "NoEarlierCommit"
+    OTHER_SOURCES = "OtherSources"
+    GOES_ELSEWHERE = "GoesElsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +213,29 @@ async def rollback(
     ledger = await Ledger.load(datastore, set_name)
     if ledger.accepted is None:
         return Answer.NOTHING_IN_FORCE
+    if to is not None and not _of_same_sources(to, ledger.accepted):
+        return Answer.OTHER_SOURCES
     mark = ledger.accepted[40:]
     back_to = f"{to}{mark}" if to is not None and len(to) == 40 and mark.startswith("~") else to or ledger.before
     if back_to is None or back_to == ledger.accepted:
         return Answer.NO_EARLIER_COMMIT
     held = HeldCommit(ledger.accepted, back_to, Because.ASKED, reason, by, at)
-    return await _told(
-        datastore,
-        set_name,
-        lambda now: now if now.held and now.held.commit == held.commit else replace(now, held=held, watching=None),
-    )
+    elsewhere = False
+
+    def told(now: Control) -> Control:
+        nonlocal elsewhere
+        known = now.held if now.held is not None and now.held.commit == held.commit else None
+        elsewhere = known is not None and known.back_to != held.back_to
+        return replace(now, held=held, watching=None) if known is None else now
+
+    answer = await _told(datastore, set_name, told)
+    return Answer.GOES_ELSEWHERE if elsewhere else answer
+
+
+def _of_same_sources(one: str, other: str) -> bool:
+    """Whether two commits of a whole name the same sources."""
+    names = [{part.rpartition("@")[0] for part in each.partition("~")[0].split(",")} for each in (one, other)]
+    return names[0] == names[1]
 
 
 async def release(datastore: Datastore, set_name: str) -> Answer:

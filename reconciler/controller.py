@@ -230,7 +230,8 @@ class Controller:
             self._teller.say(EventKind.FETCH, choice.missing, ledger.accepted)
         if problems := (*choice.problems, *head.problems):
             held = head.commit if choice.problems else head.held
-            status = replace(status, held=held, reason=choice.reason or Hold.PROBLEMS, problems=problems)
+            reason = choice.reason or Hold.PROBLEMS
+            status = replace(status, held=held, reason=reason, problems=problems, digest=choice.digest)
             for problem in problems:
                 self._teller.say(EventKind.COMMIT_HELD, f"{problem.where}: {problem.what}; {problem.fix}", held)
         if choice.reading is None or choice.plan is None:
@@ -252,9 +253,10 @@ class Controller:
         if commit != ledger.accepted:
             control = await self._accept(choice.reading, proposed, ledger)
         elif self._settings.approval and (moved := self._unapproved(proposed, control)):
-            problem = moved_problem(proposed, len(moved))
+            problem, digest = moved_problem(proposed, len(moved))
             self._teller.say(EventKind.COMMIT_HELD, f"{problem.what}; {problem.fix}", commit)
-            await self._show(replace(status, held=commit, reason=Hold.NOT_APPROVED, problems=(problem,)), ())
+            held = replace(status, held=commit, reason=Hold.NOT_APPROVED, problems=(problem,), digest=digest)
+            await self._show(held, ())
             return
         if proposed.course is not None:
             self._staging.tell(proposed.course, commit)

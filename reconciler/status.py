@@ -107,9 +107,9 @@ class Status:
     """What one look found.
 
     `seen` is the branch's commit, `accepted` the one in force, `applied` the last that was applied completely,
-    `held` the branch's commit where it is not in force, with `reason` and `problems`. `gates` are those that are not
-    simply open, `gated` the objects behind closed ones; `drifted` is left as it is. `stage` is the one that a change of
-    a running cluster is in.
+    `held` the branch's commit where it is not in force, with `reason` and `problems`, and the `digest` of its plan if
+    somebody may approve it. `gates` are those that are not simply open, `gated` the objects behind closed ones;
+    `drifted` is left as it is. `stage` is the one that a change of a running cluster is in.
     """
 
     fetch: Mapping[str, Any] = field(default_factory=dict)
@@ -118,6 +118,7 @@ class Status:
     applied: str | None = None
     held: str | None = None
     reason: str | None = None
+    digest: str | None = None
     problems: tuple[Problem, ...] = ()
     plan: Mapping[str, int] = field(default_factory=dict)
     blocked: tuple[tuple[Key, str, Problem], ...] = ()
@@ -153,7 +154,8 @@ class Status:
             "seen": self.seen,
             "accepted": self.accepted,
             "applied": self.applied,
-            "held": self.held and {"commit": self.held, "reason": self.reason},
+            "held": self.held
+            and {"commit": self.held, "reason": self.reason} | ({"digest": self.digest} if self.digest else {}),
             "problems": [_problem(each) for each in self.problems[:_MAX_PROBLEMS]],
             "problemCount": len(self.problems),
             "lastPlan": dict(self.plan),

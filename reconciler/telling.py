@@ -136,10 +136,11 @@ def refused_problem(key: Key, fields: Iterable[TakenField]) -> Problem:
     )
 
 
-def moved_problem(proposed: Plan, count: int) -> Problem:
-    """What is to be done is not what was approved."""
+def moved_problem(proposed: Plan, count: int) -> tuple[Problem, str]:
+    """What is to be done is not what was approved; and the digest that would be."""
     what = f"{count} changes are not those that were approved: somebody wrote meanwhile"
-    return Problem(what, proposed.commit, f"read the plan again, then: muslin approve sha256:{deeds(proposed)}")
+    digest = f"sha256:{deeds(proposed)}"
+    return Problem(what, proposed.commit, f"read the plan again, then: muslin approve {digest}"), digest
 
 
 def stale_problem(steps: Sequence[Step]) -> Problem:

@@ -206,6 +206,8 @@ def _held(value: Mapping[str, Any]) -> Iterator[str]:
     if value_at(value, "held"):
         commit, reason = text_at(value, "held", "commit"), text_at(value, "held", "reason")
         yield f"  HELD {short_commit(commit)} is not in force: {printable(reason)}"
+        if text_at(value, "held", "digest"):
+            yield f"    plan:  {printable(text_at(value, 'held', 'digest'))}"
     for each in problems:
         yield from _problem(each)
     more = int(text_at(value, "problemCount", default="0")) if text_at(value, "problemCount").isdecimal() else 0

@@ -16,17 +16,17 @@ import click
 from muslin.cli.kinds import kind_named
 from muslin.cli.options import Reach, reaching
 from muslin.cli.printing import printable, short_commit
-from muslin.errors import BadInput, Problem
+from muslin.errors import BadInput, Failed, Problem
 
 if TYPE_CHECKING:
     from muslin.datastore.protocol import Datastore
+    from reconciler.awaited import Awaited
     from reconciler.control import Answer
 
 __all__ = ["approve", "confirm", "release", "resume", "rollback", "suspend"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MAX_REASON = 500
-_STATUS = "ReconcilerStatus"
 _COMMIT = re.compile(r"([a-z0-9.-]+@)?[0-9a-f]{40}(,[a-z0-9.-]+@[0-9a-f]{40})*(~[0-9a-f]{8})?")
 
 
@@ -38,19 +38,26 @@ def _of_a_set(function: _F) -> _F:
 @click.command()
 @_of_a_set
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for those who find it standing still.")
+@click.option("--unseen", is_flag=True, help="Also if the reconciler of this set has yet to be started.")
 @reaching
-def suspend(set_name: str, reason: str, reach: Reach) -> int:
+def suspend(set_name: str, reason: str, *, unseen: bool, reach: Reach) -> int:
     r"""Let the reconciler of a set write nothing any more, until `muslin resume`.
 
     It goes on reading and reporting: `muslin status` shows what it would do. Drift is not repaired either.
 
     \b
     muslin suspend --reason 'rack 7 is being moved' --datastore lab.db
+
+    Exit status 1 if no reconciler of this set has reported: nothing would be suspended.
     """
     from reconciler import control  # noqa: PLC0415 - after wrong usage is told
 
+    why = _reason(reason)
     answer = _do(
-        reach, set_name, lambda store: control.suspend(store, set_name, reason=_reason(reason), by=_user(), at=_time())
+        reach,
+        set_name,
+        lambda store: control.suspend(store, set_name, reason=why, by=_user(), at=_time()),
+        unseen=unseen,
     )
     already = answer is control.Answer.ALREADY_SO
     words = "was suspended before; that reason stands" if already else "is suspended; undo it with `muslin resume`"
@@ -86,6 +93,8 @@ def approve(digest: str, set_name: str, reach: Reach) -> int:
 
     \b
     muslin approve sha256:0f3c... --datastore lab.db
+
+    Exit status 1 if no plan with this digest waits, also where it is yet to be planned: push the commit first.
     """
     from reconciler import control  # noqa: PLC0415
 
@@ -93,7 +102,8 @@ def approve(digest: str, set_name: str, reach: Reach) -> int:
     if name != "sha256" or len(content) != 64 or set(content) - set("0123456789abcdef"):
         fix = "copy it whole from `muslin plan` or `muslin status`"
         raise BadInput(Problem(f"{printable(digest)} is no digest of a plan", "DIGEST", fix))
-    answer = _do(reach, set_name, lambda store: control.approve(store, set_name, digest, by=_user(), at=_time()))
+    answer = _do(reach, set_name, lambda store: control.approve(store, set_name, digest, by=_user(), at=_time()),
+                 lambda known: _waits_for_plan(known, digest, set_name))  # fmt: skip
     already = answer is control.Answer.ALREADY_SO
     click.echo(f"Set {printable(set_name)}: {'it was approved before' if already else 'approved'}.")
     return 0
@@ -112,27 +122,38 @@ def rollback(set_name: str, reason: str, to: str | None, reach: Reach) -> int:
     \b
     muslin rollback --reason 'the shop lost its database' --datastore lab.db
 
-    Exit status 1 if nothing is in force, or no earlier commit is known.
+    Exit status 1 if nothing is in force, no earlier commit is known, or the set goes back to another one already.
     """
     from reconciler import control  # noqa: PLC0415
 
     if to is not None and not _COMMIT.fullmatch(to):
         fix = "give all 40 hexadecimal digits, or for a set of several sources the id of `muslin history -o json`"
         raise BadInput(Problem(f"{printable(to)} is no commit's id", "--to", fix))
+    why = _reason(reason)
     answer = _do(
         reach,
         set_name,
-        lambda store: control.rollback(store, set_name, reason=_reason(reason), by=_user(), at=_time(), to=to),
+        lambda store: control.rollback(store, set_name, reason=why, by=_user(), at=_time(), to=to),
     )
+    there = "wait until it is there (`muslin status`), then go on to yours"
+    refused = {
+        control.Answer.NOTHING_IN_FORCE: ("no commit is in force: nothing is to be taken back", "see `muslin status`"),
+        control.Answer.NO_EARLIER_COMMIT: ("no earlier commit is known", "name one of `muslin history` with --to"),
+        control.Answer.OTHER_SOURCES: (
+            "that commit is of other sources",
+            "copy it whole from `muslin history -o json`",
+        ),
+        control.Answer.GOES_ELSEWHERE: ("it is going back to another commit already", there),
+    }
+    if answer in refused:
+        what, fix = refused[answer]
+        raise Failed(Problem(what, f"set {printable(set_name)}", fix))
     words = {
         control.Answer.DONE: f"goes back to {short_commit(to) if to else 'the commit before'}; see `muslin status`",
         control.Answer.ALREADY_SO: "is going back already; see `muslin status`",
-        control.Answer.NOTHING_IN_FORCE: "has no commit in force: there is nothing to take back",
-        control.Answer.NO_EARLIER_COMMIT: "knows no earlier commit: name one with --to",
     }
-    done = answer in (control.Answer.DONE, control.Answer.ALREADY_SO)
-    click.echo(f"Set {printable(set_name)} {words[answer]}.", err=not done)
-    return 0 if done else 1
+    click.echo(f"Set {printable(set_name)} {words[answer]}.")
+    return 0
 
 
 @click.command()
@@ -148,12 +169,19 @@ def confirm(kind: str, name: str, set_name: str, reach: Reach) -> int:
 
     \b
     muslin confirm ippool old-pods --datastore lab.db
+
+    Exit status 1 if this object does not wait for the word.
     """
     from muslin.resources.keys import Key  # noqa: PLC0415 - after wrong usage is told
     from reconciler import control  # noqa: PLC0415
 
     key = Key(kind_named(kind).name, name)
-    answer = _do(reach, set_name, lambda store: control.confirm(store, set_name, key))
+    answer = _do(
+        reach,
+        set_name,
+        lambda store: control.confirm(store, set_name, key),
+        lambda known: _waits_to_go(known, str(key), set_name),
+    )
     already = answer is control.Answer.ALREADY_SO
     click.echo(f"Set {printable(set_name)}: {printable(str(key))} {'was confirmed before' if already else 'may go'}.")
     return 0
@@ -176,21 +204,56 @@ def release(set_name: str, reach: Reach) -> int:
     return 0
 
 
-def _do(reach: Reach, set_name: str, deed: Callable[[Datastore], Awaitable[Answer]]) -> Answer:
-    """The command, and a word if nobody is there who would do it: the name may be another's, or mistyped."""
-    from reconciler import control  # noqa: PLC0415 - after wrong usage is told
+def _do(
+    reach: Reach,
+    set_name: str,
+    deed: Callable[[Datastore], Awaitable[Answer]],
+    waits: Callable[[Awaited], None] | None = None,
+    *,
+    unseen: bool = False,
+) -> Answer:
+    """The command, if somebody is there who would do it: the name may be another's, or mistyped.
 
-    async def run() -> tuple[Answer, set[str]]:
+    `waits` raises where nobody waits for this word; with `unseen` a set of which nothing is known is taken.
+    """
+    from reconciler.awaited import awaited  # noqa: PLC0415 - after wrong usage is told
+
+    async def run() -> Answer:
         async with reach.store(gate=False) as store:
-            return await deed(store), {each.key.name for each in (await store.list(_STATUS)).entries}
+            known = await awaited(store, set_name)
+            if not (known.reported or known.said or unseen):
+                there = f"name one of {printable(', '.join(known.sets))}" if known.sets else "start `muslin reconcile`"
+                what = f"no reconciler of set {printable(set_name)} has reported to this datastore"
+                raise Failed(Problem(what, "--set", f"{there}; to suspend one before its start add --unseen"))
+            if waits is not None:
+                waits(known)
+            return await deed(store)
 
-    answer, reported = asyncio.run(run())
-    if answer is control.Answer.DONE and set_name not in reported:
-        known = f"; there are {printable(', '.join(sorted(reported)))}" if reported else ""
-        click.echo(
-            f"warning: no reconciler of set {printable(set_name)} has reported to this datastore{known}", err=True
+    return asyncio.run(run())
+
+
+def _waits_for_plan(known: Awaited, digest: str, set_name: str) -> None:
+    """Raise Failed where no plan with this digest waits, and nobody approved it before."""
+    if digest in (known.digest, known.control.approved and known.control.approved.digest):
+        return
+    if known.digest is None:
+        fix = "push the commit; `muslin status` names the digest as soon as its plan waits"
+    else:
+        fix = (
+            f"{printable(known.digest)} waits, for commit {short_commit(known.commit or '')}: read it and approve that"
         )
-    return answer
+    raise Failed(Problem(f"no plan with the digest {digest} waits", f"set {printable(set_name)}", fix))
+
+
+def _waits_to_go(known: Awaited, name: str, set_name: str) -> None:
+    """Raise Failed where this object does not wait for a word, and had none before."""
+    if name in (*known.objects, *known.control.confirmed):
+        return
+    if known.objects:
+        fix = f"what waits: {printable(', '.join(known.objects))}"
+    else:
+        fix = "nothing waits; what a commit no longer declares is named by `muslin status` once it was looked at"
+    raise Failed(Problem(f"{printable(name)} does not wait to be confirmed", f"set {printable(set_name)}", fix))
 
 
 def _reason(text: str) -> str:

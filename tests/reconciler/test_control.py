@@ -9,6 +9,7 @@ import pytest
 
 from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Json
+from reconciler.awaited import awaited
 from reconciler.control import (
     Answer,
     Because,
@@ -171,6 +172,7 @@ def test_only_the_plan_that_was_approved_is_applied() -> None:
         assert (status.reason, await world.objects()) == (Hold.NOT_APPROVED, {})
         wanted = f"sha256:{deeds(await preview(world.store, world.source.reading(commit)))}"
         assert wanted in status.problems[0].what
+        assert (await awaited(world.store, "default")).digest == status.digest == wanted
 
         await approve(world.store, "default", wanted, by="ada", at=_AT)
         assert (await world.look()).applied == commit
@@ -231,6 +233,7 @@ def test_what_moves_while_an_approved_plan_is_applied_waits_for_another_approval
         assert (await world.store.get(policy_key("d"))).value["spec"] == {"selector": "all()"}
 
         found = f"sha256:{deeds(await preview(world.store, reading))}"
+        assert (await awaited(world.store, "default")).digest == found
         await approve(world.store, "default", found, by="ada", at=_AT)
         assert (await world.look()).reason is None
         assert (await world.store.get(policy_key("d"))).value["spec"]["order"] == 100

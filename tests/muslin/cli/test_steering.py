@@ -37,10 +37,19 @@ def test_a_command_to_a_set_of_which_nobody_has_heard_is_told(run: Run, cluster:
     cluster.push()
     right = run("suspend", "--reason", "fire", "--datastore", cluster.file)
     wrong = run("suspend", "--set", "defualt", "--reason", "fire", "--datastore", cluster.file)
+    others = [run(*verb, "--set", "defualt", "--datastore", cluster.file) for verb in (
+        ("resume",), ("release",), ("rollback", "--reason", "x"), ("confirm", "tier", "ops"),
+        ("approve", f"sha256:{'a' * 64}"),
+    )]  # fmt: skip
+    early = run("suspend", "--set", "next", "--reason", "not yet", "--unseen", "--datastore", cluster.file)
+    undone = run("resume", "--set", "next", "--datastore", cluster.file)
 
     assert (right.status, right.err) == (0, "")
-    assert wrong.status == 0
-    assert "no reconciler of set defualt has reported to this datastore; there are default" in wrong.err
+    assert wrong.status == 1
+    assert "no reconciler of set defualt has reported to this datastore" in wrong.err
+    assert "fix:   name one of default;" in wrong.err
+    assert {(ran.status, ran.err.splitlines()[0]) for ran in others} == {(1, wrong.err.splitlines()[0])}
+    assert (early.status, undone.out) == (0, "Set next goes on.\n")
 
 
 def test_a_tier_goes_when_confirmed(run: Run, cluster: Cluster) -> None:
@@ -82,14 +91,31 @@ def test_rollback_and_release(run: Run, cluster: Cluster) -> None:
 
 
 def test_there_is_nothing_to_take_back(run: Run, cluster: Cluster) -> None:
-    """Another set has no commit in force; the first commit of one has none before it."""
-    nothing = run("rollback", "--reason", "x", "--set", "other", "--datastore", cluster.file)
+    """Without a commit in force, or before the first one, or to another set's: it is said, and nothing is held."""
+    status = {"apiVersion": "reconciler.muslin/v1alpha1", "kind": "ReconcilerStatus", "metadata": {"name": "new"}}
+    cluster.put({**status, "status": {"problemCount": 1}})
+    nothing = run("rollback", "--reason", "x", "--set", "new", "--datastore", cluster.file)
     first = run("rollback", "--reason", "x", "--datastore", cluster.file)
+    other = run("rollback", "--reason", "x", "--to", f"net@{'a' * 40}", "--datastore", cluster.file)
 
-    assert (nothing.status, nothing.err) == (
-        1, "Set other has no commit in force: there is nothing to take back.\n"
-    )  # fmt: skip
-    assert (first.status, first.err) == (1, "Set default knows no earlier commit: name one with --to.\n")
+    assert "no commit is in force" in nothing.err
+    assert "no earlier commit is known" in first.err
+    assert "that commit is of other sources" in other.err
+    assert {(ran.status, "fix:" in ran.err) for ran in (nothing, first, other)} == {(1, True)}
+    assert run("get", "reconcilercontrol", "--datastore", cluster.file).out.splitlines()[1:] == []
+
+
+def test_a_second_way_back_waits_for_the_first(run: Run, cluster: Cluster) -> None:
+    """Two people who send a set back to different commits: the first counts, and the second learns it."""
+    cluster.push()
+    cluster.push(_MORE)
+    first = run("rollback", "--reason", "x", "--datastore", cluster.file)
+    same = run("rollback", "--reason", "y", "--datastore", cluster.file)
+    other = run("rollback", "--reason", "z", "--to", "a" * 40, "--datastore", cluster.file)
+
+    assert (first.status, same.status, other.status) == (0, 0, 1)
+    assert "is going back already" in same.out
+    assert "to another commit already" in other.err
 
 
 @pytest.mark.parametrize(
@@ -112,17 +138,48 @@ def test_wrong_input(run: Run, cluster: Cluster, arguments: tuple[str, ...], wor
     assert run("get", "reconcilercontrol", "--datastore", cluster.file).out.splitlines()[1:] == []
 
 
-def test_approve_is_remembered(run: Run, cluster: Cluster) -> None:
-    """Who approved what stands in the datastore; twice is once."""
-    digest = f"sha256:{'a' * 64}"
+_MANY = {f"{number}.yaml": FILES["a.yaml"].replace("name: a", f"name: n{number}") for number in range(20)}
+
+
+def test_only_the_plan_that_waits_is_approved(run: Run, cluster: Cluster) -> None:
+    """Its digest stands in the status; one that is yet to be planned, or of nothing, is refused with what waits."""
+    cluster.push({**FILES, **_MANY})
+    early = run("approve", f"sha256:{'a' * 64}", "--datastore", cluster.file)
+    cluster.push(FILES)
+    status = run("status", "-o", "json", "--datastore", cluster.file)
+    text = run("status", "--datastore", cluster.file)
+    digest = json.loads(status.out)["reconcilers"][0]["held"]["digest"]
+    wrong = run("approve", f"sha256:{'a' * 64}", "--datastore", cluster.file)
     once = run("approve", digest, "--datastore", cluster.file)
     twice = run("approve", digest, "--datastore", cluster.file)
     shown = run("get", "reconcilercontrol", "default", "-o", "json", "--datastore", cluster.file)
+    cluster.look()
+    gone = run("get", "np", "n7", "-n", "shop", "--datastore", cluster.file)
 
+    assert (early.status, wrong.status) == (1, 1)
+    assert "push the commit; `muslin status` names the digest" in early.err
+    assert f"{digest} waits, for commit " in wrong.err
+    assert f"plan:  {digest}" in text.out
     assert (once.out, twice.out) == ("Set default: approved.\n", "Set default: it was approved before.\n")
     approved = json.loads(shown.out)["spec"]["approved"]
     assert approved["digest"] == digest
     assert "@" in approved["by"]
+    assert gone.status == 1
+
+
+def test_only_what_waits_is_confirmed(run: Run, cluster: Cluster) -> None:
+    """A name that is mistyped, or declared, or yet to be pushed away, is refused with what waits."""
+    tier = "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: ops}\nspec: {order: 50}\n"
+    cluster.push({**FILES, "t.yaml": tier})
+    early = run("confirm", "tier", "ops", "--datastore", cluster.file)
+    cluster.push(FILES)
+    wrong = run("confirm", "tier", "opps", "--datastore", cluster.file)
+    right = run("confirm", "tier", "ops", "--datastore", cluster.file)
+
+    assert (early.status, wrong.status, right.status) == (1, 1, 0)
+    assert "Tier ops does not wait to be confirmed" in early.err
+    assert "nothing waits" in early.err
+    assert "fix:   what waits: Tier ops" in wrong.err
 
 
 def test_history_of_a_set_that_has_none(run: Run, cluster: Cluster) -> None:
