@@ -24,6 +24,7 @@ from muslin.datastore.opening import open_store
 from muslin.datastore.protocol import Datastore
 from muslin.datastore.settings import DatastoreSettings, KubernetesSettings, unpaced
 from muslin.errors import BadInput, MuslinError, Problem
+from reconciler import garbage
 from reconciler.combined import CombinedSource, of_flags, source_of
 from reconciler.controller import Controller
 from reconciler.operating.cluster_events import Write
@@ -231,6 +232,7 @@ def write_event(chosen: DatastoreSettings, datastore: Datastore) -> Write | None
 
 
 async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], run_id: str) -> int:
+    garbage.seldom()
     settings = settings_for(arguments)
     telling = _telling(arguments)
     listen = address(arguments.listen) if arguments.listen else None
@@ -267,10 +269,12 @@ async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], ru
 
         ask = RevertRequests(reads.asks, settings.set_name, reads.reverted, say)
 
+    looked = garbage.after_the_first(operation.looked)
+
     def controller() -> Controller:
         made = Controller(
-            datastore, source, settings, random=_JITTER, now=_now, tell=operation.tell, looked=operation.looked,
-            ask_revert=ask,
+            datastore, source, settings, random=_JITTER, now=_now, tell=operation.tell,
+            looked=looked, ask_revert=ask,
         )  # fmt: skip
         latest[:] = [made]
         return made

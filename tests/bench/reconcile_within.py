@@ -23,6 +23,7 @@ from muslin.datastore.configuration import Asked, settings_of
 from muslin.datastore.opening import open_store
 from muslin.datastore.protocol import Datastore
 from muslin.datastore.settings import unpaced
+from reconciler import garbage
 from reconciler.controller import Controller, Settings
 from reconciler.source import GitSource
 
@@ -54,11 +55,12 @@ async def _lines() -> AsyncIterator[str]:
 
 
 async def _main(mirror: Path) -> None:
+    garbage.seldom()
     opened = await open_store(unpaced(settings_of(Asked(), os.environ)), make=True)
     store, source = _Counted(opened), GitSource(mirror)
     controller = Controller(
         cast("Datastore", store), source, Settings(), random=Random(1), now=lambda: datetime.now(UTC),
-        tell=lambda _: None,
+        tell=lambda _: None, looked=garbage.after_the_first(lambda *_: None),
     )  # fmt: skip
     deeds: dict[str, Callable[[], Awaitable[Any]]] = {"once": controller.once, "look": controller.look}
     try:
