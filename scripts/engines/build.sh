@@ -2,6 +2,7 @@
 # Real servers for tests: builds kube-apiserver and etcd from Go's module proxy into build/engines.
 #
 #   scripts/engines/build.sh            build what is missing or pinned anew: minutes, and 550 MB of modules, once
+#   scripts/engines/build.sh kubectl    kubectl as well, for the benches that stand beside it
 #   scripts/engines/build.sh --status   say where tests find each program, or what would bring it; builds nothing
 #
 # Exit status: 0 all is there (or --status), 1 it could not be built, with the reason.
@@ -23,7 +24,7 @@ why_not() {
 }
 
 status() {
-    for program in kube-apiserver etcd; do
+    for program in kube-apiserver etcd kubectl; do
         if [ -n "${MUSLIN_ENGINES:-}" ] && { [ -x "$MUSLIN_ENGINES/$program" ] || [ -f "$MUSLIN_ENGINES/$program.xz" ]; }; then
             echo "$program: in MUSLIN_ENGINES, $MUSLIN_ENGINES"
         elif [ -x "$out/$program" ]; then
@@ -32,6 +33,10 @@ status() {
             echo "$program: $(command -v "$program")"
         else
             reason=$(why_not)
+            if [ "$program" = kubectl ]; then
+                echo "kubectl: missing, benches do without it; ${reason:-scripts/engines/build.sh kubectl builds it}"
+                continue
+            fi
             echo "$program: missing, tests of it are skipped; ${reason:-scripts/engines/build.sh builds it in minutes}"
             [ "$program" = kube-apiserver ] || echo "etcd: Debian's does as well; as root: apt-get install etcd-server"
         fi
@@ -56,10 +61,11 @@ if [ "${1:-}" = --status ]; then
     exit 0
 fi
 mkdir -p "$out"
-if ! current kube-apiserver || ! current etcd; then
+if ! current kube-apiserver || ! current etcd || { [ "${1:-}" = kubectl ] && ! current kubectl; }; then
     reason=$(why_not)
     [ -z "$reason" ] || { echo "not built: $reason" >&2; exit 1; }
 fi
 current kube-apiserver || build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 current etcd || build etcd go.etcd.io/etcd/server/v3
+[ "${1:-}" != kubectl ] || current kubectl || build kubectl k8s.io/kubernetes/cmd/kubectl
 status

@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 KUBERNETES = "k8s.io/kubernetes"
-PROGRAMS = (f"{KUBERNETES}/cmd/kube-apiserver", "go.etcd.io/etcd/server/v3")
+PROGRAMS = (f"{KUBERNETES}/cmd/kube-apiserver", f"{KUBERNETES}/cmd/kubectl", "go.etcd.io/etcd/server/v3")
 ENVIRONMENT = {**os.environ, "GOWORK": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
 
 

@@ -66,7 +66,7 @@ def test_without_a_fitting_go_nothing_is_built_and_the_reason_told(
 
     assert (built.returncode, status.returncode) == (1, 0)
     assert reason in built.stderr
-    assert status.stdout.count("missing") == 2
+    assert status.stdout.count("missing") == 3
     assert "build" not in _calls(tmp_path)
 
 
@@ -111,3 +111,18 @@ def test_given_programs_are_told(recipe: Recipe, tmp_path: Path) -> None:
 
     assert f"kube-apiserver: in MUSLIN_ENGINES, {given}" in told
     assert "etcd: missing" in told
+
+
+def test_kubectl_is_built_only_where_it_is_asked_for(recipe: Recipe, tmp_path: Path) -> None:
+    """Nobody needs it but benches; asked for, it is built once, beside the others."""
+    recipe(go="1.26")
+    folder = tmp_path / "checkout" / "build" / "engines"
+    assert not (folder / "kubectl").exists()
+
+    first = recipe("kubectl", go="1.26")
+    calls = _calls(tmp_path)
+    second = recipe("kubectl", go=None)
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert (folder / "kubectl").exists()
+    assert _calls(tmp_path) == calls
