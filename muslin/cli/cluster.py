@@ -187,11 +187,14 @@ def _run(command: Command, folder: Path) -> str:
     try:
         ran = subprocess.run(command.words, capture_output=True, timeout=_COMMAND_S, check=False)
         file.write_bytes(ran.stdout + (b"" if ran.returncode == 0 else ran.stderr))
-        failed = ran.returncode != 0
+        if ran.returncode == 0:
+            return f"Collected {command.file}"
+        said = [line for line in ran.stderr.decode(errors="replace").splitlines() if line.strip()]
+        why = said[-1] if said else f"exit status {ran.returncode}"
     except subprocess.TimeoutExpired:
-        file.write_text(f"no answer within {_COMMAND_S:.0f} s\n", "utf-8")
-        failed = True
-    return f"{'Could not collect' if failed else 'Collected'} {command.file}"
+        why = f"no answer within {_COMMAND_S:.0f} s"
+        file.write_text(f"{why}\n", "utf-8")
+    return f"Could not collect {command.file}: {why}"
 
 
 def _answer(words: tuple[str, ...]) -> str:

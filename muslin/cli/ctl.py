@@ -101,6 +101,8 @@ def _usage(error: click.ClickException) -> str:
                 if _SHORT.match(name)
                 else f"flag needs an argument: {name}"
             )
+        case click.exceptions.MissingParameter(param=click.Option() as option):
+            return f'required flag(s) "{option.name}" not set'
         case click.exceptions.MissingParameter() if error.ctx is not None:
             wanted = sum(isinstance(each, click.Argument) and each.required for each in error.ctx.command.params)
             given = sum(

@@ -17,13 +17,15 @@ from muslin.cli.printing import printable
 from muslin.cli.stored import mapping_at, mappings_at, text_at
 from muslin.cli.tables import boxed_table
 from muslin.cli.verbs import LazyGroup
+from muslin.cli.wording import Ended
 from muslin.datastore.protocol import NotFound
-from muslin.errors import Failed, Problem
+from muslin.errors import BadInput, Failed, MuslinError, Problem
 from muslin.resources.keys import Key
 
 __all__ = ["bird_runs", "node", "status"]
 
 _KINDS_OF_PEER = {"NodeMesh": "node-to-node mesh", "NodePeer": "node specific", "GlobalPeer": "global"}
+_NOT_RUNNING = "Calico process is not running."
 _HEADINGS = ("PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "INFO")
 
 
@@ -125,14 +127,16 @@ def _clock(since: str) -> str:
 
 
 async def _read(reach: Reach, name: str) -> Mapping[str, Any]:
-    async with reach.store(gate=False) as store:
-        try:
+    """What the agent reported. Raises `Ended` with calicoctl's line, which looks for the process on this host alone."""
+    try:
+        async with reach.store(gate=False) as store:
             return (await store.get(Key("CalicoNodeStatus", name))).value
-        except NotFound:
-            raise Failed(
-                Problem(
-                    f"no agent has reported for node {name!r}",
-                    f"CalicoNodeStatus {name}",
-                    "check the name (muslin get nodes) and that its agent runs",
-                )
-            ) from None
+    except NotFound:
+        problem = Problem(
+            f"no agent has reported for node {name!r}",
+            f"CalicoNodeStatus {name}",
+            "check the name (muslin get nodes) and that its agent runs",
+        )
+        raise Ended(_NOT_RUNNING, problem) from None
+    except MuslinError as error:
+        raise Ended(_NOT_RUNNING, error.problems, input_=isinstance(error, BadInput)) from error

@@ -115,6 +115,8 @@ def checksystem(kernel_config: str) -> None:
     _result(release, fine=fine)
     if not fine:
         click.echo(f"Minimum kernel version to run Calico is 2.6.24. Detected kernel version: {release}")
+    if kernel_config and not _read(Path(kernel_config)):
+        click.echo(f"WARNING: {printable(kernel_config)} can't be read: it says nothing of this kernel", err=True)
     click.echo("Checking kernel modules...")
     missing = missing_modules(release, kernel_config or None)
     for module in (*_REQUIRED, *_OPTIONAL):

@@ -69,6 +69,7 @@ def test_standard_input_of_a_real_process(calico: Calico) -> None:
         (["apply", "-f"], "flag needs an argument: 'f' in -f"),
         (["apply", "--filename"], "flag needs an argument: --filename"),
         (["patch", "pool"], "accepts 2 arg(s), received 1"),
+        (["datastore", "migrate", "import"], 'required flag(s) "filename" not set'),
         (["ipam", "shw"], 'unknown command "shw" for "muslin ctl ipam"'),
         (["get", "nopes"], "resource type 'nopes' is not supported"),
         (["get", "pool", "-o", "xml"], "unrecognized output format 'xml'"),

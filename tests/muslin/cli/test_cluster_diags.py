@@ -54,7 +54,7 @@ def test_what_is_collected(calico: Calico, kubectl: Path, tmp_path: Path) -> Non
     assert not any("things" in name or "web-1" in name for name in names)
     assert {name.split("/")[1] for name in names if name.endswith(".log")} == {"n0", "n3"}
     assert said.startswith("-n calico-system logs --since=2h calico-node-3 ")
-    assert "Could not collect nodes/n3/conntrack.txt" in ran.out
+    assert "Could not collect nodes/n3/conntrack.txt: not there" in ran.out
 
 
 def test_no_kubectl(calico: Calico, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

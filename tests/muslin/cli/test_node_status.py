@@ -61,3 +61,16 @@ def test_no_report(run: Run, cluster: Cluster) -> None:
 
     assert (ran.status, ran.out) == (1, "")
     assert "no agent has reported for node 'nope'" in ran.err
+
+
+def test_no_report_as_calicoctl_says_it(run: Run, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is known of the node, and where no datastore answers, the first line is the reference's."""
+    monkeypatch.setenv("NODENAME", "nope")
+    monkeypatch.setenv("MUSLIN_DATASTORE", str(cluster.file))
+    unknown = run("ctl", "node", "status")
+    monkeypatch.setenv("MUSLIN_DATASTORE", f"{cluster.file}.none")
+    nowhere = run("ctl", "node", "status")
+
+    for ran in (unknown, nowhere):
+        assert (ran.status, ran.out, ran.err.splitlines()[0]) == (1, "", "Calico process is not running.")
+    assert "where: CalicoNodeStatus nope" in unknown.err

@@ -106,6 +106,14 @@ def test_host_verbs_need_root(calico: Calico, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_kernels_configuration_that_is_not_there_is_told(calico: Calico, tmp_path: Path) -> None:
+    """It was named by somebody, who must not take the result for one that knows it."""
+    assert "none can't be read" in calico.ctl("node", "checksystem", "-f", tmp_path / "none").err
+    (tmp_path / "config").write_text("CONFIG_IP_SET=y\n")
+    assert "can't be read" not in calico.ctl("node", "checksystem", "-f", tmp_path / "config").err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_bundle_of_diagnostics(calico: Calico, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One archive with a file for each command, also for those that are not installed, and the logs."""
     logs = tmp_path / "logs"
