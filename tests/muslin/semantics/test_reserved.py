@@ -42,7 +42,16 @@ def test_addresses_of_the_network_itself_are_reserved(prefix: str) -> None:
 
 def test_which_addresses_are_a_hosts() -> None:
     """Not this machine's, a link's, a group's, everybody's or nobody's; not in disguise either."""
-    asked = ["192.0.2.1", "2001:db8::1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "fe80::1", "::ffff:127.0.0.1"]
+    asked = [
+        "192.0.2.1",
+        "2001:db8::1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "fe80::1",
+        "::ffff:127.0.0.1",
+    ]
 
     assert [each for each in asked if is_host(ip_address(each))] == ["192.0.2.1", "2001:db8::1"]
 
