@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["EtcdCredentials", "UpstreamInstallation"]
 
 _ETCD_NAMESPACE: Final = "kube-system"
+_ROLLOUT_S, _NODE_S = 600, 120
+"""How long Pulumi waits until new agents run: its own time, and more where nodes are many, since they change one by
+one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class UpstreamInstallation(pulumi.ComponentResource):
         if etcd is not None:
             made.append(self._secret(name, etcd))
         for value in values:
-            made.append(self._object(name, value, made, args))
+            made.append(self._object(name, value, made, args, drawn.facts.size))
         self.resources: Sequence[pulumi.CustomResource] = tuple(made)
         decisions = outputs.told(found.blueprint, ())["decisions"]
         self.decisions = pulumi.Output.from_input(decisions)
@@ -116,13 +119,25 @@ class UpstreamInstallation(pulumi.ComponentResource):
         )
 
     def _object(
-        self, name: str, value: Mapping[str, Any], after: Sequence[pulumi.Resource], args: ReferenceNetworkArgs
+        self,
+        name: str,
+        value: Mapping[str, Any],
+        after: Sequence[pulumi.Resource],
+        args: ReferenceNetworkArgs,
+        nodes: int,
     ) -> pulumi.CustomResource:
         told, key = value["metadata"], _key(value)
         patch = spoken(key) in _PATCHED
         force = patch or spoken(key) in _OPERATORS or spoken(key) in args.force
         kept = {part: content for part, content in value.items() if part not in ("apiVersion", "kind", "metadata")}
-        opts = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=list(after) or None))
+        within = f"{max(_ROLLOUT_S, nodes * _NODE_S)}s" if key.kind == "DaemonSet" else None
+        opts = pulumi.ResourceOptions.merge(
+            self._opts,
+            pulumi.ResourceOptions(
+                depends_on=list(after) or None,
+                custom_timeouts=None if within is None else pulumi.CustomTimeouts(create=within, update=within),
+            ),
+        )
         inputs = {"metadata": annotated(told, force=force, more={WRITER: writer()}), **kept}
         return _Plain(
             value["apiVersion"], f"{key.kind}Patch" if patch else key.kind, resource_name(name, key), inputs, opts

@@ -188,7 +188,7 @@ def _as_decided(declared: Sequence[Declared], facts: Facts | None) -> Iterator[V
         wanted = decided.get(each.key)
         if wanted is None or not each.whole or each.key.kind == "Node":
             continue
-        given, meant = _spec(each), _mapping(wanted.get("spec"))
+        given, meant = _completed(each.value), _completed(wanted)
         differing = sorted(name for name in {*given, *meant} if given.get(name) != meant.get(name))
         if differing:
             what = f"{each.key} is not as the facts decide: {', '.join(f'spec.{name}' for name in differing)}"
@@ -238,6 +238,17 @@ def _bare(value: Mapping[str, Any]) -> dict[str, Any]:
     metadata = _mapping(value.get("metadata"))
     kept = {name: text for name, text in _mapping(metadata.get("annotations")).items() if "pulumi.com/" not in name}
     return {**value, "metadata": {**metadata, "annotations": kept}}
+
+
+def _completed(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The spec with the defaults that Calico's API writes, which a cluster's object has and a program's has not."""
+    metadata = _mapping(value.get("metadata"))
+    named = {name: metadata[name] for name in ("name", "namespace") if name in metadata}
+    bare = {**{name: value.get(name) for name in ("apiVersion", "kind", "spec")}, "metadata": named}
+    try:
+        return _mapping(resources.as_stored(resources.load(bare)).get("spec"))
+    except BadInput:
+        return _mapping(value.get("spec"))  # told as unreadable
 
 
 def _spec(each: Declared) -> Mapping[str, Any]:

@@ -96,12 +96,24 @@ def test_refused_without_a_traceback(pulumi: Pulumi, cluster: KubeApiserver, tmp
     assert cluster.request("GET", f"{_API}/ippools")["items"] == []
 
 
-@pytest.mark.skipif(not shutil.which("pulumi-analyzer-policy-python"), reason="no pulumi-analyzer-policy-python")
-def test_the_policy_pack(pulumi: Pulumi) -> None:
-    """The pack is started and asked, and our own stack breaks none of its policies."""
-    said = _done(pulumi("preview", "--policy-pack", str(_ROOT / "stacks" / "policy")))
+def test_the_policy_pack(pulumi: Pulumi, tmp_path: Path) -> None:
+    """The pack is started by the language host and asked with the program's facts; our own stack breaks no policy.
 
-    assert "mandatory" not in said.lower()
+    Facts that the architecture refuses break one: so the pack was asked, and found them in the program's folder.
+    """
+    config = tmp_path / "policy.json"
+    config.write_text(json.dumps({"decidable": {"facts": "others.yaml"}}), "utf-8")
+    facts = (tmp_path / "network" / "cluster.yaml").read_text("utf-8")
+    others = tmp_path / "network" / "others.yaml"
+    others.write_text(facts, "utf-8")
+    pack = ("--policy-pack", str(_ROOT / "stacks" / "policy"), "--policy-pack-config", str(config))
+
+    _done(pulumi("preview", *pack))
+    others.write_text(facts.replace("plannedNodes: 40", "plannedNodes: 80"), "utf-8")
+    status, said = pulumi("preview", *pack)
+
+    assert status != 0
+    assert "decidable" in said
 
 
 def test_reports_open_the_gate(cluster: KubeApiserver, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.stacks.engine.differing import differs
 from tests.stacks.engine.monitor import Step, check
 from tests.stacks.engine.state import Remembered, State
 from tests.stacks.engine.values import HIDDEN, SECRET, SIGNATURE, UNKNOWN, is_known, plain, secret_paths, stored
@@ -59,6 +60,36 @@ def test_several_conditions() -> None:
         "jsonpath={.a}", "jsonpath={.b}",
     )  # fmt: skip
     assert conditions({}) == ()
+
+
+_ASKED = {"kind": "K", "metadata": {"name": "a"}, "spec": {"list": [{"name": "x", "value": 1}], "empty": {}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "answer"),
+    [
+        ({"list": [{"name": "x", "value": 1, "more": 2}], "empty": {}, "other": 3}, False),
+        ({"list": [{"name": "x", "value": 1}, {"name": "y"}], "empty": {}}, False),
+        ({"list": [{"name": "w"}, {"name": "x", "value": 1}], "empty": {}}, True),
+        ({"list": [{"name": "x", "value": 2}], "empty": {}}, True),
+        ({"list": [{"name": "x", "value": 1}]}, True),
+        ({"list": [], "empty": {}}, True),
+    ],
+)
+def test_what_differs(spec: dict[str, Any], answer: bool) -> None:
+    """What the server adds does not count; what it changed, took out, or put elsewhere in a list does."""
+    live = {**_ASKED, "metadata": {"name": "a", "uid": "u"}, "spec": spec, "status": {}}
+
+    assert differs(live, _ASKED, _ASKED) is answer
+
+
+def test_what_is_asked_for_now_differs() -> None:
+    """Fields that are asked for no more, or only now, and values that are not known yet."""
+    live = {**_ASKED, "metadata": {"name": "a", "uid": "u"}}
+
+    assert differs(live, _ASKED, {**_ASKED, "spec": {"empty": {}}})
+    assert differs(live, _ASKED, {**_ASKED, "more": 1})
+    assert differs(live, _ASKED, {**_ASKED, "spec": UNKNOWN})
 
 
 def test_who_began_too_early() -> None:

@@ -33,6 +33,8 @@ class Resource:
     retain: bool
     provider: str
     hidden_outputs: tuple[str, ...]
+    within: str
+    """How long its creation may take; empty for Pulumi's own time."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,7 @@ class _Monitor(mocks.MockMonitor):
             request.retainOnDelete,
             request.provider.rpartition("::")[0].rpartition("::")[2],
             tuple(request.additionalSecretOutputs),
+            request.customTimeouts.create,
         )
         # answered here: the mock's own answer makes an event loop in each thread and never closes it
         urn = self.make_urn(request.parent, request.type, request.name)

@@ -11,7 +11,7 @@ from blueprints.upstream import manifests, operator
 from blueprints.upstream.network import Network, network
 from blueprints.upstream.typha import typha
 from muslin.pulumi import EtcdCredentials, ReferenceNetworkArgs, Refused, UpstreamInstallation
-from tests.blueprints.clusters import facts
+from tests.blueprints.clusters import facts, nodes_in
 from tests.muslin.pulumi.recording import Program, run
 
 _ETCD = {"datastore": "etcd", "etcdIsTheClusters": False, "etcdEndpoints": ["https://192.0.2.10:2379"]}
@@ -63,11 +63,20 @@ def test_by_its_manifests() -> None:
     node = done.resources["calico-daemonset-kube-system-calico-node"]
     assert node.type == "kubernetes:apps/v1:DaemonSetPatch"
     assert node.inputs["metadata"]["annotations"]["pulumi.com/patchForce"] == "true"
+    assert {each.within for each in done.resources.values()} == {"", node.within}
     assert "calico-deployment-kube-system-calico-typha" in node.after
     assert (
         done.resources["calico-clusterrole-calico-typha"].type == "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole"
     )
     assert done.resources["calico-service-kube-system-calico-typha"].type == "kubernetes:core/v1:Service"
+
+
+def test_agents_of_many_nodes_are_waited_for() -> None:
+    """They change one by one: two minutes for each node, where that is more than Pulumi's own time."""
+    name = "calico-daemonset-kube-system-calico-node"
+    some, many = (_installed("manifests", **nodes_in(count)).resources[name].within for count in (3, 20))
+
+    assert (some, many) == ("600s", "2400s")
 
 
 def test_certificates_of_etcd_are_secret() -> None:

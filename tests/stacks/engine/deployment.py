@@ -15,6 +15,7 @@ import grpc
 import yaml
 from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
 
+from tests.stacks.engine.differing import cut
 from tests.stacks.engine.kubernetes_provider import KubernetesProvider, Refusal
 from tests.stacks.engine.launcher import start
 from tests.stacks.engine.monitor import Diagnostics, Monitor, Step
@@ -100,11 +101,12 @@ class Stack:
             if live is None:
                 changed.append(each.name)
                 del self.state.resources[each.urn]
-            elif live.get("spec") != each.outputs.get("spec"):
-                changed.append(each.name)
+            else:
+                if live.get("spec") != each.outputs.get("spec"):
+                    changed.append(each.name)
                 each.outputs = live
-                inputs = plain(each.inputs)
-                each.inputs["spec"] = {name: (live.get("spec") or {}).get(name) for name in inputs.get("spec") or {}}
+                if not list(secret_paths(each.inputs)):
+                    each.inputs = cut(live, plain(each.inputs))
         return changed
 
     def destroy(self) -> Result:

@@ -1,13 +1,15 @@
 """Pulumi's Kubernetes provider as it was seen to behave (pulumi 3.243, provider 4.32), against a real API server.
 
 A create is a POST as `pulumi-kubernetes`; with upsert, and for Patch resources, it is server-side apply. An update is
-server-side apply, after the fields of the POST were moved to the manager that applies. A preview is a dry run.
+server-side apply, after fields of the POST, and of kubectl's, were moved to the manager that applies. A preview is a
+dry run, where one can be made. What is deleted goes in the foreground, and is waited for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,11 +17,22 @@ from tests.stacks.engine.values import is_known
 from tests.stacks.engine.waiting import conditions, holds
 from tests.support.kube_apiserver import Answer, KubeApiserver
 
-__all__ = ["KubernetesProvider", "Refusal"]
+__all__ = ["KubernetesProvider", "NotReady", "Refusal"]
 
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON_PATCH: Final = "application/json-patch+json"
 _CREATED_BY: Final = "pulumi-kubernetes"
+_ITSELF: Final = frozenset({_CREATED_BY, "pulumi-kubernetes.exe", "pulumi-resource-kubernetes"})
+_TAKEN_OVER: Final = frozenset(
+    {
+        ("kubectl", "Apply"),
+        ("kubectl", "Update"),
+        ("before-first-apply", "Update"),
+        *((name, "Update") for name in _ITSELF),
+    }
+)
+"""(Manager, operation): whose fields an update takes over, silently."""
+_GONE_S: Final = 10
 _BUILT_IN: Final = {
     "Node": ("nodes", False), "Secret": ("secrets", True), "ConfigMap": ("configmaps", True),
     "Namespace": ("namespaces", False), "Role": ("roles", True), "RoleBinding": ("rolebindings", True),
@@ -32,7 +45,23 @@ _BUILT_IN: Final = {
 
 
 class Refusal(Exception):
-    """What the provider says when it could not."""
+    """What the provider says when it could not; `status` as the API answered, 0 where it did not."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class NotReady(Refusal):
+    """What was written did not become as it was waited for: it is there all the same, and remembered.
+
+    Attributes:
+        made: the object as it was in the end.
+    """
+
+    def __init__(self, text: str, made: dict[str, Any]) -> None:
+        super().__init__(text)
+        self.made = made
 
 
 class KubernetesProvider:
@@ -54,26 +83,50 @@ class KubernetesProvider:
     def create(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> dict[str, Any]:
         """Make or adopt the object, wait until it is as its annotation says, and give it as it is then."""
         obj = _object(type_, inputs)
-        if preview and not is_known(obj):
-            return obj
+        if preview:
+            return self._previewed(type_, urn, obj)
         if _is_patch(type_) or self._upsert:
-            # where there is no state yet, a preview is not to fail for fields that the write would conflict with
-            made = self._apply(obj, self._manager(urn, obj), force=self._forced(obj) or preview, preview=preview)
+            made = self._apply(obj, self._manager(urn, obj), force=self._forced(obj), preview=False)
         else:
-            query = f"fieldManager={_CREATED_BY}" + ("&dryRun=All" if preview else "")
-            made = self._ask("POST", f"{self._collection(obj)}?{query}", obj)
-        return _unknown_yet(made) if preview else self._awaited(obj, made)
+            made = self._ask("POST", f"{self._collection(obj)}?fieldManager={_CREATED_BY}", obj)
+        return self._awaited(obj, made)
+
+    def _previewed(self, type_: str, urn: str, obj: dict[str, Any]) -> dict[str, Any]:
+        """A dry run of a create; what was asked for, where none can be made: so a preview hides what `up` refuses."""
+        if not is_known(obj) or _is_patch(type_) or not self._is_served(obj):
+            return obj
+        try:
+            if self._upsert:
+                # where there is no state yet, a preview is not to fail for fields that the write would conflict with
+                made = self._apply(obj, self._manager(urn, obj), force=True, preview=True)
+            else:
+                made = self._ask("POST", f"{self._collection(obj)}?fieldManager={_CREATED_BY}&dryRun=All", obj)
+        except Refusal as refusal:
+            if refusal.status == 403 or (refusal.status == 409 and not self._upsert):
+                return obj
+            raise
+        return _unknown_yet(made)
 
     def update(self, type_: str, urn: str, inputs: Mapping[str, Any], *, preview: bool) -> dict[str, Any]:
-        """Server-side apply over what is there; what the POST managed goes to the manager that applies, first."""
+        """Server-side apply over what is there; what it takes over from others is moved to its manager first."""
         obj = _object(type_, inputs)
         if preview and not is_known(obj):
             return obj
-        manager = self._manager(urn, obj)
-        if not preview and not _is_patch(type_):
-            self._move_managers(obj, manager)
-        made = self._apply(obj, manager, force=self._forced(obj), preview=preview)
-        return made if preview else self._awaited(obj, made)
+        manager, live = self._manager(urn, obj), self._ask("GET", self._path(obj))
+        if not preview:
+            if not _is_patch(type_):
+                self._move_managers(obj, live, manager)
+            made = self._apply(obj, manager, force=self._forced(obj), preview=False)
+            return self._awaited(obj, made)
+        posted = any(
+            each["manager"] in _ITSELF and each["operation"] == "Update" for each in live["metadata"]["managedFields"]
+        )
+        try:
+            return self._apply(obj, manager, force=posted or self._forced(obj), preview=True)
+        except Refusal as refusal:
+            if refusal.status == 403:
+                return obj
+            raise
 
     def read(self, type_: str, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
         """The object now; None where it is gone."""
@@ -91,23 +144,38 @@ class KubernetesProvider:
             }
             self._apply(bare, self._manager(urn, obj), force=False, preview=False)
             return
-        answer = self._server.request("DELETE", self._path(obj), token=self._token)
+        # the provider watches it go, in the foreground: without these rights it does not begin
+        self._ask("GET", f"{self._collection(obj)}?fieldSelector=metadata.name%3D{obj['metadata']['name']}")
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        answer = self._server.request("DELETE", self._path(obj), options, token=self._token)
         if answer.status not in (200, 202, 404):
-            raise Refusal(str(answer.get("message")))
+            raise Refusal(str(answer.get("message")), answer.status)
+        until = time.monotonic() + _GONE_S
+        while self._server.request("GET", self._path(obj), token=self._token).status != 404:
+            if self.stopped.wait(0.05) or time.monotonic() > until:
+                raise Refusal(f"Timed out waiting for deletion of {obj['kind']} {obj['metadata']['name']}")
 
     def _apply(self, obj: Mapping[str, Any], manager: str, *, force: bool, preview: bool) -> dict[str, Any]:
         query = f"fieldManager={manager}&force={str(force).lower()}" + ("&dryRun=All" if preview else "")
         return self._ask("PATCH", f"{self._path(obj)}?{query}", obj, _APPLY)
 
-    def _move_managers(self, obj: Mapping[str, Any], manager: str) -> None:
-        live = self._ask("GET", self._path(obj))
+    def _move_managers(self, obj: Mapping[str, Any], live: Mapping[str, Any], manager: str) -> None:
         managed = live["metadata"].get("managedFields", [])
-        posted = [each for each in managed if each["manager"] == _CREATED_BY and each["operation"] == "Update"]
-        if not posted or any(each["manager"] == manager and each["operation"] == "Apply" for each in managed):
+        taken = [each for each in managed if (each["manager"], each["operation"]) in _TAKEN_OVER and not
+                 each.get("subresource")]  # fmt: skip
+        if not taken:
             return
-        moved = [{**each, "manager": manager, "operation": "Apply"} if each in posted else each for each in managed]
+        mine = [each for each in managed if (each["manager"], each["operation"]) == (manager, "Apply")]
+        fields: dict[str, Any] = {}
+        for each in (*mine, *taken):
+            fields = _united(fields, each["fieldsV1"])
+        moved = {**(mine or taken)[0], "manager": manager, "operation": "Apply", "fieldsV1": fields}
         patch = [
-            {"op": "replace", "path": "/metadata/managedFields", "value": moved},
+            {
+                "op": "replace",
+                "path": "/metadata/managedFields",
+                "value": [moved, *(each for each in managed if each not in mine and each not in taken)],
+            },
             {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
         ]
         self._ask("PATCH", self._path(obj), patch, _JSON_PATCH)
@@ -117,7 +185,7 @@ class KubernetesProvider:
         wanted = conditions(obj["metadata"].get("annotations", {}))
         while not all(holds(each, made) for each in wanted):
             if self.stopped.wait(0.05):
-                raise Refusal(f"{obj['metadata']['name']} did not become as it was waited for")
+                raise NotReady(f"{obj['metadata']['name']} did not become as it was waited for", made)
             made = self._ask("GET", self._path(obj))
         return made
 
@@ -131,8 +199,15 @@ class KubernetesProvider:
     def _ask(self, method: str, path: str, body: Any = None, content: str = "application/json") -> dict[str, Any]:
         answer: Answer = self._server.request(method, path, body, content_type=content, token=self._token)
         if answer.status not in (200, 201):
-            raise Refusal(str(answer.get("message") or answer))
+            raise Refusal(str(answer.get("message") or answer), answer.status)
         return dict(answer)
+
+    def _is_served(self, obj: Mapping[str, Any]) -> bool:
+        try:
+            self._collection(obj)
+        except Refusal:
+            return False
+        return True
 
     def _collection(self, obj: Mapping[str, Any]) -> str:
         group, kind = str(obj["apiVersion"]), str(obj["kind"])
@@ -172,8 +247,13 @@ def _object(type_: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"apiVersion": version, "kind": kind.removesuffix("Patch") if _is_patch(type_) else kind, **kept}
 
 
+def _united(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Both sets of fields, as `fieldsV1` has them."""
+    return {name: _united(one.get(name, {}), other.get(name, {})) for name in {**one, **other}}
+
+
 def _unknown_yet(obj: dict[str, Any]) -> dict[str, Any]:
     """What a dry run answers, without what only the write will tell."""
     metadata = {name: each for name, each in obj["metadata"].items()
                 if name not in ("uid", "resourceVersion", "creationTimestamp", "managedFields")}  # fmt: skip
-    return {**obj, "metadata": metadata}
+    return {**{name: each for name, each in obj.items() if name != "status"}, "metadata": metadata}

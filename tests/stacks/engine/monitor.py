@@ -12,7 +12,8 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
-from tests.stacks.engine.kubernetes_provider import KubernetesProvider, Refusal
+from tests.stacks.engine.differing import differs
+from tests.stacks.engine.kubernetes_provider import KubernetesProvider, NotReady, Refusal
 from tests.stacks.engine.state import Remembered, State
 from tests.stacks.engine.values import UNKNOWN, plain, read, written
 
@@ -140,6 +141,9 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         except Refusal as refusal:
             with self._lock:
                 self.failed.append(f"{request.type} {request.name}: {refusal}")
+                if isinstance(refusal, NotReady):
+                    mine.outputs, mine.unfinished = refusal.made, True
+                    self.after.resources[urn] = mine
             context.abort(grpc.StatusCode.UNAVAILABLE, "resource monitor shut down")
         with self._lock:
             self.after.resources[urn] = mine
@@ -154,8 +158,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         if not mine.custom:
             return "same" if former is not None else "create"
         inputs = plain(mine.inputs)
-        same = former is not None and plain(former.inputs) == inputs
         if mine.type == _PROVIDER:
+            same = former is not None and plain(former.inputs) == inputs
             mine.id = former.id if former is not None else str(uuid.uuid4())
             self._providers[mine.urn] = self._make(inputs)
             return "same" if same else "update" if former is not None else "create"
@@ -163,7 +167,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         mine.id = _identity(inputs)
         if former is not None and former.id != mine.id and UNKNOWN not in mine.id:
             raise Refusal(f"a replacement ({former.id} by {mine.id}), which is not part of this engine")
-        if former is not None and same:
+        changed = former is None or former.unfinished or differs(former.outputs, plain(former.inputs), inputs)
+        if former is not None and not changed:
             mine.outputs = former.outputs
             return "same"
         carry_out = provider.create if former is None else provider.update

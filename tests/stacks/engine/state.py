@@ -27,6 +27,8 @@ class Remembered:
     protect: bool = False
     retain: bool = False
     hidden: frozenset[str] = frozenset()
+    unfinished: bool = False
+    """Written, and not as it was waited for: the next `up` writes it again."""
 
     @property
     def name(self) -> str:
