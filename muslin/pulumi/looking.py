@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import pulumi
@@ -31,6 +30,7 @@ from muslin.pulumi.looking_rules import GROUP, Objects, Seen, doubts, findings
 from muslin.pulumi.naming import spoken
 from muslin.pulumi.ordering import turns_mesh_off
 from muslin.pulumi.refusals import Refused
+from muslin.pulumi.writing import is_shared
 from muslin.resources.keys import Key
 from reconciler.ledger import KIND as LEDGER
 from reconciler.ledger import Ledger
@@ -55,11 +55,7 @@ def look(objects: Objects, args: ReferenceNetworkArgs, opts: pulumi.ResourceOpti
     Raises:
         Refused: with every problem.
     """
-    seen = seen_by(
-        args,
-        opts,
-        lambda access: see(access, objects, args.client, beside(objects, args), secrets_named(objects, args)),
-    )
+    seen = seen_by(args, opts, lambda access: see(access, objects, args))
     if seen is None:
         return
     for problem in doubts(seen):
@@ -156,19 +152,14 @@ def _apart(work: Coroutine[Any, Any, _Seen]) -> _Seen:
         return thread.submit(asyncio.run, work).result()
 
 
-async def see(
-    access: Access,
-    objects: Objects,
-    client: Client,
-    others: tuple[Key, ...] = (),
-    secrets: Mapping[tuple[Key, str], tuple[Key, ...]] = MappingProxyType({}),
-) -> Seen:
-    """Everything that the rules ask about; `others` as of `beside`, `secrets` as of `secrets_named`.
+async def see(access: Access, objects: Objects, args: ReferenceNetworkArgs) -> Seen:
+    """Everything that the rules ask about.
 
     Raises:
         BadInput: credentials that can't be right.
         MuslinError: the API does not answer, or not to us.
     """
+    client, others, secrets = args.client, beside(objects, args), secrets_named(objects, args)
     connection = await KubernetesClient.connect(access, limits=Limits(qps=client.qps, burst=client.burst))
     try:
         try:
@@ -178,7 +169,8 @@ async def see(
         if GROUP not in versions:
             return Seen(access.server, versions)
         served = {each["kind"] for each in (await connection.resources(GROUP)).values()}
-        refused = await denied(connection, _wanted((*objects, *others), versions))
+        shared = {key for key in objects if is_shared(key, args)}
+        refused = await denied(connection, _wanted((*objects, *others), shared, versions))
         usable = [key for key in objects if key.kind in served or key.kind == "Node"]
         answers = {} if refused else await ask_each(usable, lambda key: _tried(connection, key, objects[key]))
         answers |= await ask_each([key for key in others if key.namespace], lambda key: homeless(connection, key))
@@ -192,11 +184,13 @@ async def see(
         await connection.close()
 
 
-def _wanted(keys: Iterable[Key], versions: Collection[str]) -> Iterator[Wanted]:
+def _wanted(keys: Iterable[Key], shared: Collection[Key], versions: Collection[str]) -> Iterator[Wanted]:
     """The rights that writing these needs, and seeing what a reconciler writes."""
-    for kind, namespace in {(key.kind, key.namespace if key.kind in _OF_KUBERNETES else None) for key in keys}:
-        group, plural = _OF_KUBERNETES.get(kind) or (GROUP.partition("/")[0], CRD_KINDS[kind].plural)
-        yield Wanted(kind, group, plural, namespace, PATCHED if kind == "Node" else OWNED)
+    for key in keys:
+        group, plural = _OF_KUBERNETES.get(key.kind) or (GROUP.partition("/")[0], CRD_KINDS[key.kind].plural)
+        # what is patched and not there would be made; nodes never are
+        verbs = OWNED if key not in shared else PATCHED if key.kind == "Node" else ("create", *PATCHED)
+        yield Wanted(key.kind, group, plural, key.namespace if key.kind in _OF_KUBERNETES else None, verbs)
     version, plural = OWN_KINDS[LEDGER]
     if version in versions:
         yield Wanted(LEDGER, version.partition("/")[0], plural, None, ("list",))

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from muslin.pulumi.asking import OWNED, PATCHED
 from muslin.resources.crds import definitions
 from tests.stacks.conftest import MakeStack
 from tests.stacks.engine.deployment import Stack
+from tests.stacks.reporting import register_nodes
 from tests.support.engines import wait_until
 from tests.support.kube_apiserver import KubeApiserver
 
@@ -91,6 +93,27 @@ def test_without_the_right_to_see_a_reconcilers_objects(stack: MakeStack, cluste
     assert "one thing is wrong" in done.error
     assert "this user may not list ReconcilerLedger objects" in done.error
     assert "nobody sees whether a reconciler writes the same objects" in done.error
+
+
+def test_the_rights_that_are_asked_for_are_enough(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """Who has no more than these can bring a stack up and down: of what is shared, and of nodes, only fields."""
+    ours, shared = ["ippools", "bgpconfigurations", "bgppeers"], ["felixconfigurations"]
+    register_nodes(cluster)
+    mine = stack("route_reflectors", waitForSessions=False, defaultPolicy=False, token=cluster.user_token)
+    with _allowed(
+        cluster,
+        {"apiGroups": ["projectcalico.org"], "resources": ours, "verbs": list(OWNED)},
+        {"apiGroups": ["projectcalico.org"], "resources": shared, "verbs": ["create", *PATCHED]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": list(PATCHED)},
+        {"apiGroups": ["reconciler.muslin"], "resources": ["reconcilerledgers"], "verbs": ["list"]},
+    ):
+        up = mine.up()
+        again = mine.up()
+        mine.unprotect()
+        gone = mine.destroy()
+
+    assert [up.error, again.error, gone.error] == ["", "", ""]
+    assert sorted(again.names("same")) == sorted(gone.names("delete")) == sorted(up.names("create"))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The process of a program: what Pulumi's language host starts. Errors of the program are told to the engine.
+"""The process of a program: what Pulumi's language host starts, as its script `pulumi-language-python-exec` does it.
 
 `python -m tests.stacks.engine.host MONITOR ENGINE PROJECT STACK preview|up PROGRAM`, in the program's folder.
 """
@@ -11,19 +11,24 @@ import os
 import runpy
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import pulumi
 from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
 
+_PARALLEL: Final = 16
+"""Resources at once, as the command line has it where nobody says otherwise."""
+
 
 def main() -> int:
-    """0 for a program that ended well, 32 for one whose error has been told."""
+    """0 for a program that ended well, 1 for one that refused, 32 for an exception; errors are told to the engine."""
     monitor, engine, project, stack, mode, program = sys.argv[1:]
     set_all_config(json.loads(os.environ["PULUMI_CONFIG"]), json.loads(os.environ["PULUMI_CONFIG_SECRET_KEYS"]))
     configure(
         Settings(
-            project=project, stack=stack, monitor=monitor, engine=engine, parallel=16, dry_run=mode == "preview",
+            project=project, stack=stack, monitor=monitor, engine=engine, parallel=_PARALLEL, dry_run=mode == "preview",
             organization="organization", root_directory=str(Path.cwd()),
         )
     )  # fmt: skip
@@ -34,18 +39,20 @@ def main() -> int:
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    executor = ThreadPoolExecutor(_PARALLEL * 4)
+    loop.set_default_executor(executor)
     try:
         loop.run_until_complete(run_in_stack(run))
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
+        return 1
     except Exception:
         pulumi.log.error("Program failed with an unhandled exception:\n" + traceback.format_exc())
-    else:
-        return 0
+        return 32
     finally:
-        # what was logged is sent by tasks of the same loop
-        loop.run_until_complete(asyncio.sleep(0))
-    return 32
+        executor.shutdown(wait=True)
+        loop.close()
+    return 0
 
 
 def _imported() -> None:
