@@ -78,12 +78,13 @@ class HeldCommit:
 class Watch:
     """A new commit that is applied and not yet believed. `excused`: what was wrong before it came.
 
-    `since`, RFC 3339, is when it came into force.
+    `since`, RFC 3339, is when it came into force, `probed_at` when probes were asked before anything was changed.
     """
 
     commit: str
     since: str
     excused: tuple[str, ...] = ()
+    probed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Control:
 
 
 _PARTS: Final = frozenset({"suspended", "approved", "held", "watching", "confirmed"})
-_NAMES: Final = {"back_to": "backTo"}
+_NAMES: Final = {"back_to": "backTo", "probed_at": "probedAt"}
 
 
 def control_key(set_name: str) -> Key:
@@ -274,5 +275,5 @@ def _plain(part: Any) -> dict[str, Any]:
     return {
         _NAMES.get(name, name): list(content) if isinstance(content, tuple) else content
         for name, content in asdict(part).items()
-        if content != ()
+        if content != () and (name, content) != ("probed_at", "")
     }

@@ -35,6 +35,7 @@ from reconciler.manifests import Reading, declarable
 from reconciler.ownership import Ownership, manager_of
 from reconciler.passage import Passage
 from reconciler.plan import Hold, Plan, Step
+from reconciler.probe_gate import ProbeGate
 from reconciler.proposing import Proposer
 from reconciler.settings import Settings
 from reconciler.source import Head, Source
@@ -99,9 +100,13 @@ class Controller:
         self._guard = Guard(datastore, settings.set_name, self._live, self._time)
         self._hearing = Hearing(datastore, settings.set_name, random=random, wake=self._loop.wake)
         self._passage = Passage(self._hearing, settings.gates or GateSettings())
-        self._trial = Trial(
-            self._passage, self._guard, self._teller, self._live, ask_revert, on=settings.gates is not None
+        self._probes = ProbeGate(
+            datastore, settings.set_name, self._hearing, settings.gates or GateSettings(), settings.probes
         )
+        self._trial = Trial(
+            self._passage, self._guard, self._teller, self._live, ask_revert,
+            probes=self._probes, on=settings.gates is not None,
+        )  # fmt: skip
         self._fights = Fights()
         self._staging = Staging(
             datastore, self._hearing, settings.gates or GateSettings(), self._guard,
@@ -250,6 +255,7 @@ class Controller:
         assert choice.reading is not None
         assert choice.plan is not None
         commit, proposed = choice.reading.commit, choice.plan
+        self._probes.declare(commit, choice.reading.probes)
         if commit != ledger.accepted:
             control = await self._accept(choice.reading, proposed, ledger)
         elif self._settings.approval and (moved := self._unapproved(proposed, control)):
@@ -273,6 +279,7 @@ class Controller:
                 staged_first=self._settings.staged_first,
                 ownership=Ownership(manager_of(self._settings.set_name), self._settings.ownership),
             )  # fmt: skip
+        self._passage.refused = frozenset(step.key for step, _ in (*outcome.failed, *outcome.waiting))
         repairs = self._teller.outcome(proposed, outcome, self._time(), who)
         for repair in repairs:
             self._fights.repaired(repair.key, repair.fields, asyncio.get_running_loop().time())
@@ -283,7 +290,7 @@ class Controller:
                 self._look_again_in(0.0)
                 return
         complete = outcome.complete and proposed.course is None
-        watched = await self._trial.watch_over(commit, control) if complete else None
+        watched = await self._trial.watch_over(commit, control, ledger) if complete else None
         if watched is not None and watched.standing is Standing.FAILED:
             if await self._trial.take_back(Because.HEALTH_FAILED, watched, ledger):
                 self._look_again_in(0.0)
@@ -310,6 +317,7 @@ class Controller:
         await self._show(status, repairs)
         if believed and complete:
             await self._hearing.rest()
+            await self._probes.rest()
             if not (proposed or proposed.blocked or status.problems):
                 self._rested = (head, self._live.version)
         over = judged is not None and judged.over and proposed.course is not None

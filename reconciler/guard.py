@@ -71,6 +71,19 @@ class Guard:
 
         return await self._change(changed)
 
+    async def probes_known(self, commit: str, excused: tuple[str, ...]) -> Control:
+        """The probes were asked before this commit changed anything: these did not hold."""
+
+        def changed(control: Control) -> Control:
+            watching = control.watching
+            if watching is None or watching.commit != commit or watching.probed_at:
+                return control
+            return replace(
+                control, watching=replace(watching, excused=(*watching.excused, *excused), probed_at=self._time())
+            )
+
+        return await self._change(changed)
+
     async def is_believed(self) -> Control:
         """The commit in force did no harm."""
         return await self._change(lambda control: replace(control, watching=None))

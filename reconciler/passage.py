@@ -77,6 +77,8 @@ class Passage:
     def __init__(self, hearing: Hearing, settings: GateSettings) -> None:
         self._hearing = hearing
         self._keeper = Gatekeeper(settings)
+        self.refused: frozenset[Key] = frozenset()
+        """What could not be written at the last look: another one at once would hardly write it."""
 
     async def before(
         self, plan: Plan, live: Mapping[Key, Entry], ledger: Ledger, now: float, *, forced: bool = False
@@ -134,8 +136,10 @@ class Passage:
     async def _agents(self, gate: Gate, look: _Look) -> Verdict | None:
         """What this commit allows must be in force everywhere before it denies; None where it allows nothing new."""
         pending = any(
-            each.place.stage in _LOOSENING and not each.place.delete and each.step.writes for each in look.placed
-        )
+            each.place.stage in _LOOSENING and not each.place.delete and each.step.writes
+            for each in look.placed
+            if each.step.key not in self.refused
+        )  # fmt: skip
         revision = 0
         for key, mine in look.ledger.owned.items():
             entry = look.live.get(key)
@@ -152,9 +156,10 @@ class Passage:
 
     async def _sessions(self, gate: Gate, group: Group, look: _Look) -> Verdict:
         """What remains must be up before something goes; what comes first must be written before it can be."""
-        first = {each.group for each in look.placed if each.step.writes and _comes_first(each, group)}
+        first = [each for each in look.placed if each.step.writes and _comes_first(each, group)]
         if first:
-            again_s = None if first & look.closed else 0.0
+            waits = any(each.group in look.closed or each.step.key in self.refused for each in first)
+            again_s = None if waits else 0.0
             return Verdict(gate, Standing.WAITING, ("what remains is written first",), again_s)
         reports, _ = await self._hearing.reports()
         upto = [each for each in look.placed if group[1] or (not each.place.delete and each.place.stage <= group[0])]

@@ -24,6 +24,7 @@ class Settings:
         staged_first: staged policies are written before enforced ones.
         drift: what becomes of what somebody else changed.
         ownership: what becomes of fields that others own, the last rule that speaks of one first.
+        probes: so many probes a repository may have asked.
     """
 
     set_name: str = "default"
@@ -35,3 +36,4 @@ class Settings:
     staged_first: bool = False
     drift: DriftRules = DRIFT_IS_REPAIRED
     ownership: tuple[Rule, ...] = ()
+    probes: int = 0

@@ -12,6 +12,7 @@ from reconciler.gates import GateSettings
 from reconciler.manifests import declarable
 from reconciler.ownership import Rule, Take
 from reconciler.plan import Budget
+from reconciler.probe import MOST_PROBES
 
 __all__ = ["add_options", "settings"]
 
@@ -53,6 +54,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _probes(text: str) -> int:
+    if _count(text) > MOST_PROBES:
+        raise argparse.ArgumentTypeError(f"{text} are more than {MOST_PROBES}")
+    return int(text)
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add them."""
     add = parser.add_argument
@@ -60,6 +67,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--approval", action="store_true", help="a commit waits until its plan is approved by `muslin approve`")
     add("--no-gates", action="store_true", help="wait for no session and no agent, and take nothing back by itself")
     add("--grace", type=_count, default=120, metavar="S", help="seconds until a gate has failed (120)")
+    add(
+        "--probes", type=_probes, default=0, metavar="N", help=f"let so many probes be asked, {MOST_PROBES} at most (0)"
+    )
     add("--staged-first", action="store_true", help="write staged policies before enforced ones")
     add(
         "--drift", action="append", type=_drift, default=[], metavar="KIND[.FIELD]=MODE",
@@ -80,6 +90,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
         gates=None if arguments.no_gates else GateSettings(grace_s=float(arguments.grace)),
         approval=arguments.approval,
         staged_first=arguments.staged_first,
+        probes=arguments.probes,
         drift=DriftRules(tuple(arguments.drift)),
         ownership=tuple(arguments.fields),
     )
