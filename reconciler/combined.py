@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from muslin.datastore.protocol import Json
 from muslin.errors import BadInput, Problem, Unavailable
 from muslin.resources.keys import Key
 from reconciler.fetch_state import FetchState, Standing
+from reconciler.ledger import mark_of
 from reconciler.manifests import Declared, Reading
 from reconciler.probe import Probe, too_many
 from reconciler.rendering import FromFacts
@@ -43,11 +45,16 @@ class _Repository(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One source of a set: its name, its repository, and the mark of what is read of it."""
+    """One source of a set: its name, its repository, and the mark of what is read of it.
+
+    `select` is what is read of it, `other` gives the same repository read otherwise; None where that is not to be had.
+    """
 
     name: str
     source: _Repository
     mark: str = ""
+    select: Selection | None = None
+    other: Callable[[Selection], _Repository] | None = None
 
 
 def commits_of(whole: str) -> Mapping[str, str]:
@@ -73,6 +80,8 @@ class CombinedSource:
         self._mark = "" if plain else hashlib.sha256(repr(marks).encode()).hexdigest()[:8]
         self._good: dict[str, str] = {}
         self._readings: dict[str, Reading] = {}
+        self._ways: dict[str, Json] = {}
+        self._former: dict[str, tuple[Part, ...]] = {}
 
     async def head(self) -> Head:
         """See `Source.head`."""
@@ -96,10 +105,12 @@ class CombinedSource:
         return Head(self._whole(chosen), fetch, ",".join(held) or None, tuple(problems))
 
     async def read(self, commit: str) -> Reading:
-        """See `Source.read`. Raises `Unavailable` for a commit of a whole with other sources, folders or filters."""
+        """See `Source.read`. Raises `Unavailable` for one of other sources, folders or filters that nobody knows."""
         if commit in self._readings:
             return self._readings[commit]
-        wanted = self._split(commit)
+        parts, wanted = self._parts, self._split(commit)
+        if wanted is None:
+            parts, wanted = self._as_before(commit)
         if wanted is None:
             what = f"{commit[:200]} was made of other sources, folders or filters than those of today"
             raise Unavailable(Problem(what, "sources", "nothing: the next commit that can be read comes into force"))
@@ -107,7 +118,7 @@ class CombinedSource:
         problems: list[Problem] = []
         probes: list[Probe] = []
         facts: FromFacts | None = None
-        for part, id_ in zip(self._parts, wanted, strict=True):
+        for part, id_ in zip(parts, wanted, strict=True):
             reading = await part.source.read(id_)
             facts = facts or reading.facts
             probes += (self._asked(part, each) for each in reading.probes)
@@ -120,7 +131,7 @@ class CombinedSource:
                     problems.append(Problem(what, str(mine.place), "remove one of them"))
         if len(self._parts) > 1:
             problems += too_many(tuple(probes))
-        if not problems:
+        if not problems and parts is self._parts:
             self._good = {part.name: id_ for part, id_ in zip(self._parts, wanted, strict=True)}
         whole = Reading(commit, MappingProxyType(found), tuple(problems), tuple(probes), facts)
         self._readings = {**dict(list(self._readings.items())[-1:]), commit: whole}
@@ -134,8 +145,50 @@ class CombinedSource:
 
     async def close(self) -> None:
         """See `Source.close`."""
+        await self.recall({})
         for part in self._parts:
             await part.source.close()
+
+    def way(self, commit: str) -> Json | None:
+        """See `ReadsFormer.way`: what of each source is read."""
+        mark = mark_of(commit)
+        if not mark or mark != self._mark:
+            return self._ways.get(mark)
+        if any(part.select is None for part in self._parts):
+            return None
+        return {part.name: part.select.to_json() for part in self._parts if part.select is not None}
+
+    async def recall(self, ways: Mapping[str, Json]) -> None:
+        """See `ReadsFormer.recall`."""
+        self._ways = dict(ways)
+        for mark in set(self._former) - set(ways):
+            for part in self._former.pop(mark):
+                await part.source.close()
+
+    def _as_before(self, commit: str) -> tuple[tuple[Part, ...], tuple[str, ...] | None]:
+        """The parts that a commit of other settings was made of, and their commits; no commits where they are gone."""
+        mark, commits = mark_of(commit), commits_of(commit)
+        way = self._ways.get(mark) if mark else {"": Selection().to_json()}
+        if not way or not commits or len(way) != len(commits):
+            return (), None
+        if len(way) == len(self._parts) == 1:
+            way = dict(zip([self._parts[0].name], way.values(), strict=True))  # one repository, whatever its name
+        if mark not in self._former:
+            today = {part.name: part for part in self._parts}
+            made = []
+            for name, selected in sorted(way.items()):
+                part = today.get(name)
+                if part is None or part.other is None:
+                    return (), None
+                try:
+                    select = Selection.of_json(selected)
+                except (BadInput, KeyError, TypeError):
+                    return (), None
+                made.append(replace(part, source=part.other(select), mark=select.mark, select=select))
+            self._former[mark] = tuple(made)
+        parts = self._former[mark]
+        names = [part.name for part in parts] if len(parts) > 1 else [""]
+        return parts, tuple(commits[name] for name in names) if set(commits) == set(names) else None
 
     def _whole(self, ids: Sequence[str]) -> str:
         mark = f"~{self._mark}" if self._mark else ""
@@ -189,10 +242,13 @@ def source_of(file: Path, set_name: str) -> tuple[CombinedSource, SetOf]:
     wanted = load(file, Role.RECONCILER).set_named(set_name)
     if not wanted.reads:
         raise BadInput(Problem(f"set {set_name} is made of nothing", str(file), "name a source in it"))
-    parts = [Part(each.source, GitSource(each.mirror, each.select), each.select.mark) for each in wanted.reads]
-    return CombinedSource(parts), wanted
+    return CombinedSource([_part(each.source, each.mirror, each.select) for each in wanted.reads]), wanted
 
 
 def of_flags(mirror: Path, select: Selection) -> CombinedSource:
     """The source that is told by options alone: one mirror."""
-    return CombinedSource([Part("", GitSource(mirror, select), select.mark)])
+    return CombinedSource([_part("", mirror, select)])
+
+
+def _part(name: str, mirror: Path, select: Selection) -> Part:
+    return Part(name, GitSource(mirror, select), select.mark, select, lambda other: GitSource(mirror, other))

@@ -38,7 +38,7 @@ from reconciler.plan import Hold, Plan, Step
 from reconciler.probe_gate import ProbeGate
 from reconciler.proposing import Proposer
 from reconciler.settings import Settings
-from reconciler.source import Head, Source
+from reconciler.source import Head, ReadsFormer, Source, recall
 from reconciler.staging import Judged, Staging, course_status
 from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
 from reconciler.telling import Teller, fetch_words, moved_problem, refused_problem, stale_problem
@@ -211,6 +211,7 @@ class Controller:
             if self._ledger is None:
                 ledger = await Ledger.load(self._datastore, self._settings.set_name)
                 await self._live.refresh(key for key, mine in ledger.owned.items() if mine.intent is not None)
+                await recall(self._source, ledger)
                 self._ledger = ledger
             await self._reconcile(head, self._ledger)
         except MuslinError:
@@ -336,7 +337,9 @@ class Controller:
         control = await self._staging.set_out(proposed, ledger.accepted, self._time())
         back = held is not None and held.back_to == reading.commit
         good = ledger.accepted if self._board.applied == ledger.accepted else ledger.before or ledger.accepted
-        await ledger.change({}, accepted=reading.commit, before=None if back else good)
+        way = self._source.way(reading.commit) if isinstance(self._source, ReadsFormer) else None
+        await ledger.change({}, accepted=reading.commit, before=None if back else good, way=way)
+        await recall(self._source, ledger)
         self._trial.asks(control)
         self._teller.forget()
         if self._fights.forget():

@@ -25,7 +25,7 @@ from muslin.errors import BadInput, Failed, Problem
 from muslin.resources.keys import Key
 from reconciler.together import together
 
-__all__ = ["API_VERSION", "KIND", "PARTS", "Ledger", "Owned", "applied", "intended"]
+__all__ = ["API_VERSION", "KIND", "PARTS", "Ledger", "Owned", "applied", "intended", "mark_of"]
 
 API_VERSION: Final = "reconciler.muslin/v1alpha1"
 KIND: Final = "ReconcilerLedger"
@@ -71,6 +71,8 @@ class Ledger:
         accepted: the commit in force, None before the first.
         before: the last commit that was in force before it and did no harm: where a rollback goes.
         others: objects that other sets claim, with the name of the set.
+        ways: Mapping[mark of a commit's text, what of the sources was read for it], of both commits: after a start with
+            other folders the commit in force is still read as it was when it came into force.
     """
 
     def __init__(self, datastore: Datastore, set_name: str) -> None:
@@ -84,6 +86,7 @@ class Ledger:
         self.accepted: str | None = None
         self.before: str | None = None
         self.others: dict[Key, str] = {}
+        self.ways: dict[str, Json] = {}
 
     @property
     def owned(self) -> Mapping[Key, Owned]:
@@ -116,12 +119,17 @@ class Ledger:
         return ledger
 
     async def change(
-        self, items: Mapping[Key, Owned | None], *, accepted: str | None = None, before: str | None = None
+        self,
+        items: Mapping[Key, Owned | None],
+        *,
+        accepted: str | None = None,
+        before: str | None = None,
+        way: Json | None = None,
     ) -> None:
         """Write these items (None: not ours any more), and the commit in force; nothing where nothing differs.
 
         Each part is one write, and one item is only ever in one part. With `accepted`, `before` is where a rollback
-        of it would go. Raises `Conflict` when another process wrote the same set's ledger.
+        of it would go, and `way` how it was read. Raises `Conflict` when another process wrote the same set's ledger.
         """
         wanted: dict[int, dict[Key, Owned | None]] = {}
         for key, given in items.items():
@@ -136,6 +144,10 @@ class Ledger:
         if wanted:
             wanted = {number: {} for number in self._to_move} | wanted
         commits = (self.accepted, self.before) if accepted is None else (accepted, before)
+        if accepted is not None:
+            ways = self.ways if way is None else {**self.ways, mark_of(accepted): _plain(way)}
+            marks = {mark_of(each) for each in commits if each}
+            self.ways = {mark: each for mark, each in ways.items() if mark in marks}
         left = iter(sorted(wanted))
 
         async def work() -> None:
@@ -166,6 +178,7 @@ class Ledger:
         if number == 0:
             named = zip(("accepted", "before"), commits, strict=True)
             spec |= {name: commit for name, commit in named if commit is not None}
+            spec |= {"ways": self.ways} if self.ways else {}
         spec["items"] = {_text(each): _item_json(item) for each, item in sorted(items.items(), key=_by_text)}
         value = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": key.name}, "spec": spec}
         try:
@@ -188,6 +201,7 @@ class Ledger:
             part.entry = entry
             if number == 0:
                 self.accepted, self.before = spec.get("accepted"), spec.get("before")
+                self.ways = {str(mark): dict(way) for mark, way in spec.get("ways", {}).items()}
             if int(spec.get("parts", _PARTS_BEFORE)) != PARTS:
                 self._to_move.add(number)
                 return items
@@ -201,6 +215,11 @@ class Ledger:
                     "restore it; or delete it, and everything that is declared is adopted anew and nothing is pruned",
                 )
             ) from error
+
+
+def mark_of(commit: str) -> str:
+    """What of the sources is read for a commit, as its text says; empty where that is all of one source."""
+    return commit.partition("~")[2]
 
 
 def _part_of(key: Key) -> int:

@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
+from muslin.datastore.protocol import Json
 from muslin.errors import Problem, Unavailable
 from reconciler.commands import TRACKED
 from reconciler.commit_text import CommitText, commit_text
 from reconciler.confinement import confine, reading
 from reconciler.fetch_state import FetchState, read_state
+from reconciler.ledger import Ledger
 from reconciler.manifests import Manifests, Reading
 from reconciler.references import reference
 from reconciler.selection import Selection
 from reconciler.tree import Entry, Limits, walk
 
-__all__ = ["GitSource", "Head", "Source"]
+__all__ = ["GitSource", "Head", "ReadsFormer", "Source", "recall"]
 
 _T = TypeVar("_T")
 
@@ -64,6 +66,25 @@ class Source(Protocol):
     async def close(self) -> None:
         """Let go of processes."""
         ...
+
+
+@runtime_checkable
+class ReadsFormer(Protocol):
+    """A source that can still read a commit as it was read under other settings, if it is told which."""
+
+    def way(self, commit: str) -> Json | None:
+        """How this commit is read, for `recall`; None where its text says all."""
+        ...
+
+    async def recall(self, ways: Mapping[str, Json]) -> None:
+        """From now on commits with these marks, and no other former ones, are read as they were."""
+        ...
+
+
+async def recall(source: Source, ledger: Ledger) -> None:
+    """Let a source read the commits of a ledger as they were read, if it can."""
+    if isinstance(source, ReadsFormer):
+        await source.recall(ledger.ways)
 
 
 class GitSource:
