@@ -7,6 +7,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import ValidationError
+
 from blueprints.composition import PARTS, compose
 from blueprints.decision import Blueprint
 from blueprints.draft import fitting
@@ -68,6 +70,8 @@ def refusals_beside(
 ) -> tuple[Problem, ...]:
     """What the architecture says no to in facts that contradict each other, as far as that can be told.
 
+    What can't be changed live is not: it needs resources, and such facts may make none.
+
     Args:
         value: the whole document.
         places: where its values stand, if known.
@@ -79,8 +83,11 @@ def refusals_beside(
     if told is None:
         return ()
     known = {each.what for each in wrong.problems}
+    new = told.model_copy(update={"running": None})
     try:
-        decide(told.model_copy(update={"blueprint": blueprint or told.blueprint or fitting(told)}), places, file)
+        decide(new.model_copy(update={"blueprint": blueprint or new.blueprint or fitting(new)}), places, file)
     except BadInput as refused:
         return tuple(each for each in refused.problems if each.what not in known)
+    except ValidationError:  # of a resource that such facts would make, as by a name that is none
+        return ()
     return ()

@@ -91,8 +91,7 @@ def _wished(
         what = "the network blocks BGP, so there can be no mesh"
         return refuse(Must.ROUTES_OVER_BGP, what, where, f"remove the override: the rule chooses {rule}")
     if size > MOST_IN_A_MESH:
-        what = f"{size} nodes are too many for a full mesh, whatever the reason: above {MOST_IN_A_MESH} it fails"
-        return refuse(Must.MESH_IS_SMALL, what, where, "use the blueprint route_reflectors")
+        return _too_many(asked, where)
     return overridden(
         Decision(
             "route distribution",
@@ -107,6 +106,13 @@ def _wished(
         rule,
         override,
     )
+
+
+def _too_many(asked: Asked, where: str) -> tuple[Problem, ...]:
+    what = (
+        f"{asked.facts.size} nodes are too many for a full mesh, whatever the reason: above {MOST_IN_A_MESH} it fails"
+    )
+    return refuse(Must.MESH_IS_SMALL, what, where, "remove the override: the rule chooses route reflectors")
 
 
 def _by_rule(asked: Asked, modes: tuple[Mode, ...]) -> Outcome:
@@ -151,8 +157,10 @@ def only(asked: Asked, here: Distribution) -> tuple[Problem, ...]:
     if wanted is None or wanted[1].chosen.casefold() == here.value.casefold():
         return ()
     index, override = wanted
-    what = f"this blueprint is about {here.value}, not {override.chosen}"
     where = asked.place("overrides", index, "chosen")
+    if override.chosen.casefold() == Distribution.MESH.value and asked.facts.size > MOST_IN_A_MESH:
+        return _too_many(asked, where)
+    what = f"this blueprint is about {here.value}, not {override.chosen}"
     return refuse(Must.OVERRIDE_KNOWN, what, where, "name another blueprint, or remove the override")
 
 

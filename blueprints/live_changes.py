@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pydantic import ValidationError
 
 from blueprints.asking import Asked
-from blueprints.encapsulation import Mode, mode_named
+from blueprints.encapsulation import Mode, encapsulation_name, mode_named
 from blueprints.fact_parts import Distribution, RunningFacts
+from blueprints.mtu import running_mtu
 from blueprints.musts import Must, refuse
 from blueprints.number_moves import number_changes
 from blueprints.pool_moves import NotLive, pool_changes
@@ -27,6 +28,9 @@ __all__ = ["live_changes", "procedures_for"]
 
 _PLACES = {"cidr": "podRange", "blockSize": "blockSize", "vxlanMode": "encapsulation", "asNumber": "asNumber"}
 """Mapping[field, the running fact that says otherwise]."""
+
+_KEPT = {"blockSize": "block size", "vxlanMode": "encapsulation"}
+"""Mapping[field, the decision that an override keeps as it runs]."""
 
 
 def live_changes(asked: Asked, pools: Sequence[IPPool]) -> tuple[Problem, ...]:
@@ -76,7 +80,9 @@ def _refused(asked: Asked, found: Iterable[NotLive]) -> Iterator[Problem]:
         if running is not None and running.pools and each.key.kind == "IPPool":
             names = [pool.name for pool in running.pools]
             where = asked.place("running", "pools", names.index(each.key.name))
-        yield from refuse(Must.NOT_LIVE, each.what, where, each.fix, each.source)
+        kept = _KEPT.get(str(each.path[-1]))
+        fix = each.fix if kept is None else f"{each.fix}. To keep what runs, override the decision {kept}"
+        yield from refuse(Must.NOT_LIVE, each.what, where, fix, each.source)
 
 
 def _numbers(asked: Asked, running: RunningFacts) -> Iterator[NotLive]:
@@ -113,6 +119,8 @@ def procedures_for(asked: Asked, files: Mapping[str, tuple[Resource, ...]]) -> t
     wished = tuple(each for held in files.values() for each in held)
     before = running_resources(asked.facts, running, wished, how)
     names = (node.name for node in asked.facts.nodes)
-    found = transition(before, wished, nodes=names, mtus=(running.mtu, int(decided["MTU"])))
+    modes = {version: Mode(decided[encapsulation_name(version)]) for version in asked.facts.families}
+    mtus = running_mtu(asked, modes), int(decided["MTU"])
+    found = transition(before, wished, nodes=names, mtus=mtus)
     asked.add(tuple(_refused(asked, found.refused)))
     return found.procedures

@@ -7,19 +7,22 @@ from typing import Final
 
 from blueprints.asking import Asked, overridden
 from blueprints.decision import Alternative, Decision, Outcome, section
-from blueprints.encapsulation import Mode
+from blueprints.encapsulation import Mode, mode_named
 from blueprints.musts import Must, refuse
 from blueprints.packet_moves import which_pods_keep
 from muslin.resources.keys import Key
 from muslin.resources.places import FieldPath
 from muslin.semantics.encapsulations import SMALLEST_USEFUL_MTU, Encapsulation, encapsulation_mtu
 
-__all__ = ["FELIX", "felix_mtus", "mtu"]
+__all__ = ["FELIX", "felix_mtus", "mtu", "running_mtu"]
 
 FELIX: Final = Key("FelixConfiguration", "default")
 
 _SMALLEST_OF_IPV6: Final = 1280
 """RFC 8200 section 5: what every link must carry."""
+
+_NO: Final = (Encapsulation.IPIP, 6)
+"""What there is not: whoever says that it runs is told so."""
 
 _FIELDS: Final[Mapping[tuple[Encapsulation, int], str]] = {
     (Encapsulation.IPIP, 4): "ipipMTU",
@@ -75,7 +78,7 @@ def mtu(asked: Asked, modes: Mapping[int, Mode]) -> Outcome:
             ),
         ),
         "only new pods get another MTU after a change"
-        + _kept(asked, inside)
+        + _kept(asked, modes, inside)
         + (f"; tell the CNI plugin {inside} as well (`veth_mtu`, or `mtu` of the Installation)" if differ else ""),
         section("MTU Configuration"),
         fields,
@@ -89,12 +92,33 @@ def _wrapped(asked: Asked, modes: Mapping[int, Mode]) -> tuple[tuple[Encapsulati
     return (*((mode.encapsulation, version) for version, mode in modes.items()), *encrypted)
 
 
-def _kept(asked: Asked, inside: int) -> str:
+def _kept(asked: Asked, modes: Mapping[int, Mode], inside: int) -> str:
     """What stays as it was in a cluster that runs."""
+    now = running_mtu(asked, modes)
+    return "" if now is None or now == inside else f": {which_pods_keep(now, ())}"
+
+
+def running_mtu(asked: Asked, modes: Mapping[int, Mode]) -> int | None:
+    """What pods that run have, bytes: as stated, else as another encapsulation that runs has it; None if unknown.
+
+    Args:
+        asked: about which cluster.
+        modes: Mapping[IP version, its encapsulation as decided].
+    """
     running = asked.facts.running
-    if running is None or running.mtu is None or running.mtu == inside:
-        return ""
-    return f": {which_pods_keep(running.mtu, ())}"
+    if running is None or running.mtu is not None:
+        return None if running is None else running.mtu
+    told = {asked.facts.first_family: running.encapsulation}
+    told |= {each.cidr.version: each.encapsulation for each in reversed(running.pools)}
+    named = {version: mode_named(text) for version, text in told.items() if text is not None and version in modes}
+    known = {
+        version: mode for version, mode in named.items() if mode is not None and (mode.encapsulation, version) != _NO
+    }
+    before = {**modes, **known}
+    if before == modes or asked.override("MTU") is not None:
+        return None
+    path = min(value for _, value in asked.facts.mtus())
+    return min(encapsulation_mtu(path, *each) for each in _wrapped(asked, before))
 
 
 def _told(hops: tuple[tuple[str, int], ...], narrow: str) -> list[tuple[str, int]]:

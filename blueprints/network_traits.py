@@ -33,8 +33,14 @@ _OF_PROVIDER = {
     (Provider.OPENSTACK, NetworkTrait.CHECKS): True,
     (Provider.AZURE, NetworkTrait.CHECKS): True,
     (Provider.AZURE, NetworkTrait.IPIP): False,
+    (Provider.AZURE, NetworkTrait.POD_ADDRESSES): False,
+    (Provider.GCP, NetworkTrait.POD_ADDRESSES): False,
 }
-"""What these networks do until somebody turns it off; Azure drops IP-in-IP always."""
+"""What these networks do until somebody turns it off; Azure drops IP-in-IP always.
+
+The virtual networks of Azure and GCP route each packet by its destination, within a subnet too: turning the checks off
+does not make them carry pods' addresses, routes of theirs to each node's pods do (then `podAddresses` is true).
+"""
 
 
 def _stated(facts: Facts, asked: NetworkTrait) -> bool | None:

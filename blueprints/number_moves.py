@@ -49,8 +49,9 @@ def number_changes(before: Peering, after: Peering) -> Iterator[NotLive]:
         return
     what = f"nodes run in AS {old}: with AS {new} every session ends at once, and so do routes"
     fix = (
-        f"keep asNumber: {old}; a mesh alone can change node by node. With switches let the new number be local to "
-        "their sessions (localASNumber), rack by rack, together with the network's people"
+        f"keep asNumber: {old}; or change three times, each in its stages: to a mesh of at most 100 nodes, there to AS "
+        f"{new} node by node, and back to reflectors. With switches let the new number be local to their sessions "
+        "(localASNumber), rack by rack, together with the network's people"
     )
     yield NotLive(_CONFIG, ("spec", "asNumber"), what, fix, section("Global Route Reflection"))
 

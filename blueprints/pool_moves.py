@@ -18,8 +18,8 @@ from muslin.semantics.routes import Encapsulation, possible_encapsulations
 __all__ = ["NEW_POOL", "NotLive", "pool_changes", "pool_moves"]
 
 NEW_POOL = (
-    "make a second pool with another range, disable the old one, move every pod (delete them, a node at a time) until "
-    "no block of the old pool is left, then delete it"
+    "make a second pool with another range (set another podRange, and the stages are told): disable the old one, move "
+    "every pod (delete them, a node at a time) until no block of the old pool is left, then delete it"
 )
 _NO_VXLAN = (
     "build a new cluster beside it and move the workloads; or, with an outage: drain every node, change it while no "

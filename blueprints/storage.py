@@ -6,6 +6,7 @@ from blueprints.asking import Asked, Option, overridden
 from blueprints.decision import Alternative, Decision, Outcome, section
 from blueprints.fact_parts import DatastoreWish
 from blueprints.musts import Must, refuse
+from muslin.errors import Problem
 
 __all__ = ["FAN_OUT_LIMIT", "datastore", "fan_out", "fan_out_replicas", "replicas_for", "storage"]
 
@@ -74,6 +75,8 @@ def _datastore(asked: Asked, stated: DatastoreWish | None, where: str) -> Outcom
                 where,
                 "run a separate etcd and say etcdIsTheClusters: false, or use the datastore kubernetes",
             )
+        if against := _endpoints(asked):
+            return against
         return Decision(
             "datastore",
             wish.value,
@@ -98,6 +101,19 @@ def _datastore(asked: Asked, stated: DatastoreWish | None, where: str) -> Outcom
         (kubernetes, etcd),
         "every node must be able to open the same file",
         source,
+    )
+
+
+def _endpoints(asked: Asked) -> tuple[Problem, ...]:
+    """What speaks against the endpoints that are given; who has given none yet is asked at the installation."""
+    from blueprints.upstream.etcd_endpoints import unfit  # noqa: PLC0415 - few wish for an etcd
+
+    given = enumerate(asked.facts.etcd_endpoints)
+    return tuple(
+        problem
+        for index, endpoint in given
+        for each in unfit(asked.facts, endpoint, asked.place("etcdEndpoints", index))
+        for problem in refuse(Must.SEPARATE_ETCD, each.what, each.where, each.fix)
     )
 
 

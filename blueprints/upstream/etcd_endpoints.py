@@ -11,7 +11,7 @@ from blueprints.facts import Facts
 from muslin.errors import Problem
 from muslin.net import parse_address
 
-__all__ = ["endpoint_problems", "of_the_cluster"]
+__all__ = ["endpoint_problems", "of_the_cluster", "unfit"]
 
 _SOURCE = section("etcd Datastore Mode")
 _PORT = 2379
@@ -25,11 +25,12 @@ def endpoint_problems(facts: Facts, file: str) -> tuple[Problem, ...]:
     return tuple(
         problem
         for index, endpoint in enumerate(facts.etcd_endpoints)
-        for problem in _of_one(facts, endpoint, f"{file}  etcdEndpoints[{index}]")
+        for problem in unfit(facts, endpoint, f"{file}  etcdEndpoints[{index}]")
     )
 
 
-def _of_one(facts: Facts, endpoint: str, where: str) -> Iterator[Problem]:
+def unfit(facts: Facts, endpoint: str, where: str) -> Iterator[Problem]:
+    """What is wrong with one endpoint, which stands at a place."""
     try:
         url = urlsplit(endpoint)
         known = url.scheme in ("http", "https") and url.hostname is not None and url.port is not None

@@ -9,6 +9,7 @@ import pytest
 from blueprints.asking import OVERRIDABLE
 from blueprints.catalogue import BLUEPRINTS
 from blueprints.distribution import MOST_IN_A_MESH
+from blueprints.draft import fitting
 from blueprints.musts import Must, Refusal
 from muslin.errors import BadInput
 from tests.blueprints.clusters import facts, nodes_in
@@ -97,3 +98,22 @@ def test_a_mesh_beside_vxlan_needs_bird() -> None:
     told = _with("route distribution", "node-to-node mesh", _VXLAN)
 
     assert BLUEPRINTS["single_subnet"](facts(**told), None, None).decision("backend").chosen == "bird"
+
+
+def test_what_crosses_subnets_may_be_wished_for_in_one() -> None:
+    """Another subnet may come; the rule's own answer stays what it was."""
+    for told, by_rule in (({}, "no encapsulation"), ({"network": {"bgp": False}}, "VXLAN Always")):
+        wish = {"decision": "encapsulation", "chosen": "VXLAN CrossSubnet", "reason": "a second subnet comes in May"}
+        decided = BLUEPRINTS["single_subnet"](facts(**told, overrides=[wish]), None, None).decision("encapsulation")
+
+        assert (decided.chosen, decided.override) == ("VXLAN CrossSubnet", "a second subnet comes in May")
+        assert decided.rule.endswith(f"the rule chooses {by_rule}")
+
+
+def test_no_reason_makes_a_mesh_of_more_than_a_hundred() -> None:
+    """In the blueprint that fits such a cluster, too."""
+    wish = {"decision": "route distribution", "chosen": "node-to-node mesh", "reason": "we like it"}
+    given = facts(**nodes_in(4), plannedNodes=101, overrides=[wish])
+
+    with pytest.raises(BadInput, match="101 nodes are too many for a full mesh, whatever the reason"):
+        BLUEPRINTS[fitting(given)](given, None, None)

@@ -223,9 +223,9 @@ def test_a_number_does_not_change_elsewhere(blueprint: str, told: dict[str, Any]
     assert "localASNumber" in caught.value.problems[0].fix
 
 
-@pytest.mark.parametrize(("running", "stages"), [(1500, 2), (1480, 0), (1440, 0), (None, 0)])
+@pytest.mark.parametrize(("running", "stages"), [(1500, 2), (1480, 0), (1440, 0), (None, 2)])
 def test_a_smaller_mtu_needs_new_pods(running: int | None, stages: int) -> None:
-    """Pods keep what they have; only what is too large must go."""
+    """Pods keep what they have; only what is too large must go. Who does not say it has what the rule gave before."""
     told = {"running": {"encapsulation": "no encapsulation"} | ({"mtu": running} if running else {})}
     blueprint = BLUEPRINTS["single_subnet"](facts(network={"podAddresses": False}, **told), None, None)
 
@@ -258,3 +258,22 @@ def test_what_runs_is_taken_for_as_decided_where_nothing_is_said() -> None:
         before = running_resources(given, given.running, wished.resources, decided)
 
         assert (set(before) == set(wished.resources)) is (name == "single_subnet")
+
+
+@pytest.mark.parametrize(
+    ("runs", "more", "stages"),
+    [
+        ({"pools": [{"name": "a", "cidr": "10.48.0.0/16", "encapsulation": "no encapsulation"}]}, {}, 2),
+        ({"pools": [{"name": "a", "cidr": "10.48.0.0/16", "encapsulation": "IP-in-IP CrossSubnet"}]}, {}, 0),
+        ({"pools": [{"name": "a", "cidr": "10.48.0.0/16"}]}, {}, 0),
+        ({"encapsulation": "no encapsulation"},
+         {"overrides": [{"decision": "MTU", "chosen": "1400", "reason": "it is so already"}]}, 0),
+    ],
+)  # fmt: skip
+def test_another_encapsulation_is_another_mtu(runs: dict[str, Any], more: dict[str, Any], stages: int) -> None:
+    """What pods that run have follows from what wraps their packets now, unless somebody chose the MTU."""
+    told = {"network": {"podAddresses": False}, "running": runs, **more}
+    blueprint = BLUEPRINTS["single_subnet"](facts(**told), None, None)
+
+    assert count_of_stages(blueprint.procedures) == stages
+    assert ("keeps 1500" in blueprint.decision("MTU").consequence) is bool(stages)
