@@ -31,6 +31,7 @@ _NEED_VALUE = {
     "go-template": "need to specify a template",
     "go-template-file": "need to specify a template file",
 }
+_ALWAYS_WITH_STATUS = frozenset({"KubeControllersConfiguration", "Node", "Tier"})
 _NOT_EXPORTED = (
     "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
     "generation",
@@ -196,12 +197,17 @@ async def _list(store: Datastore, wanted: _Wanted, read: _Read) -> Json:
 
 
 def _named(entry: Entry) -> Json:
-    """The object; where somebody wrote it without the kind or the name by which it is asked for, with that."""
-    metadata, key = mapping_at(entry.value, "metadata"), entry.key
-    if metadata.get("name") and entry.value.get("kind") == key.kind:
-        return entry.value
+    """The object; where somebody wrote it without the kind or the name by which it is asked for, with that.
+
+    Calicoctl shows a status of some kinds also where there is none, which is how Kubernetes and older writers keep it.
+    """
+    metadata, key, value = mapping_at(entry.value, "metadata"), entry.key, entry.value
+    if key.kind in _ALWAYS_WITH_STATUS and value.get("status") is None:
+        value = {**value, "status": {}}
+    if metadata.get("name") and value.get("kind") == key.kind:
+        return value
     own = {"namespace": key.namespace} if key.namespace else {}
-    return {**entry.value, "kind": key.kind, "metadata": own | {**metadata, "name": metadata.get("name") or key.name}}
+    return {**value, "kind": key.kind, "metadata": own | {**metadata, "name": metadata.get("name") or key.name}}
 
 
 async def _look(store: Datastore) -> Look:

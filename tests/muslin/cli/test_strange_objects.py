@@ -11,7 +11,7 @@ import pytest
 
 from muslin.datastore.embedded import EmbeddedDatastore
 from muslin.resources.keys import Key
-from tests.muslin.cli.calico import Calico
+from tests.muslin.cli.calico import Calico, manifest
 
 _V3 = "projectcalico.org/v3"
 _STRANGE: dict[str, Any] = {
@@ -114,3 +114,22 @@ def test_what_is_no_object_is_told_once_with_its_place(calico: Calico) -> None:
     assert found["what"] == "what is stored here is no object: 'no json'"
     assert calico.ctl("get", "tiers").err == ""
     assert calico.ctl("get", "tiers", "-l", "warn").err.startswith(warning)
+
+
+@pytest.mark.parametrize("kind", ["KubeControllersConfiguration", "Node", "Tier"])
+def test_a_status_that_calicoctl_always_shows(calico: Calico, kind: str) -> None:
+    """Kubernetes, and whoever wrote it before, may keep none; then it is shown empty, in each datastore."""
+    spec = "{controllers: {}}" if kind.startswith("Kube") else "{}"
+    calico.apply(manifest(kind, "one" if kind != "KubeControllersConfiguration" else "default", spec))
+
+    async def without_status() -> None:
+        store = EmbeddedDatastore.open(os.environ["MUSLIN_DATASTORE"])
+        for entry in (await store.list(kind)).entries:
+            value = {name: part for name, part in entry.value.items() if name != "status"}
+            await store.update(entry.key, value, entry.revision)
+        await store.close()
+
+    asyncio.run(without_status())
+    found = calico.get(kind)["items"]
+    assert found
+    assert all(each["status"] == {} for each in found)
