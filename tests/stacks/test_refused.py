@@ -168,6 +168,22 @@ def test_a_password_that_nobody_brings(stack: MakeStack, cluster: KubeApiserver)
     assert f"the Secret {namespace}/bgp has no entry password" in without.error
     assert absent.names("create") == without.names("create") == []
     assert mine.preview().error == ""
+    _unseen(mine, cluster, namespace)
+
+
+def _unseen(mine: Stack, cluster: KubeApiserver, namespace: str) -> None:
+    """Who may not see Secrets is told that this one was not looked at, and is not refused for it."""
+    mine.token = cluster.user_token
+    with _allowed(
+        cluster,
+        {"apiGroups": ["projectcalico.org", "reconciler.muslin"], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": list(PATCHED)},
+    ):
+        unseen = mine.preview()
+
+    assert unseen.error == ""
+    told = [text for severity, text in unseen.said if severity == "WARNING"]
+    assert [f"this user may not see whether the Secret {namespace}/bgp is there" in each for each in told] == [True]
 
 
 def test_nodes_and_namespaces_that_are_not_there(stack: MakeStack, cluster: KubeApiserver) -> None:
