@@ -67,6 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--approval", action="store_true", help="a commit waits until its plan is approved by `muslin approve`")
     add("--no-gates", action="store_true", help="wait for no session and no agent, and take nothing back by itself")
     add("--grace", type=_count, default=120, metavar="S", help="seconds until a gate has failed (120)")
+    add("--stable", type=_count, default=5, metavar="S", help="seconds that a gate must be true to open (5)")
     add(
         "--probes", type=_probes, default=0, metavar="N", help=f"let so many probes be asked, {MOST_PROBES} at most (0)"
     )
@@ -87,7 +88,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
         set_name=arguments.set_name,
         poll_s=arguments.interval,
         budget=Budget(part=arguments.max_deletes, allow_empty=arguments.allow_empty, endpoints=arguments.max_endpoints),
-        gates=None if arguments.no_gates else GateSettings(grace_s=float(arguments.grace)),
+        gates=None if arguments.no_gates else GateSettings(float(arguments.stable), float(arguments.grace)),
         approval=arguments.approval,
         staged_first=arguments.staged_first,
         probes=arguments.probes,

@@ -12,8 +12,9 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -26,9 +27,11 @@ from muslin.lab.demo.stage import Demo, Step
 from muslin.lab.demo.steps import STEPS
 from muslin.lab.topology import Topology
 from tests.lab.leftovers import environment, left, machine
+from tests.lab.probe_gates import a_push_that_cuts_a_probe
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
+_T = TypeVar("_T")
 _ROOT = Path(__file__).parents[2]
 _NOBODY = 65534
 _NOTHING: dict[str, list[str]] = {"processes": [], "files": [], "mounts": []}
@@ -43,11 +46,15 @@ class _Stage:
 
     def run(self, step: Step) -> Sequence[Check]:
         """What the step checked."""
+        return self.told(step.run)
 
-        async def checked() -> Sequence[Check]:
-            return await step.run(self._demo)
+    def told(self, scenario: Callable[[Demo], Awaitable[_T]]) -> _T:
+        """What a scenario in this lab gives."""
 
-        return self._runner.run(checked())
+        async def given() -> _T:
+            return await scenario(self._demo)
+
+        return self._runner.run(given())
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,18 @@ def test_step(step: Step, stage: _Stage) -> None:
     assert [check for check in checks if not check.held] == []
     assert checks
     stage.failed = None
+
+
+def test_a_push_that_cuts_what_a_probe_needs_is_taken_back(stage: _Stage) -> None:
+    """Real agents ask from inside real pods: good is believed, bad goes back, and status says which probe and why."""
+    if stage.failed is not None:
+        pytest.skip(f"a step before did not hold: {stage.failed}")
+    found = stage.told(a_push_that_cuts_a_probe)
+
+    assert (found["good"], found["reason"], found["served"]) == (101, "RolledBack", 0)
+    why = re.compile(r"probe clients-are-served: demo/client to \S+ over TCP 7: no answer; it must answer")
+    for verb in ("status", "status --why", "history"):
+        assert why.search(" ".join(found[verb].split())), found[verb]
 
 
 def _demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -23,6 +23,10 @@ def test_what_options_come_to() -> None:
     """Each option says one thing; without any, gates are on, nothing needs approval, pools need a word."""
     plain = settings(_parsed())
     assert plain.gates is not None
+    assert (plain.gates.stable_s, plain.probes) == (5.0, 0)
+    careful = settings(_parsed("--stable", "1", "--grace", "3", "--probes", "32"))
+    assert careful.gates is not None
+    assert (careful.gates.stable_s, careful.gates.patience_s, careful.probes) == (1.0, 3.0, 32)
     assert (plain.gates.grace_s, plain.approval, plain.budget.confirm) == (120.0, False, CONFIRMED_KINDS)
     told = settings(
         _parsed(
@@ -43,7 +47,7 @@ def test_what_options_come_to() -> None:
     [
         ["--drift", "Tier"], ["--drift", "=report"], ["--drift", "Tier=leftToOwner"], ["--fields", "*=force"],
         ["--fields", "=defer"], ["--drift", "Ippool.spec=ignore"], ["--drift", "Node=7"], ["--fields", "*:Teir=defer"],
-        ["--max-endpoints", "-1"], ["--grace", "soon"],
+        ["--max-endpoints", "-1"], ["--grace", "soon"], ["--probes", "33"],
     ],
 )  # fmt: skip
 def test_wrong_options_are_told(options: list[str]) -> None:
