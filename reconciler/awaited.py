@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from muslin.datastore.protocol import Datastore, Entry
+from muslin.resources.keys import Key
 from reconciler.control import Control, control_key, read
+from reconciler.gates import Standing
 from reconciler.plan import Why
 from reconciler.status import KIND
 
@@ -29,7 +31,7 @@ class Awaited:
         said: whether anything was ever said to it.
         commit: the one that is held for its plan, None where none is.
         digest: of that plan.
-        objects: those whose removal is to be confirmed.
+        objects: those whose removal is to be confirmed, and the stage whose end a person may confirm.
     """
 
     sets: tuple[str, ...]
@@ -55,6 +57,10 @@ async def awaited(datastore: Datastore, set_name: str) -> Awaited:
         for each in (blocked if isinstance(blocked, list) else ())
         if isinstance(each, Mapping) and each.get("why") == Why.NOT_CONFIRMED
     ]
+    stage, gates = _mapping(status.get("stage")), status.get("gates")
+    unknown = any(_mapping(each).get("standing") == Standing.NOT_AVAILABLE for each in gates or ())
+    if stage and (stage.get("confirmable") or unknown):
+        objects.append(str(Key("Stage", str(stage.get("number")))))
     waits = isinstance(digest, str)
     return Awaited(
         sets,

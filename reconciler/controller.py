@@ -112,9 +112,7 @@ class Controller:
             datastore, self._hearing, settings.gates or GateSettings(), self._guard,
             teller=self._teller, live=self._live,
         )  # fmt: skip
-        self._proposer = Proposer(
-            datastore, source, settings, self._live, self._guard, fought_over=self._fights.stopped
-        )
+        self._proposer = Proposer(datastore, settings, self._live, self._guard, fought_over=self._fights.stopped)
         self._rested: tuple[Head, int] | None = None
         self._again: asyncio.TimerHandle | None = None
         self._again_s: float | None = None
@@ -334,7 +332,7 @@ class Controller:
         excused = await self._trial.baseline(proposed) if ledger.accepted is not None else None
         held = self._guard.seen.held
         await self._guard.comes_into_force(proposed, excused, approval=self._settings.approval)
-        control = await self._staging.set_out(proposed, ledger.accepted, self._time())
+        control = await self._staging.set_out(reading, proposed, ledger.accepted, self._time())
         back = held is not None and held.back_to == reading.commit
         good = ledger.accepted if self._board.applied == ledger.accepted else ledger.before or ledger.accepted
         way = self._source.way(reading.commit) if isinstance(self._source, ReadsFormer) else None

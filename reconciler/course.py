@@ -24,8 +24,12 @@ from muslin.semantics.routes import node_address
 from reconciler.compare import canonical, differences, ours, stripped
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared, Reading
+from reconciler.plan import Plan
 
-__all__ = ["KINDS", "PEOPLE", "Course", "Start", "course", "desired", "start_of", "touched", "wish_of"]
+__all__ = [
+    "KINDS", "PEOPLE", "Course", "Start", "course", "desired", "start_of", "touched",
+    "wish_of", "with_course",
+]  # fmt: skip
 
 KINDS: Final = ("BGPConfiguration", "BGPPeer", "FelixConfiguration", "IPPool", "Node")
 """What stages write."""
@@ -130,7 +134,12 @@ def _stage(stage: Stage) -> dict[str, Any]:
 
 
 def start_of(
-    reading: Reading, live: Mapping[Key, Entry], owned: Mapping[Key, Owned], mtu: int | None = None
+    reading: Reading,
+    live: Mapping[Key, Entry],
+    owned: Mapping[Key, Owned],
+    mtu: int | None = None,
+    *,
+    nodes: tuple[str, ...] = (),
 ) -> Start | None:
     """Where a course to what a commit declares would begin; None where none is needed.
 
@@ -141,10 +150,11 @@ def start_of(
         live: what is there.
         owned: the ledger.
         mtu: of the pods that run, bytes, where it is known.
+        nodes: that run, where no datastore says it.
     """
     if reading.facts is None:
         return None
-    nodes = tuple(sorted(key.name for key, entry in live.items() if key.kind == "Node" and _runs(entry.value)))
+    nodes = nodes or tuple(sorted(key.name for key, entry in live.items() if key.kind == "Node" and _runs(entry.value)))
     if not nodes:
         return None
     former: dict[Key, Json | None] = {key: None for key in reading.resources if key.kind in KINDS and key not in live}
@@ -213,6 +223,13 @@ def desired(chosen: Course, reading: Reading) -> Mapping[Key, Declared]:
         else:
             found[key] = Declared(key, stripped(resources.as_stored(resource)), place)
     return MappingProxyType(found)
+
+
+def with_course(made: Plan, chosen: Course | tuple[Problem, ...] | None) -> Plan:
+    """A plan with the course that it is a stage of, or with why there is none."""
+    if isinstance(chosen, Course):
+        return replace(made, course=chosen)
+    return made if chosen is None else replace(made, refused=chosen)
 
 
 def _where(reading: Reading, key: Key) -> str:

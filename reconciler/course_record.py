@@ -6,27 +6,34 @@ whatever happens in between. A record is only ever moved on from the stage that 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from muslin.datastore.protocol import Json
+from muslin.datastore.protocol import Entry, Json
+from muslin.errors import Problem
 from muslin.resources.keys import Key
 from reconciler.control import Control
-from reconciler.course import Course, Start
+from reconciler.course import Course, Start, course, start_of, wish_of
+from reconciler.ledger import Owned
+from reconciler.manifests import Reading
 
-__all__ = ["Underway", "ended", "moved_on", "set_out", "underway"]
+__all__ = ["Underway", "course_for", "ended", "moved_on", "set_out", "underway"]
 
 _NAME: Final = "courses"
+_MTU: Final = "podMTU"
 
 
 @dataclass(frozen=True, slots=True)
 class Underway:
-    """Where a commit's course began, the stage that it is in, and since when, RFC 3339."""
+    """Where a commit's course began, the stage that it is in, and since when, RFC 3339. `wish` is where it leads to."""
 
     start: Start
     number: int
     since: str
+    wish: str = ""
 
 
 def underway(control: Control, commit: str | None) -> Underway | None:
@@ -41,17 +48,50 @@ def underway(control: Control, commit: str | None) -> Underway | None:
             tuple(map(str, stored["nodes"])),
             (stored["mtus"][0], stored["mtus"][1]),
         )
-        return Underway(start, int(stored["stage"]), str(stored["since"]))
+        return Underway(start, int(stored["stage"]), str(stored["since"]), str(stored["wish"]))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None
 
 
-def set_out(control: Control, commit: str, course: Course | None, since: str, *, keep: str | None) -> Control:
+def course_for(
+    reading: Reading, live: Mapping[Key, Entry], owned: Mapping[Key, Owned], control: Control, accepted: str | None
+) -> Course | tuple[Problem, ...] | None:
+    """The course of a commit: as remembered for the one in force or one with its wish, else from what is there.
+
+    Problems where no stages make it safe, None where none are needed.
+
+    Args:
+        reading: of the commit.
+        live: what is there.
+        owned: the ledger.
+        control: what is remembered.
+        accepted: the commit in force.
+    """
+    if reading.facts is None:
+        return None
+    found = underway(control, accepted)
+    if found is not None and (reading.commit == accepted or found.wish == _wish(reading)):
+        made = course(found.start, reading, found.number)
+        return made if isinstance(made, Course) else None
+    if reading.commit == accepted:
+        return None
+    known = control.others.get(_MTU)
+    mtu = found.start.mtus[0] if found is not None else known if isinstance(known, int) else None
+    start = start_of(reading, live, owned, mtu)
+    return None if start is None else course(start, reading)
+
+
+def set_out(control: Control, reading: Reading, course: Course | None, since: str, *, keep: str | None) -> Control:
     """A commit is about to come into force: with a course, or without. `keep`: the one that is in force until then."""
-    records = {name: each for name, each in _records(control).items() if name == keep and name != commit}
+    records = {name: each for name, each in _records(control).items() if name == keep and name != reading.commit}
     if course is not None:
-        records[commit] = _stored(Underway(course.start, course.number, since))
-    return _with(control, records)
+        records[reading.commit] = _stored(Underway(course.start, course.number, since, _wish(reading)))
+    changed = _with(control, records)
+    mtu = reading.facts.mtu if reading.facts is not None else None
+    if changed.others.get(_MTU) == mtu:
+        return changed
+    others = {name: each for name, each in changed.others.items() if name != _MTU}
+    return replace(changed, others=others | ({} if mtu is None else {_MTU: mtu}))
 
 
 def moved_on(control: Control, commit: str, number: int, since: str) -> Control:
@@ -84,11 +124,19 @@ def _stored(found: Underway) -> dict[str, Any]:
     return {
         "stage": found.number,
         "since": found.since,
+        "wish": found.wish,
         "former": [_named(key) | ({} if value is None else {"value": value}) for key, value in start.former.items()],
         "others": [_named(key) | {"value": value} for key, value in start.others.items()],
         "nodes": list(start.nodes),
         "mtus": list(start.mtus),
     }
+
+
+def _wish(reading: Reading) -> str:
+    """What stages lead to, in a line: the same of commits that differ elsewhere only."""
+    wish = [[str(key), value] for key, value in sorted(wish_of(reading).items(), key=lambda item: str(item[0]))]
+    told = [wish, reading.facts.mtu if reading.facts is not None else None]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=dict).encode()).hexdigest()[:16]
 
 
 def _named(key: Key) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from muslin.datastore.protocol import Datastore
 from reconciler.addresses_in_use import blocks_of
 from reconciler.control import read
+from reconciler.course import Course, desired, with_course
+from reconciler.course_record import course_for
 from reconciler.ledger import Ledger
 from reconciler.live import Live, listed
 from reconciler.manifests import Reading, declarable
@@ -25,13 +28,18 @@ async def preview(
     confirmed = Leave(confirm=CONFIRMED_KINDS, confirmed=control.confirmed)
     live = Live(datastore, (), random=Random(0), changed=lambda: None)  # noqa: S311  unused: nothing is retried
     ledger = await Ledger.load(datastore, set_name)
-    return plan(
+    chosen = course_for(reading, entries, ledger.owned, control, ledger.accepted)
+    wanted = reading
+    if isinstance(chosen, Course):
+        wanted = replace(reading, resources=desired(chosen, reading))
+    made = plan(
         reading.commit,
-        reading.resources,
+        wanted.resources,
         entries,
         ledger.owned,
         canonical=live.canonical,
         others=ledger.others,
-        blocks=await blocks_of(datastore, reading, ledger, entries),
+        blocks=await blocks_of(datastore, wanted, ledger, entries),
         leave=leave or confirmed,
     )
+    return with_course(made, chosen)

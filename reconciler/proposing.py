@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from typing import TypeAlias
 
 from muslin.datastore.protocol import Datastore
-from muslin.errors import Problem, Unavailable
+from muslin.errors import Problem
 from muslin.resources.keys import Key
 from reconciler.addresses_in_use import blocks_of
 from reconciler.control import Because
-from reconciler.course import Course, course, desired, start_of, wish_of
-from reconciler.course_record import Underway, underway
+from reconciler.course import Course, desired, with_course
+from reconciler.course_record import Underway, course_for, underway
 from reconciler.guard import Guard
 from reconciler.ledger import Ledger
 from reconciler.live import Live
@@ -22,11 +20,8 @@ from reconciler.manifests import Declared, Reading
 from reconciler.plan import Plan
 from reconciler.planning import Leave, Settled, plan
 from reconciler.settings import Settings
-from reconciler.source import Source
 
 __all__ = ["Proposer"]
-
-_Chosen: TypeAlias = Course | tuple[Problem, ...] | None
 
 
 class Proposer:
@@ -34,7 +29,6 @@ class Proposer:
 
     Args:
         datastore: asked who uses what may go.
-        source: of the commits.
         settings: of the set.
         live: what is there.
         guard: what is remembered.
@@ -44,21 +38,20 @@ class Proposer:
     def __init__(
         self,
         datastore: Datastore,
-        source: Source,
         settings: Settings,
         live: Live,
         guard: Guard,
         *,
         fought_over: Callable[[float], Collection[Key]],
     ) -> None:
-        self._datastore, self._source, self._settings = datastore, source, settings
+        self._datastore, self._settings = datastore, settings
         self._live, self._guard, self._fought_over = live, guard, fought_over
         self._settled: Settled = {}
         self._known: tuple[str, Underway, Course, Mapping[Key, Declared]] | None = None
 
     async def plan(self, reading: Reading, ledger: Ledger) -> Plan:
         """The plan of a commit. Raises `Unavailable`."""
-        chosen = await self._course(reading, ledger)
+        chosen = self._course(reading, ledger)
         wanted = reading
         if isinstance(chosen, Course):
             wanted = replace(reading, resources=self._desired(chosen, reading))
@@ -82,54 +75,30 @@ class Proposer:
             leave=leave,
             settled=self._settled,
         )
-        if isinstance(chosen, Course):
-            return replace(made, course=chosen)
-        return made if chosen is None else replace(made, refused=chosen)
+        return with_course(made, chosen)
 
-    async def _course(self, reading: Reading, ledger: Ledger) -> _Chosen:
+    def _course(self, reading: Reading, ledger: Ledger) -> Course | tuple[Problem, ...] | None:
         """The stages from what is there to a commit; for the one in force those in which it is already."""
         if reading.facts is None:
             return None
-        control = self._guard.seen
-        found = underway(control, ledger.accepted)
-        if reading.commit == ledger.accepted:
-            return None if found is None else self._resumed(found, reading)
+        control, waits = self._guard.seen, self._settings.gates is not None
         held = control.held
         back = held is not None and held.back_to == reading.commit
-        if back and held is not None and held.because is not Because.ASKED:
+        if back and reading.commit != ledger.accepted and held is not None and held.because is not Because.ASKED:
             return None  # what hurts goes at once: people are not waited for
-        former: Reading | None = None
-        if ledger.accepted is not None:
-            with suppress(Unavailable):
-                former = await self._source.read(ledger.accepted)
-        if found is not None and former is not None and _same_wish(former, reading):
-            return self._resumed(found, reading)
-        mtu = former.facts.mtu if former is not None and former.facts is not None else None
-        start = start_of(reading, self._live.entries, ledger.owned, mtu)
-        made = None if start is None else course(start, reading)
-        if isinstance(made, Course):
-            return made if self._settings.gates is not None else None
-        return None if back else made
-
-    def _resumed(self, found: Underway, reading: Reading) -> Course | None:
-        if self._settings.gates is None:
-            return None
+        found = underway(control, ledger.accepted)
         if self._known is not None and self._known[:2] == (reading.commit, found):
             return self._known[2]
-        made = course(found.start, reading, found.number)
-        if not isinstance(made, Course):
-            return None
-        self._known = (reading.commit, found, made, desired(made, reading))
-        return made
+        made = course_for(reading, self._live.entries, ledger.owned, control, ledger.accepted)
+        if isinstance(made, Course):
+            if not waits:
+                return None
+            if found is not None and made.start is found.start:
+                self._known = (reading.commit, found, made, desired(made, reading))
+            return made
+        return None if back else made
 
     def _desired(self, chosen: Course, reading: Reading) -> Mapping[Key, Declared]:
         if self._known is not None and self._known[2] is chosen:
             return self._known[3]
         return desired(chosen, reading)
-
-
-def _same_wish(one: Reading, other: Reading) -> bool:
-    """Whether two commits want the same of what stages write, so that the stage of the one is that of the other."""
-    if one.facts is None or other.facts is None or one.facts.mtu != other.facts.mtu:
-        return False
-    return wish_of(one) == wish_of(other)

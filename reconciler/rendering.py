@@ -34,12 +34,14 @@ class Rendered:
 class FromFacts:
     """What else follows from facts: what pods' packets may have, and had, in bytes, where that is known.
 
-    `place` is where the facts stand. A commit that is rendered from facts changes a running cluster in stages.
+    `place` is where the facts stand, `nodes` are those that they name. A commit that is rendered from facts changes a
+    running cluster in stages.
     """
 
     place: Place
     mtu: int | None = None
     running_mtu: int | None = None
+    nodes: tuple[str, ...] = ()
 
 
 def is_facts(value: Any) -> bool:
@@ -79,7 +81,7 @@ def rendered(
     running = given.running.mtu if given.running is not None else None
     return tuple(
         Rendered(each, Place(top.file, top.line, top.column, _because(decided, each))) for each in decided.resources
-    ), FromFacts(top, int(mtu) if mtu.isdecimal() else None, running)
+    ), FromFacts(top, int(mtu) if mtu.isdecimal() else None, running, tuple(each.name for each in given.nodes))
 
 
 def _because(decided: Blueprint, resource: Resource) -> str:

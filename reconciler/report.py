@@ -51,7 +51,7 @@ class Report:
     @property
     def changes(self) -> bool:
         """Whether there is anything to do, or something that cannot be done."""
-        return bool(self.plan.steps or self.plan.blocked)
+        return bool(self.plan.steps or self.plan.blocked or self.plan.course or self.plan.refused)
 
     @property
     def digest(self) -> str | None:

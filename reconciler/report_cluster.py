@@ -23,6 +23,7 @@ from muslin.resources.kubernetes_policies import KubernetesClusterNetworkPolicy,
 from muslin.resources.stored import load_stored
 from muslin.semantics.snapshot import Snapshot
 from reconciler.compare import SHARED_KINDS, merged
+from reconciler.course import Course, course, desired, start_of, with_course
 from reconciler.ledger import Owned
 from reconciler.live import listed
 from reconciler.manifests import Reading
@@ -66,7 +67,7 @@ async def as_it_is(datastore: Datastore) -> tuple[Snapshot, tuple[Problem, ...]]
 
 
 def as_planned(before: Snapshot, proposed: Plan) -> tuple[Snapshot, tuple[Problem, ...]]:
-    """The cluster after all steps of a plan; what is blocked stays as it is."""
+    """The cluster after all steps of a plan, and all stages that follow; what is blocked stays as it is."""
     found = dict(before.resources)
     problems: list[Problem] = []
     for step in proposed.steps:
@@ -76,7 +77,25 @@ def as_planned(before: Snapshot, proposed: Plan) -> tuple[Snapshot, tuple[Proble
             resource = _loaded(step.key, step.value, problems)
             if resource is not None:
                 found[step.key] = resource
+    if proposed.course is not None:
+        _walk(found, proposed.course, problems)
     return Snapshot.of(found.values(), before.revision), tuple(problems)
+
+
+def _walk(found: dict[Key, Resource], course: Course, problems: list[Problem]) -> None:
+    """All later stages: what they write is merged into nodes, of which others write the rest."""
+    for stage in course.stages[course.number :]:
+        for each in stage.write:
+            there = found.get(each.key)
+            wanted = resources.dump(each)
+            shared = there is not None and each.key.kind in SHARED_KINDS
+            value = merged(resources.dump(there), wanted, None) if there is not None and shared else wanted
+            resource = _loaded(each.key, value, problems)
+            if resource is not None:
+                found[each.key] = resource
+        for key in stage.remove:
+            if key.kind not in SHARED_KINDS:
+                found.pop(key, None)
 
 
 def with_declared(people: Snapshot, reading: Reading) -> Snapshot:
@@ -99,7 +118,11 @@ def between(before: Reading, after: Reading) -> Plan:
     """
     live = {key: Entry(key, declared.value, Revision(before.commit)) for key, declared in before.resources.items()}
     owned = {key: Owned(declared.value) for key, declared in before.resources.items()}
-    return plan(after.commit, after.resources, live, owned, canonical=lambda entry: entry.value)
+    mtu = before.facts.mtu if before.facts is not None else None
+    start = start_of(after, live, owned, mtu, nodes=before.facts.nodes if before.facts is not None else ())
+    chosen = None if start is None else course(start, after)
+    wanted = desired(chosen, after) if isinstance(chosen, Course) else after.resources
+    return with_course(plan(after.commit, wanted, live, owned, canonical=lambda entry: entry.value), chosen)
 
 
 def exported(text: bytes, name: str) -> tuple[Resource, ...]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from reconciler.course import PEOPLE, Course
 from reconciler.plan import Action, Cause, Plan, Step
 from reconciler.report import Report
 from reconciler.report_fields import Field, fields
@@ -49,6 +50,8 @@ def _lines(report: Report, *, full: bool) -> Iterator[str]:
         yield from _effect(report, full=full)
     for each in proposed.blocked:
         yield f"\n:warning: Not done: {_text(each.problem.what)} ({each.why.value})<br>fix: {_text(each.problem.fix)}"
+    if proposed.course is not None:
+        yield from _course(proposed.course)
     for cause, title in ((Cause.CHANGE, "Changes, in their order"), (Cause.DRIFT, "Drift that is put back")):
         steps = [step for step in report.steps() if step.cause is cause]
         if steps:
@@ -57,8 +60,22 @@ def _lines(report: Report, *, full: bool) -> Iterator[str]:
         yield f"\nOrder: {_text('; '.join(report.order()))}"
     for problem in report.unread:
         yield f"\n:warning: Not read, and taken as missing: {_text(problem.where)}: {_text(problem.what)}"
-    if report.digest is not None and proposed.steps:
+    if report.digest is not None and (proposed.steps or proposed.course):
         yield f"\nTo approve this plan and no other: {_code(f'muslin approve {report.digest}')}"
+
+
+def _course(course: Course) -> Iterator[str]:
+    yield f"\n#### In {len(course.stages)} stages, each when the one before has ended"
+    number = 0
+    for procedure in course.procedures:
+        yield f"\n{_text(procedure.name)}: {_text(procedure.purpose)}\n"
+        for stage in procedure.stages:
+            number += 1
+            what = [f"write {each.key}" for each in stage.write] + [f"remove {key}" for key in stage.remove]
+            people = any(each.condition in PEOPLE for each in stage.until)
+            what += [f"for people: {line}" for line in stage.commands] if people else []
+            yield f"{number}. **{_text(stage.name)}**: {_text(stage.reason)}"
+            yield from (f"   - {_text(each)}" for each in (*what, *(f"until {each}" for each in stage.until)))
 
 
 def _effect(report: Report, *, full: bool) -> Iterator[str]:

@@ -196,6 +196,36 @@ class _Effect(_Part):
     not_judged: list[_Unjudged] = Field(alias="notJudged")
 
 
+class _Condition(_Part):
+    condition: str
+    meaning: str
+
+
+class _Stage(_Part):
+    number: int
+    name: str
+    reason: str
+    write: list[str]
+    remove: list[str]
+    until: list[_Condition]
+    people: bool = Field(description="Whether it ends when people act")
+    commands: list[str]
+    back: str
+
+
+class _Procedure(_Part):
+    name: str
+    purpose: str
+    source: str
+    stages: list[_Stage]
+
+
+class _Course(_Part):
+    stage: int = Field(description="The one that is under way, whose steps these are")
+    of: int
+    procedures: list[_Procedure]
+
+
 class PlanReport(_Part):
     """What `muslin plan -o json` prints."""
 
@@ -216,6 +246,7 @@ class PlanReport(_Part):
     paused: bool
     unread: list[_Problem]
     effect: _Effect | None
+    course: _Course | None = Field(default=None, description="All stages, where a running cluster must change in some")
 
 
 def schema() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from reconciler.gates import Finding, Gate, Gatekeeper, GateKind, GateSettings, 
 from reconciler.guard import Guard
 from reconciler.hearing import Hearing, told
 from reconciler.live import Live
+from reconciler.manifests import Reading
 from reconciler.plan import Plan
 from reconciler.status import EventKind
 from reconciler.telling import Teller
@@ -32,6 +33,7 @@ from reconciler.telling import Teller
 __all__ = ["Judged", "Staging", "confirmation", "course_status"]
 
 _NETWORK: Final = frozenset({Condition.SESSIONS, Condition.ROUTES})
+_CONFIRMABLE: Final = PEOPLE - {Condition.POOL_EMPTY}
 _HOST: Final = "host:"
 
 
@@ -78,11 +80,9 @@ class Staging:
         self._teller, self._live = teller, live
         self._keeper = Gatekeeper(settings)
 
-    async def set_out(self, proposed: Plan, before: str | None, at: str) -> Control:
+    async def set_out(self, reading: Reading, proposed: Plan, before: str | None, at: str) -> Control:
         """Before a commit is accepted: remember its course. `before` is the one in force until then."""
-        return await self._guard.note(
-            lambda control: set_out(control, proposed.commit, proposed.course, at, keep=before)
-        )
+        return await self._guard.note(lambda control: set_out(control, reading, proposed.course, at, keep=before))
 
     async def move_on(self, commit: str, course: Course, at: str) -> None:
         """The stage under way is over: from now on the next one is, also after a crash."""
@@ -171,8 +171,8 @@ class Staging:
 
 
 def confirmation(number: int) -> str:
-    """What a person confirms to let a stage end."""
-    return f"Stage {number}"
+    """What a person confirms to let a stage end, as `muslin confirm stage NUMBER` writes it."""
+    return str(Key("Stage", str(number)))
 
 
 def course_status(course: Course, control: Control, commit: str) -> dict[str, Any]:
@@ -188,6 +188,7 @@ def course_status(course: Course, control: Control, commit: str) -> dict[str, An
         "until": [str(each) for each in stage.until],
         "people": any(each.condition in PEOPLE for each in stage.until),
         "commands": list(stage.commands),
+        "confirmable": bool(_CONFIRMABLE & {each.condition for each in stage.until}),
         "back": stage.back,
     }
 
@@ -202,7 +203,7 @@ def _findings(course: Course, world: World, *, confirmed: bool) -> Iterator[tupl
     people = [
         finding(each, world)
         for each in stage.until
-        if each.condition in PEOPLE and not (confirmed and each.condition is not Condition.POOL_EMPTY)
+        if each.condition in PEOPLE and not (confirmed and each.condition in _CONFIRMABLE)
     ]
     stored = [finding(each, world) for each in stage.until if each.condition is Condition.STORED]
     if network:

@@ -179,7 +179,7 @@ async def _live(reach: Reach, asked: _Asked, look: _Look) -> Report:
         found = hold(proposed, len(reading.resources), len(ledger.owned), look.budget)
         told: Effect | None = None
         unread: tuple[Problem, ...] = ()
-        if proposed.steps:
+        if proposed.steps or proposed.course is not None:
             before, unread = await as_it_is(store)
             after, wrong = as_planned(before, proposed)
             told, unread = look.effect(before, after), (*unread, *wrong)

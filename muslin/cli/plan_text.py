@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from muslin.cli.printing import field_lines, printable, short_commit
+from muslin.cli.stages import course_lines
 from muslin.cli.tables import print_wrapped
 from reconciler.plan import Action, Cause, Owner, Step
 from reconciler.report import DATASTORE, Report
@@ -26,6 +27,11 @@ def tell(report: Report, *, full: bool) -> None:
         click.echo(f"Files in {printable(short_commit(proposed.commit))}; in force is {short_commit(report.accepted)}.")
     else:
         click.echo(f"From {short_commit(report.origin)} to {short_commit(proposed.commit)}; no datastore was asked.")
+    if proposed.course is not None:
+        click.echo()
+        for line in course_lines(proposed.course.to_json()):
+            click.echo(line)
+        click.echo(f"\nWhat follows is {printable(proposed.course.title)}; what it does to the network is told of all.")
     numbered = list(enumerate(report.steps(), 1))
     width = len(str(len(numbered)))
     for heading, cause in (
@@ -40,13 +46,13 @@ def tell(report: Report, *, full: bool) -> None:
             for line in _details(step):
                 click.secho(f"{'':{width + 4}}{line}", fg=_COLOURS.get(line[0]))
     _tell_left(report)
-    if report.effect is not None and proposed.steps:
+    if report.effect is not None and (proposed.steps or proposed.course):
         _tell_effect(report, full=full)
     if len(report.order()) > 1:
         click.echo("\nLevels, one after the other:")
         for line in report.order():
             click.echo(f"  {line}")
-    if proposed.steps and report.digest is not None:
+    if (proposed.steps or proposed.course) and report.digest is not None:
         click.echo(f"\nTo approve this plan and no other: muslin approve {report.digest}")
     click.echo(f"\n{totals(proposed)}")
 

@@ -13,6 +13,7 @@ import click
 
 from muslin.cli.options import Reach, reaching
 from muslin.cli.printing import field_lines, printable, short_commit
+from muslin.cli.stages import stage_lines
 from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
 from muslin.cli.tables import plain_table
 from muslin.cli.why import causes
@@ -105,7 +106,7 @@ class _Look:
 
 
 def _in_trouble(value: Mapping[str, Any]) -> bool:
-    troubles = ("held", "problems", "blocked", "failed", "waiting", "gated", "paused", "suspended")
+    troubles = ("stage", "held", "problems", "blocked", "failed", "waiting", "gated", "paused", "suspended")
     return any(value.get(name) for name in troubles) or text_at(value, "fetch", "standing") not in _FETCH_WORKS
 
 
@@ -190,6 +191,7 @@ def _lines(name: str, value: Mapping[str, Any], drift_shown: int) -> Iterator[st
         by, at, reason = (printable(text_at(suspended, field)) for field in ("by", "at", "reason"))
         yield f"  SUSPENDED by {by} at {at}: {reason}"
     yield from _held(value)
+    yield from stage_lines(value, "  ")
     yield from _gates(value)
     for heading, field in (("FAILED", "failed"), ("blocked", "blocked")):
         for each in mappings_at(value, field):

@@ -162,20 +162,23 @@ def rollback(set_name: str, reason: str, to: str | None, reach: Reach) -> int:
 @_of_a_set
 @reaching
 def confirm(kind: str, name: str, set_name: str, reach: Reach) -> int:
-    r"""Let the reconciler remove one object that no commit declares any more.
+    r"""Let the reconciler remove one object that no commit declares any more, or go on to the next stage.
 
     Pools, tiers and the BGP configuration go only with a word for each: `muslin status` names those that wait. The
-    word holds for the commit in force; another one asks again.
+    word holds for the commit in force; another one asks again. Of a change in stages, the number of the stage under
+    way says that its pods are as they must be, or that nodes that report nothing are well.
 
     \b
     muslin confirm ippool old-pods --datastore lab.db
+    muslin confirm stage 3 --datastore lab.db
 
-    Exit status 1 if this object does not wait for the word.
+    Exit status 1 if this object or stage does not wait for the word.
     """
     from muslin.resources.keys import Key  # noqa: PLC0415 - after wrong usage is told
     from reconciler import control  # noqa: PLC0415
 
-    key = Key(kind_named(kind).name, name)
+    staged = kind.lower() in ("stage", "stages")
+    key = Key("Stage" if staged else kind_named(kind).name, name)
     answer = _do(
         reach,
         set_name,
@@ -183,7 +186,8 @@ def confirm(kind: str, name: str, set_name: str, reach: Reach) -> int:
         lambda known: _waits_to_go(known, str(key), set_name),
     )
     already = answer is control.Answer.ALREADY_SO
-    click.echo(f"Set {printable(set_name)}: {printable(str(key))} {'was confirmed before' if already else 'may go'}.")
+    done = "was confirmed before" if already else "may end" if staged else "may go"
+    click.echo(f"Set {printable(set_name)}: {printable(str(key))} {done}.")
     return 0
 
 

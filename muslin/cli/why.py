@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from muslin.cli.printing import printable, short_commit
+from muslin.cli.stages import stage_lines
 from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
 
 __all__ = ["causes"]
@@ -32,6 +33,7 @@ def causes(status: Mapping[str, Any]) -> Iterator[str]:
             yield f"{printable(name)} {word}{why}"
             yield from _problem(each, _STEP)
             yield from _waiting(name, behind, _STEP, told)
+    yield from stage_lines(status, "")
     gated = value_at(status, "gated")
     for gate in mappings_at(status, "gates"):
         yield f"gate {printable(text_at(gate, 'gate'))}: {printable(text_at(gate, 'standing'))}"

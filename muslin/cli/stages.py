@@ -1,0 +1,49 @@
+"""A change in stages as people read it: in the status the stage under way, in a plan all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from muslin.cli.printing import printable
+from muslin.cli.stored import mapping_at, text_at, value_at
+
+__all__ = ["course_lines", "stage_lines"]
+
+
+def stage_lines(status: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """The stage that a set is in, from its status as stored: what ends it, and what people are to do. None without."""
+    stage = mapping_at(status, "stage")
+    if not stage:
+        return
+    number, of = text_at(stage, "number"), text_at(stage, "of")
+    since = f", since {printable(text_at(stage, 'since'))}" if text_at(stage, "since") else ""
+    name = f"{printable(text_at(stage, 'procedure'))}: {printable(text_at(stage, 'name'))}"
+    yield f"{indent}stage {number} of {of}, {name}{since}"
+    yield from (f"{indent}  until {line}" for line in _texts(stage, "until"))
+    if value_at(stage, "people"):
+        yield f"{indent}  this is for people to do:"
+        yield from (f"{indent}    {line}" for line in _texts(stage, "commands"))
+    if value_at(stage, "confirmable"):
+        yield f"{indent}  when it is so and is not seen here: muslin confirm stage {number}"
+
+
+def course_lines(course: Mapping[str, Any]) -> Iterator[str]:
+    """All stages, from a plan's JSON."""
+    yield f"In {text_at(course, 'of')} stages, each when the one before has ended:"
+    for procedure in course["procedures"]:
+        yield ""
+        yield f"  {printable(procedure['name'])}: {printable(procedure['purpose'])}"
+        for stage in procedure["stages"]:
+            mark = ">" if stage["number"] == course["stage"] else " "
+            yield f"  {mark} {stage['number']}. {printable(stage['name'])} ({printable(stage['reason'])})"
+            yield from (f"       write {printable(key)}" for key in stage["write"])
+            yield from (f"       remove {printable(key)}" for key in stage["remove"])
+            if stage["people"]:
+                yield from (f"       for people: {printable(line)}" for line in stage["commands"])
+            yield from (f"       until {printable(each['meaning'])}" for each in stage["until"])
+
+
+def _texts(stage: Mapping[str, Any], name: str) -> list[str]:
+    found = stage.get(name)
+    return [printable(str(each)) for each in found] if isinstance(found, list) else []
