@@ -23,6 +23,8 @@ _CREDENTIAL_TEXT: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(bearer|basic)\s+[A-Za-z0-9+/=_.\-]{8,}|://[^/@\s:]+:[^/@\s]+@",
     re.IGNORECASE,
 )
+_MANAGER: Final = "muslin"
+"""As whom we write: as it is, or with the set behind it (`ownership.manager_of`). Tools of ours write so too."""
 _COPIES: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 """Annotations that hold whole objects: told as changed, never shown."""
 
@@ -118,10 +120,12 @@ def _owner(step: Step, names: tuple[str, ...], old: Any, managers: tuple[tuple[s
     """By the store's own books where it has them, else by the ledger: what stands there is ours if we applied it."""
     if old is None:
         return Owner.NOBODY.value
+    ours = step.owner is Owner.US and step.base is not None and _at(step.base, names) == old
     told = [manager for manager, held in managers if _holds(held, names)]
     if told:
-        return ", ".join(dict.fromkeys(told))
-    if step.owner is Owner.US and step.base is not None and _at(step.base, names) == old:
+        named = [Owner.US.value if ours and manager.partition("/")[0] == _MANAGER else manager for manager in told]
+        return ", ".join(dict.fromkeys(named))
+    if ours:
         return Owner.US.value
     return Owner.SOMEBODY_ELSE.value if step.owner is not Owner.NOBODY else Owner.NOBODY.value
 

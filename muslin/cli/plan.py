@@ -14,6 +14,7 @@ import click
 from muslin.cli.options import Reach, reaching
 from muslin.cli.plan_text import tell
 from muslin.cli.stored import value_at
+from muslin.datastore.field_ownership import FieldOwnership
 from muslin.datastore.protocol import NotFound
 from muslin.errors import BadInput, Problem
 from muslin.resources.keys import Key
@@ -174,6 +175,8 @@ async def _live(reach: Reach, asked: _Asked, look: _Look) -> Report:
     else:
         (reading,) = await _commits(asked, asked.new or "HEAD")
     async with reach.store(gate=False) as store:
+        if isinstance(store, FieldOwnership):
+            store.show_owners()  # a reviewer wants to know whose each field is, whatever it costs
         ledger = await Ledger.load(store, look.set_name)
         proposed = await preview(store, reading, look.set_name)
         found = hold(proposed, len(reading.resources), len(ledger.owned), look.budget)

@@ -57,6 +57,13 @@ class FieldOwnership(Protocol):
         """
         ...
 
+    def show_owners(self) -> None:
+        """From now on objects carry the record of who writes which field, where it is kept: `metadata.managedFields`.
+
+        For who shows a plan to people. It is as long as the objects, so nobody else keeps it.
+        """
+        ...
+
     async def owners(self, key: Key) -> tuple[FieldOwner, ...]:
         """Who writes what of an object, the latest writer first. Raises `NotFound`."""
         ...

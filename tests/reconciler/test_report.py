@@ -86,6 +86,20 @@ def test_a_server_that_keeps_books_is_believed() -> None:
     assert (owners["spec.order"], owners["spec.types[0]"]) == ("kubectl", "operator")
 
 
+def test_what_we_wrote_is_ours_in_a_servers_books_too() -> None:
+    """Our manager, with the set or without, is us where the ledger says so; of a stranger's object it is a name."""
+    books = [
+        {"manager": "muslin/default", "fieldsV1": {"f:spec": {"f:order": {}}}},
+        {"manager": "argocd", "fieldsV1": {"f:spec": {"f:order": {}}}},
+    ]
+    live = _policy(4, managedFields=books)
+    (ours,) = _planned(_policy(5), live, _policy(4)).steps
+    (strangers,) = _planned(_policy(5), live, None).steps
+
+    assert ("spec.order", "us, argocd") in [(each.path, each.owner) for each in fields(ours)]
+    assert ("spec.order", "muslin/default, argocd") in [(each.path, each.owner) for each in fields(strangers)]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "shown"),
     [

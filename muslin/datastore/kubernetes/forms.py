@@ -64,13 +64,15 @@ class Form(Protocol):
 
 
 class AsIs:
-    """A kind whose objects are stored as Calico's clients see them."""
+    """A kind whose objects are stored as Calico's clients see them. With `managers` who writes which field is shown."""
 
     needs_current = False
 
-    def __init__(self, kind: str, api_version: str, path: str, *, namespaced: bool = False) -> None:
+    def __init__(
+        self, kind: str, api_version: str, path: str, *, namespaced: bool = False, managers: bool = False
+    ) -> None:
         self.kind, self.path, self.namespaced = kind, path, namespaced
-        self._api_version = api_version
+        self._api_version, self._managers = api_version, managers
 
     def names(self, key: Key) -> tuple[str, ...]:
         """See `Form.names`."""
@@ -81,12 +83,12 @@ class AsIs:
         return True
 
     def shown(self, raw: dict[str, Any]) -> Converted:
-        """The object without the record of who manages which field, which no client of Calico looks at.
+        """The object without the record of who manages which field, which no client of Calico looks at, unless asked.
 
         What Pulumi manages stays: the reconciler tells by it whose the object is.
         """
         metadata = raw.get("metadata")
-        if isinstance(metadata, dict):
+        if isinstance(metadata, dict) and not self._managers:
             managed = as_list(metadata.pop("managedFields", None))
             if pulumis := [each for each in managed if as_text(as_mapping(each).get("manager")).startswith(_PULUMI)]:
                 metadata["managedFields"] = pulumis
@@ -174,8 +176,8 @@ def _sent(value: Json) -> dict[str, Any]:
     return {name: part for name, part in as_mapping(value.get("metadata")).items() if name not in _OF_THE_STORE}
 
 
-def form_of(kind: str, group: ApiGroup) -> Form | None:
-    """How a kind is stored where this group is in use, None if it is no CRD."""
+def form_of(kind: str, group: ApiGroup, *, managers: bool = False) -> Form | None:
+    """How a kind is stored where this group is in use, None if it is no CRD. `managers`: see `AsIs`."""
     if kind in OWN_KINDS:
         api_version, plural = OWN_KINDS[kind]
         path = f"/apis/{api_version}/{plural}"
@@ -185,4 +187,5 @@ def form_of(kind: str, group: ApiGroup) -> Form | None:
         return None
     if group is ApiGroup.V1:
         return Wrapped(kind)
-    return AsIs(kind, ApiGroup.V3.value, api_path(ApiGroup.V3, kind), namespaced=stored.namespaced)
+    path = api_path(ApiGroup.V3, kind)
+    return AsIs(kind, ApiGroup.V3.value, path, namespaced=stored.namespaced, managers=managers)

@@ -78,6 +78,7 @@ class KubernetesDatastore:
             self._composed["IPAMBlock"] = PodCidrBlocks(client)
         self._views: dict[tuple[ApiGroup, str], View] = {}
         self._watches: set[MergedWatch] = set()
+        self._shows_owners = False
         self._closed = False
 
     @classmethod
@@ -167,6 +168,11 @@ class KubernetesDatastore:
             raise NotSupported("Apply", key, "create or update it")
         return await view.apply(key, _checked(key, value), revision, manager=manager, force=force)
 
+    def show_owners(self) -> None:
+        """See `FieldOwnership.show_owners`."""
+        self._shows_owners = True
+        self._views.clear()
+
     async def owners(self, key: Key) -> tuple[FieldOwner, ...]:
         """See `FieldOwnership.owners`."""
         view = await self._view(key.kind)
@@ -206,7 +212,7 @@ class KubernetesDatastore:
         group = await self.api_group() if kind in CRD_KINDS else ApiGroup.V3
         view = self._views.get((group, kind))
         if view is None:
-            form = form_of(kind, group)
+            form = form_of(kind, group, managers=self._shows_owners)
             if form is None:
                 known = ", ".join(sorted({*CRD_KINDS, *self._composed, *OWN_KINDS}))
                 raise BadInput(Problem(f"{kind} is not kept in Kubernetes", kind, f"use one of {known}"))

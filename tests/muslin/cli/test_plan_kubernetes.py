@@ -22,6 +22,38 @@ def _pod(server: KubeApiserver, namespace: str, name: str, address: str) -> None
     assert answer.status == 201, answer
 
 
+def test_whose_each_field_is_now(
+    kube_apiserver: KubeApiserver, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Managers are named as the API has them, for each field, whoever they are; the record itself is not shown."""
+    for definition in definitions():
+        kube_apiserver.install(definition)
+    environment = {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": str(kube_apiserver.kubeconfig)}
+    calico = Calico(run, tmp_path, {**environment, "K8S_CLIENT_QPS": "1000"}, monkeypatch)
+    namespace = kube_apiserver.new_namespace({})
+    path = f"/apis/projectcalico.org/v3/namespaces/{namespace}/networkpolicies"
+    metadata = {"name": "db", "namespace": namespace}
+    head = {"apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy", "metadata": metadata}
+    spec = {"selector": "app == 'db'", "types": ["Ingress"]}
+    made = kube_apiserver.request("POST", f"{path}?fieldManager=kubectl-create", {**head, "spec": spec})
+    assert made.status == 201, made
+    now = {**made, "spec": {**spec, "order": 7}}
+    assert kube_apiserver.request("PUT", f"{path}/db?fieldManager=argocd", now).status == 200
+    wanted = "{selector: \"app == 'web'\", types: [Ingress], order: 8}"
+    files = calico.write(manifest("NetworkPolicy", "db", wanted, namespace), "files/db.yaml").parent
+
+    told = json.loads(calico("plan", files, "-o", "json").out)
+    text = calico("plan", files).out
+
+    (step,) = [each for each in told["steps"] if each["name"] == "db" and each["namespace"] == namespace]
+    owners = {each["path"]: each["owner"] for each in step["fields"]}
+    assert {name: owners.get(name) for name in ("spec.order", "spec.selector")} == {
+        "spec.order": "argocd", "spec.selector": "kubectl-create",
+    }  # fmt: skip
+    assert "(now of argocd)" in text
+    assert "managedFields" not in text + json.dumps(told)
+
+
 def test_pods_of_a_cluster_are_judged(
     kube_apiserver: KubeApiserver, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
