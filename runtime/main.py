@@ -57,7 +57,7 @@ _GARBAGE_AFTER = 20_000
 _SWITCH_S = 0.0001
 """Threads that wire pods need the interpreter for microseconds between two requests to the kernel, and would wait for a
 busy loop 5 ms each time."""
-_WAKE_AFTER_S = 0.012
+_WAKE_AFTER_S = 0.016
 """A pod costs several writes, which other processes take together; they must know of one within 20 ms."""
 _SAY_THE_MTU = ("FelixConfiguration", "IPPool", "Node", "ClusterInformation")
 _LOOK_AFTER_S = 0.005

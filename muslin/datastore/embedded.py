@@ -28,7 +28,7 @@ from typing import Any, TypeAlias, TypeVar
 from muslin.datastore import database, paging, rows
 from muslin.datastore.built_in import DEFAULT_PROFILE, default_profile, refuse_default_profile, with_default_profile
 from muslin.datastore.commits import Commits
-from muslin.datastore.objects import entry, revision_number, text_of_new, text_of_update
+from muslin.datastore.objects import entry, random_uid, revision_number, text_of_new, text_of_update
 from muslin.datastore.protocol import (
     AlreadyExists,
     Bookmark,
@@ -41,7 +41,7 @@ from muslin.datastore.protocol import (
     NotFound,
     Revision,
 )
-from muslin.datastore.wake import Bell
+from muslin.datastore.wake import Bell, Waking
 from muslin.errors import Failed, MuslinError, Problem
 from muslin.resources.keys import Key
 
@@ -53,8 +53,6 @@ _Outcomes = list[Any]  # `list` is a method in the class below
 
 _SLICE = 64
 """Rows read and decoded before the loop gets its turn: about a millisecond."""
-_POLL_S = 1.0
-"""How often a watching process looks by itself, for writers that were killed between commit and wake."""
 _COMPACT_EVERY = 256
 _WAIT_FOR_LOCK_S = 5.0
 _TOGETHER = 64
@@ -65,10 +63,6 @@ _LONGEST_PAUSE_S = 0.002
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _new_uid() -> str:
-    return str(uuid.uuid4())
 
 
 class EmbeddedDatastore:
@@ -91,23 +85,19 @@ class EmbeddedDatastore:
         path: Path,
         *,
         now: Callable[[], datetime] = _now,
-        new_uid: Callable[[], str] = _new_uid,
+        new_uid: Callable[[], str] = random_uid,
         history: int = 10_000,
         wake_after_s: float = 0.0,
     ) -> None:
         self._path, self._now, self._new_uid, self._history = path, now, new_uid, history
-        self._wake_after_s = wake_after_s
         self._reader, self._writer = database.connect(path), database.connect(path)
-        self._bell = Bell(database.watch_directory(path), f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
         self._commits = Commits(time.perf_counter)
         self._waiting: list[_Write] = []
         self._writing: asyncio.Task[None] | None = None
         self._written = 0
         self._jitter = random.Random(os.getpid())  # noqa: S311 - spreads waiting writers, decides nothing
-        self._rung = asyncio.Event()
-        self._poll: asyncio.TimerHandle | None = None
-        self._ringing: asyncio.TimerHandle | None = None
-        self._data_version = -1
+        bell = Bell(database.watch_directory(path), f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
+        self._waking = Waking(bell, self._data_version, wake_after_s)
         self._closed = False
 
     @classmethod
@@ -150,6 +140,30 @@ class EmbeddedDatastore:
 
     async def create(self, key: Key, value: Json) -> Entry:
         """See `Datastore.create`."""
+        return await self._write(self._creating(key, value))
+
+    async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
+        """See `Datastore.update`."""
+        return await self._write(self._updating(key, value, revision))
+
+    async def delete(self, key: Key, revision: Revision | None = None) -> Entry:
+        """See `Datastore.delete`."""
+        return await self._write(self._deleting(key, revision))
+
+    async def create_then_update(
+        self, new: Sequence[tuple[Key, Json]], key: Key, value: Json, revision: Revision
+    ) -> tuple[Sequence[Entry | MuslinError], Entry | MuslinError | None]:
+        """See `muslin.datastore.protocol.Transactions`."""
+        creations = [self._creating(*each) for each in new]
+        update = self._updating(key, value, revision)
+
+        def change(_: int) -> tuple[Sequence[Entry | MuslinError], Entry | MuslinError | None]:
+            made = [self._tried(creation) for creation in creations]
+            return made, None if any(isinstance(each, MuslinError) for each in made) else self._tried(update)
+
+        return await self._write(change)
+
+    def _creating(self, key: Key, value: Json) -> Callable[[int], Entry]:
         if key == DEFAULT_PROFILE:
             raise AlreadyExists(default_profile())
         text = text_of_new(key, value, uid=self._new_uid(), now=self._now())
@@ -160,10 +174,9 @@ class EmbeddedDatastore:
             self._put(key, text, revision, former=None)
             return entry(key, text, revision)
 
-        return await self._write(change)
+        return change
 
-    async def update(self, key: Key, value: Json, revision: Revision) -> Entry:
-        """See `Datastore.update`."""
+    def _updating(self, key: Key, value: Json, revision: Revision) -> Callable[[int], Entry]:
         refuse_default_profile(key)
         text_of_new(key, value, uid="", now=self._now())  # says what is wrong with the value before any lock
 
@@ -175,10 +188,9 @@ class EmbeddedDatastore:
             self._put(key, text, new_revision, former=(former_revision, former))
             return entry(key, text, new_revision)
 
-        return await self._write(change)
+        return change
 
-    async def delete(self, key: Key, revision: Revision | None = None) -> Entry:
-        """See `Datastore.delete`."""
+    def _deleting(self, key: Key, revision: Revision | None) -> Callable[[int], Entry]:
         refuse_default_profile(key)
 
         def change(new_revision: int) -> Entry:
@@ -188,7 +200,7 @@ class EmbeddedDatastore:
             self._put(key, None, new_revision, former=(former_revision, former))
             return entry(key, former, former_revision)
 
-        return await self._write(change)
+        return change
 
     async def watch(self, kinds: Collection[str], after: Revision) -> AsyncIterator[Change | Bookmark]:
         """See `Datastore.watch`. The first bookmark comes as soon as the watch has caught up."""
@@ -197,9 +209,9 @@ class EmbeddedDatastore:
         if start is None:
             raise Compacted(after)
         position = start
-        self._listen()
+        self._waking.listen()
         while not self._closed:
-            rung = self._rung
+            rung = self._waking.rung
             changes = await self._when_free(partial(rows.changes, self._reader, position, after, _SLICE))
             for revision, kind, namespace, name, text in changes:
                 position = revision
@@ -228,16 +240,11 @@ class EmbeddedDatastore:
         if self._closed:
             return
         self._closed = True
-        if self._poll is not None:
-            self._poll.cancel()
-        self._ring_here()
+        self._waking.here()
         if self._writing is not None:
             await self._writing
         self._commits.close()
-        if self._ringing is not None:
-            self._ringing.cancel()
-            self._bell.ring()
-        self._bell.close()
+        self._waking.close()
         self._reader.close()
         self._writer.close()
 
@@ -269,7 +276,7 @@ class EmbeddedDatastore:
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._work_off())
             self._writing.add_done_callback(self._not_begun)
-        return await asyncio.shield(answer)  # cancelled from outside, a transaction still ends
+        return await answer  # cancelled from outside, a transaction still ends: it does not look at who waits
 
     async def _work_off(self) -> None:
         batch: Sequence[_Write] = ()
@@ -325,9 +332,16 @@ class EmbeddedDatastore:
         except Exception as error:  # noqa: BLE001 - told to whoever asked
             return [error for _ in changes]
         if head > first:
-            self._ring_here()
-            self._ring_others()
+            self._waking.here()
+            self._waking.others()
         return outcomes
+
+    def _tried(self, change: Callable[[int], Entry]) -> Entry | MuslinError:
+        """One change of several in a transaction; one that refuses has written nothing."""
+        try:
+            return change(self._written + 1)
+        except MuslinError as refusal:
+            return refusal
 
     def _put(self, key: Key, text: str | None, revision: int, former: tuple[int, str] | None) -> None:
         rows.put(self._writer, key, text, revision, former)
@@ -353,38 +367,13 @@ class EmbeddedDatastore:
         if self._closed:
             raise Failed(Problem("the datastore is closed", str(self._path), "open it again"))
 
-    # Waking.
-
-    def _listen(self) -> None:
-        if self._poll is None:
-            self._bell.listen(self._ring_here)
-            self._look()
-
-    def _ring_here(self) -> None:
-        rung, self._rung = self._rung, asyncio.Event()
-        rung.set()
-
-    def _ring_others(self) -> None:
-        """Wake other processes: at once, or a moment later, once for all writes until then."""
-        if self._wake_after_s <= 0:
-            self._bell.ring()
-        elif self._ringing is None:
-            self._ringing = asyncio.get_running_loop().call_later(self._wake_after_s, self._ring_now)
-
-    def _ring_now(self) -> None:
-        self._ringing = None
-        self._bell.ring()
-
-    def _look(self) -> None:
-        """The slow poll: SQLite's own counter of what other connections have committed."""
-        self._poll = asyncio.get_running_loop().call_later(_POLL_S, self._look)
+    def _data_version(self) -> int:
+        """SQLite's own counter of what other connections have committed; -1 where it can't be read."""
         try:
-            version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+            version: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
         except sqlite3.Error:
-            version = -1  # the watchers will look, and say what is wrong
-        if version != self._data_version or version == -1:
-            self._data_version = version
-            self._ring_here()
+            return -1  # the watchers will look, and say what is wrong
+        return version
 
 
 def _caused(problem: MuslinError, cause: BaseException) -> MuslinError:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
-from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound, Revision
+from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound, Revision, Transactions
+from muslin.errors import MuslinError
 from muslin.ipam.requests import (
     Answer,
     Answers,
@@ -59,8 +60,8 @@ async def perform(datastore: Datastore, request: Request) -> Answer:
                 return _stored(await datastore.update(key, value, Revision(revision)))
             case Delete(key, revision):
                 return _stored(await datastore.delete(key, Revision(revision)))
-            case Together(writes):
-                return await _together(datastore, writes)
+            case Together(writes, then):
+                return await _together(datastore, writes, then)
     except NotFound:
         return Refusal(Refused.NOT_FOUND)
     except AlreadyExists as error:
@@ -69,13 +70,37 @@ async def perform(datastore: Datastore, request: Request) -> Answer:
         return Refusal(Refused.CONFLICT, _stored(error.current))
 
 
-async def _together(datastore: Datastore, writes: Sequence[Create | Delete]) -> Answers:
+async def _together(datastore: Datastore, writes: Sequence[Create | Delete], then: Update | None) -> Answers:
     """All of them under way at once; a datastore that fails one of them fails all, after the others have ended."""
+    new = [(each.key, each.value) for each in writes if isinstance(each, Create)]
+    if then is not None and len(new) == len(writes) and isinstance(datastore, Transactions):
+        made, last = await datastore.create_then_update(new, then.key, then.value, Revision(then.revision))
+        return Answers(tuple(map(_answered, made)), None if last is None else _answered(last))
     found = await asyncio.gather(*(perform(datastore, each) for each in writes), return_exceptions=True)
     for answer in found:
         if isinstance(answer, BaseException):
             raise answer
-    return Answers(tuple(answer for answer in found if isinstance(answer, Stored | Refusal)))
+    answers = tuple(answer for answer in found if isinstance(answer, Stored | Refusal))
+    if then is None or any(isinstance(each, Refusal) for each in answers):
+        return Answers(answers)
+    answer = await perform(datastore, then)
+    assert isinstance(answer, Stored | Refusal)
+    return Answers(answers, answer)
+
+
+def _answered(outcome: Entry | MuslinError) -> Stored | Refusal:
+    """What came of one write of a transaction. Raises what is no refusal of it, such as a value that can't be kept."""
+    match outcome:
+        case Entry():
+            return _stored(outcome)
+        case AlreadyExists(current=current):
+            return Refusal(Refused.EXISTS, _stored(current))
+        case Conflict(current=current):
+            return Refusal(Refused.CONFLICT, _stored(current))
+        case NotFound():
+            return Refusal(Refused.NOT_FOUND)
+        case _:
+            raise outcome
 
 
 def _stored(entry: Entry) -> Stored:

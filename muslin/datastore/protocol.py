@@ -7,11 +7,11 @@ must not hide the others, so whoever wants a model decodes and meets the problem
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NewType, Protocol
+from typing import Any, NamedTuple, NewType, Protocol, runtime_checkable
 
-from muslin.errors import Failed, Problem, Unavailable
+from muslin.errors import Failed, MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "Revision",
+    "Transactions",
 ]
 
 Json = Mapping[str, Any]
@@ -187,4 +188,19 @@ class Datastore(Protocol):
 
     async def close(self) -> None:
         """Let go of files and sockets; watches end."""
+        ...
+
+
+@runtime_checkable
+class Transactions(Protocol):
+    """What a datastore may do besides: several writes as one, which costs it little more than one."""
+
+    async def create_then_update(
+        self, new: Sequence[tuple[Key, Json]], key: Key, value: Json, revision: Revision
+    ) -> tuple[Sequence[Entry | MuslinError], Entry | MuslinError | None]:
+        """Create these, and if each could be created update one object at its revision; all at one instant.
+
+        Gives what came of each, and of the update, None where it was not tried. What was refused is told by its refusal
+        and hinders no other creation. Raises what says that nothing was done.
+        """
         ...

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Bell"]
+__all__ = ["Bell", "Waking"]
 
+_POLL_S = 1.0
+"""How often a watching process looks by itself, for writers that were killed between commit and wake."""
 _LONGEST_SOCKET_PATH = 107
 """Bytes that `sun_path` holds beside its end (unix(7))."""
 
@@ -85,3 +87,59 @@ class Bell:
         if len(os.fsencode(direct)) <= _LONGEST_SOCKET_PATH:
             return direct
         return f"/proc/self/fd/{self._descriptor}/{name}"
+
+
+class Waking:
+    """When watchers of one process look: at its own writes, when another one rings, and at a slow poll.
+
+    Args:
+        bell: becomes this one's to close.
+        version: a number that is another one after a write of another process; -1 says to look anyway.
+        after_s: other processes are woken so long after a write, once for all writes until then.
+    """
+
+    def __init__(self, bell: Bell, version: Callable[[], int], after_s: float) -> None:
+        self._bell, self._version, self._after_s = bell, version, after_s
+        self._seen = -1
+        self._poll: asyncio.TimerHandle | None = None
+        self._ringing: asyncio.TimerHandle | None = None
+        self.rung = asyncio.Event()
+        """Is set at the next reason to look, and another one takes its place."""
+
+    def listen(self) -> None:
+        """Hear others and begin to poll, on the running loop; again is no more than once."""
+        if self._poll is None:
+            self._bell.listen(self.here)
+            self._look()
+
+    def here(self) -> None:
+        """Wake this process's watchers."""
+        rung, self.rung = self.rung, asyncio.Event()
+        rung.set()
+
+    def others(self) -> None:
+        """Wake other processes: at once, or a moment later."""
+        if self._after_s <= 0:
+            self._bell.ring()
+        elif self._ringing is None:
+            self._ringing = asyncio.get_running_loop().call_later(self._after_s, self._ring)
+
+    def close(self) -> None:
+        """Stop; who is still to be woken is woken now."""
+        for timer in (self._poll, self._ringing):
+            if timer is not None:
+                timer.cancel()
+        if self._ringing is not None:
+            self._ring()
+        self._bell.close()
+
+    def _ring(self) -> None:
+        self._ringing = None
+        self._bell.ring()
+
+    def _look(self) -> None:
+        self._poll = asyncio.get_running_loop().call_later(_POLL_S, self._look)
+        version = self._version()
+        if version != self._seen or version == -1:
+            self._seen = version
+            self.here()

@@ -7,7 +7,7 @@ the order. `sequence` grows with every write, so that whoever acts on old knowle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -232,6 +232,33 @@ class Block:
             if not reserved(self.address(ordinal)):
                 chosen.append(ordinal)
         return self._held(chosen, attribute), tuple(self.address(ordinal) for ordinal in chosen)
+
+    def assigned_each(
+        self, attributes: Sequence[Attribute], reserved: Callable[[Address], bool] = nobody
+    ) -> tuple[Block, tuple[Address, ...]]:
+        """Give out one address for each of these, as `assigned` one after the other; to the first ones if too few."""
+        free = (ordinal for ordinal in self.unallocated if not reserved(self.address(ordinal)))
+        chosen = {ordinal: attribute for attribute, ordinal in zip(attributes, free, strict=False)}
+        kept = list(self.attributes)
+        of_handle: dict[str | None, list[int]] = {}
+        for index, attribute in enumerate(kept):
+            of_handle.setdefault(attribute.handle, []).append(index)
+        allocations = list(self.allocations)
+        for ordinal, attribute in chosen.items():
+            same = of_handle.setdefault(attribute.handle, [])
+            index = next((each for each in same if kept[each] == attribute), len(kept))
+            if index == len(kept):
+                kept.append(attribute)
+                same.append(index)
+            allocations[ordinal] = index
+        block = replace(
+            self,
+            allocations=tuple(allocations),
+            unallocated=tuple(ordinal for ordinal in self.unallocated if ordinal not in chosen),
+            attributes=tuple(kept),
+            sequences={**self.sequences, **dict.fromkeys(chosen, self.sequence)},
+        )
+        return block, tuple(map(self.address, chosen))
 
     def assigned_address(self, address: Address, attribute: Attribute) -> Block | None:
         """Give out this address; None if it is not free."""

@@ -34,6 +34,7 @@ __all__ = [
     "get",
     "list_all",
     "update",
+    "write_then",
     "write_together",
 ]
 
@@ -84,9 +85,13 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Several writes that do not depend on each other. Answer: `Answers`, in the same order."""
+    """Several writes that do not depend on each other. Answer: `Answers`, in the same order.
+
+    `then` is written after all of them, and only if each was done; where the store has transactions, in the same one.
+    """
 
     writes: tuple[Create | Delete, ...]
+    then: Update | None = None
 
 
 Request: TypeAlias = Get | List | Create | Update | Delete | Together
@@ -119,9 +124,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What came of each request of a `Together`."""
+    """What came of each request of a `Together`; `then` is None where it was not tried."""
 
     each: tuple[Stored | Refusal, ...]
+    then: Stored | Refusal | None = None
 
 
 Answer: TypeAlias = Stored | Refusal | tuple[Stored, ...] | Answers
@@ -166,6 +172,13 @@ def write_together(writes: Sequence[Create | Delete]) -> Operation[tuple[Stored 
     answer = yield Together(tuple(writes))
     assert isinstance(answer, Answers)
     return answer.each
+
+
+def write_then(writes: Sequence[Create], stored: Stored, value: Json) -> Operation[Answers]:
+    """These, and after them, if each was done, a write over exactly `stored`. See `Together`."""
+    answer = yield Together(tuple(writes), Update(stored.key, value, stored.revision))
+    assert isinstance(answer, Answers)
+    return answer
 
 
 def update(stored: Stored, value: Json) -> Operation[Stored | Refusal]:

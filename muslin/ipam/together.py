@@ -19,7 +19,7 @@ from muslin.ipam.handles import blocks_of, decrement, first_count
 from muslin.ipam.names import handle_key
 from muslin.ipam.pools import qualified
 from muslin.ipam.release import write_or_delete
-from muslin.ipam.requests import Delete, Operation, Refused, Stored, get, update, write_together
+from muslin.ipam.requests import Delete, Operation, Refused, Stored, get, update, write_then, write_together
 from muslin.net import InterfaceAddress, Prefix
 from muslin.resources.ipam import IPAMConfigurationSpec
 
@@ -27,27 +27,27 @@ __all__ = ["assign_together", "release_together"]
 
 
 def assign_together(requests: Sequence[AssignmentRequest]) -> Operation[Mapping[str, InterfaceAddress]]:
-    """One address for each request that has a handle of its own; `count` does not matter.
+    """One address for each request that has a handle of its own, all of one node and moment; `count` does not matter.
 
     Returns:
         Mapping[handle, its address]: of those that got one. The handles of the others hold nothing by this.
     """
     asking = [request for request in requests if request.handle is not None]
     for prefix in asking[0].known_blocks if asking else ():
-        wanted = [request for request in asking if _allowed(request, prefix)]
+        wanted = _all_allowed(asking, prefix)
         held = yield from _readable(prefix)
         if held is None or not wanted or held.block.affinity != str(wanted[0].owner):
             continue
-        block, fitting = _given(held, prefix, wanted)
-        given = fitting
-        if not fitting:
+        block, given = _given(held, prefix, wanted)
+        if not given:
             continue
-        counts = [first_count(handle, prefix, 1) for handle in fitting]
-        answers = yield from write_together(counts)
-        counted = {handle for handle, answer in zip(fitting, answers, strict=True) if isinstance(answer, Stored)}
-        if len(counted) < len(fitting):
+        counts = [first_count(handle, prefix, 1) for handle in given]
+        answers = yield from write_then(counts, held.stored, block.touched().json())
+        counted = {handle for handle, each in zip(given, answers.each, strict=True) if isinstance(each, Stored)}
+        answer = answers.then
+        if answer is None:  # some have a handle already: without them
             block, given = _given(held, prefix, [request for request in wanted if request.handle in counted])
-        answer = yield from update(held.stored, block.touched().json())
+            answer = yield from update(held.stored, block.touched().json())
         if isinstance(answer, Stored):
             return given
         for handle in counted:
@@ -106,18 +106,30 @@ def _given(
     held: HeldBlock, prefix: Prefix, requests: Sequence[AssignmentRequest]
 ) -> tuple[Block, dict[str, InterfaceAddress]]:
     """The block after giving each of these an address, as far as it has any; and who got which."""
-    first = requests[0] if requests else None
-    block = (
-        held.block if first is None else held.block.collected(first.now, first.configuration.ip_cooldown_seconds or 0)
-    )
-    given: dict[str, InterfaceAddress] = {}
+    if not requests:
+        return held.block, {}
+    first = requests[0]
+    asking: dict[str, AssignmentRequest] = {}
     for request in requests:
         assert request.handle is not None
-        after, addresses = block.assigned(1, request.attribute, request.reserved)
-        if addresses and request.handle not in given:
-            block = after
-            given[request.handle] = ip_interface(f"{addresses[0]}/{prefix.prefixlen}")
-    return block, given
+        asking.setdefault(request.handle, request)
+    block = held.block.collected(first.now, first.configuration.ip_cooldown_seconds or 0)
+    block, addresses = block.assigned_each([request.attribute for request in asking.values()], first.reserved)
+    given = zip(asking, addresses, strict=False)
+    return block, {handle: ip_interface(f"{address}/{prefix.prefixlen}") for handle, address in given}
+
+
+def _all_allowed(requests: Sequence[AssignmentRequest], prefix: Prefix) -> list[AssignmentRequest]:
+    """Those that may have addresses of a block. Neighbours that differ by nothing that matters are judged once."""
+    allowed: list[AssignmentRequest] = []
+    before, verdict = None, False
+    for each in requests:
+        matters = (each.pools, each.version, each.use, each.node_labels, each.namespace_labels, each.requested_pools)
+        if matters != before:
+            before, verdict = matters, _allowed(each, prefix)
+        if verdict:
+            allowed.append(each)
+    return allowed
 
 
 def _allowed(request: AssignmentRequest, prefix: Prefix) -> bool:

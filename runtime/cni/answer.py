@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from muslin.errors import BadInput, MuslinError, Problem, Unavailable
-from muslin.net import InterfaceAddress, Mac
+from muslin.net import Address, Mac
 
 __all__ = ["SUPPORTED_VERSIONS", "Answer", "CniError", "Code", "added", "done", "refused", "version"]
 
 SUPPORTED_VERSIONS = ("0.3.1", "0.4.0", "1.0.0")
 """Versions of the specification whose results we can write. Older ones have another form of result."""
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _MAX_PROBLEMS, _MAX_TEXT = 20, 1000
 """Problems shown besides the first, and characters of each: a runtime keeps this in its own log."""
 
@@ -52,7 +53,7 @@ class CniError(MuslinError):
 
 
 def _answer(status: int, body: dict[str, Any]) -> Answer:
-    return Answer(status, json.dumps(body, separators=(",", ":")).encode() + b"\n")
+    return Answer(status, _ENCODER.encode(body).encode() + b"\n")
 
 
 def version() -> Answer:
@@ -66,10 +67,10 @@ def done() -> Answer:
 
 
 def added(
-    cni_version: str, *, host_interface: str, ifname: str, sandbox: str, addresses: Iterable[InterfaceAddress], mac: Mac
+    cni_version: str, *, host_interface: str, ifname: str, sandbox: str, addresses: Iterable[Address], mac: Mac
 ) -> Answer:
-    """The answer to ADD: host interface first, then the pod's, to which every address belongs."""
-    ips = [{"address": str(address), "interface": 1} for address in addresses]
+    """The answer to ADD: host interface first, then the pod's, to which every address belongs, with no other in it."""
+    ips = [{"address": f"{address}/{address.max_prefixlen}", "interface": 1} for address in addresses]
     if cni_version != "1.0.0":
         ips = [{"version": "6" if ":" in str(ip["address"]) else "4", **ip} for ip in ips]
     return _answer(

@@ -12,13 +12,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
-from ipaddress import ip_interface
 from typing import Any, Protocol
 
 from muslin.conversion.endpoint_name import interface_of
 from muslin.datastore.protocol import Datastore, NotFound
 from muslin.errors import Problem, Unavailable
-from muslin.net import Address, InterfaceAddress, Mac
+from muslin.net import Address, Mac
 from muslin.resources.keys import Key
 from runtime.cni.answer import Answer, CniError, Code, added, done
 from runtime.cni.endpoints import Attachment, Endpoints, key_of
@@ -178,7 +177,7 @@ class Attacher:
             host_interface=attachment.interface,
             ifname=request.ifname,
             sandbox=request.netns,
-            addresses=_interface_addresses(attachment.addresses),
+            addresses=attachment.addresses,
             mac=attachment.mac,
         )
 
@@ -290,10 +289,6 @@ async def _take_back(undo: AsyncExitStack, cause: BaseException) -> None:
         await undo.aclose()
     except Exception as error:  # noqa: BLE001  the cause of the rollback is what is raised
         cause.add_note(f"and the rollback failed: {error}")
-
-
-def _interface_addresses(addresses: tuple[Address, ...]) -> tuple[InterfaceAddress, ...]:
-    return tuple(ip_interface(f"{address}/{address.max_prefixlen}") for address in addresses)
 
 
 def _list(addresses: tuple[Address, ...]) -> str:

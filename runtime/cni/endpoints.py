@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,13 @@ class Attachment:
 
 def key_of(node: str, pod: Pod, ifname: str) -> Key:
     """The key of a pod's endpoint."""
-    return Key("WorkloadEndpoint", str(EndpointName(node, pod=pod.name, endpoint=ifname)), pod.namespace)
+    return _key(node, pod.namespace, pod.name, ifname)
+
+
+@functools.lru_cache(256)
+def _key(node: str, namespace: str, pod: str, ifname: str) -> Key:
+    """Remembered, because one request asks for it several times."""
+    return Key("WorkloadEndpoint", str(EndpointName(node, pod=pod, endpoint=ifname)), namespace)
 
 
 class Endpoints:

@@ -38,10 +38,12 @@ _FIXED: Mapping[str, tuple[Any, ...]] = {
 _MAX_UNKNOWN = 20
 """Fields told at most: a suggestion costs time."""
 _OURS = {"cniVersion", "name", "ipam", "mtu", "container_settings", "policy_setup_timeout_seconds", "prevResult", "pod"}
+_KNOWN = frozenset(_OURS | _AGENTS)
 _IPAM_FIXED: Mapping[str, tuple[Any, ...]] = {
     "type": ("calico-ipam", "muslin-ipam"), "assign_ipv4": ("true",), "assign_ipv6": ("false",), "subnet": ("",),
     "ipv6_pools": ([],),
 }  # fmt: skip
+_IPAM_KNOWN = frozenset({"ipv4_pools", *_AGENTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def parse_network(value: Mapping[str, Any]) -> Network:
         raise CniError(
             Code.INCOMPATIBLE_VERSION, Problem(f"version {version!r} is not supported", _at("cniVersion"), fix)
         )
-    unsupported = list(_unsupported(value, _FIXED, _OURS | _AGENTS, ""))
+    unsupported = list(_unsupported(value, _FIXED, _KNOWN, ""))
     problems: list[Problem] = []
     name = value.get("name")
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
@@ -125,7 +127,7 @@ def _at(path: str) -> str:
 
 
 def _unsupported(
-    value: Mapping[str, Any], fixed: Mapping[str, tuple[Any, ...]], known: set[str], prefix: str
+    value: Mapping[str, Any], fixed: Mapping[str, tuple[Any, ...]], known: frozenset[str], prefix: str
 ) -> list[Problem]:
     problems: list[Problem] = []
     for key, found in value.items():
@@ -146,7 +148,7 @@ def _pools(ipam: Any, problems: list[Problem], unsupported: list[Problem]) -> tu
     if not isinstance(ipam, dict):
         problems.append(Problem("ipam is not an object", _at("ipam"), 'ipam: {"type": "calico-ipam"}'))
         return ()
-    unsupported += _unsupported(ipam, _IPAM_FIXED, {"ipv4_pools", *_AGENTS}, "ipam.")
+    unsupported += _unsupported(ipam, _IPAM_FIXED, _IPAM_KNOWN, "ipam.")
     pools = ipam.get("ipv4_pools", [])
     if not isinstance(pools, list) or not all(isinstance(pool, str) and 0 < len(pool) <= 253 for pool in pools):
         fix = "a list of pools' names or prefixes"

@@ -22,7 +22,9 @@ __all__ = ["MAX_MESSAGE", "Command", "Request", "decode", "version_of"]
 MAX_MESSAGE = 1024 * 1024
 """Bytes of a request or an answer; shim.c has the same."""
 _VARIABLES = ("CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH")
+_COMMAND_NAMES = ("ADD", "DEL", "CHECK", "VERSION")
 _CONTAINER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
+_NOT_IN_IFNAME = re.compile(r"[/:\s\x00-\x1f]")
 _MAX_VALUE = 8192
 _MAX_NAME = 253 - 1 - 128
 """Bytes of a network's name: with a container id it must fit an object's name, as the IPAM handle is one."""
@@ -129,15 +131,15 @@ def _environment(values: Sequence[bytes]) -> dict[str, str]:
 
 def _environment_problems(environment: dict[str, str]) -> list[Problem]:
     problems: list[Problem] = []
-    commands = [command.value for command in Command]
     command, ifname = environment["CNI_COMMAND"], environment["CNI_IFNAME"]
-    if command not in commands:
-        problems.append(_problem(f"{command!r} is not a command", "CNI_COMMAND", "one of " + ", ".join(commands)))
+    if command not in _COMMAND_NAMES:
+        fix = "one of " + ", ".join(_COMMAND_NAMES)
+        problems.append(_problem(f"{command!r} is not a command", "CNI_COMMAND", fix))
     if not _CONTAINER_ID.fullmatch(environment["CNI_CONTAINERID"]):
         fix = "letters, digits and _ . - after a letter or digit, 128 at most"
         problems.append(_problem(f"{environment['CNI_CONTAINERID']!r} is not a container id", "CNI_CONTAINERID", fix))
     # The kernel's rule for interface names (dev_valid_name), and ':' that only aliases have.
-    if not 1 <= len(ifname.encode()) <= 15 or ifname in {".", ".."} or re.search(r"[/:\s\x00-\x1f]", ifname):
+    if not 1 <= len(ifname.encode()) <= 15 or ifname in {".", ".."} or _NOT_IN_IFNAME.search(ifname):
         problems.append(_problem(f"{ifname!r} is not an interface name", "CNI_IFNAME", "for example eth0"))
     if ifname.startswith("-") or ifname.endswith("-"):
         fix = "it becomes a part of the endpoint's name: no '-' at either end"
@@ -147,19 +149,24 @@ def _environment_problems(environment: dict[str, str]) -> list[Problem]:
     return problems
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = sorted({key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1})
+        raise ValueError(f"the key {twice[0]!r} stands twice in one object")
+    return found
+
+
+def _refuse(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
+
+
 def _json(stdin: bytes) -> dict[str, Any]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice = sorted({key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1})
-            raise ValueError(f"the key {twice[0]!r} stands twice in one object")
-        return found
-
-    def refuse(text: str) -> None:
-        raise ValueError(f"{text} is not JSON")
-
     try:
-        found = json.loads(stdin, object_pairs_hook=once, parse_constant=refuse)
+        found = _DECODER.decode(stdin.decode(json.detect_encoding(stdin), "surrogatepass"))
     except json.JSONDecodeError as error:
         place = Place("stdin", error.lineno, error.colno)
         raise CniError(Code.BAD_INPUT, _problem(f"not JSON: {error.msg}", str(place), "pass one JSON object")) from None

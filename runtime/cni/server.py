@@ -20,7 +20,8 @@ from pathlib import Path
 from muslin.errors import Failed, MuslinError, Problem
 from runtime.cni.answer import Answer, CniError, Code, refused
 from runtime.cni.answer import version as version_answer
-from runtime.cni.request import MAX_MESSAGE, Command, Request, decode, version_of
+from runtime.cni.frame import Frame
+from runtime.cni.request import Command, Request, decode, version_of
 
 __all__ = ["Handler", "Limits", "PodNamespace", "Server"]
 
@@ -31,8 +32,6 @@ _SIOCGSKNS = 0x894C  # linux/sockios.h
 _OURS = Path("/proc/self/ns/net")
 _BACKLOG = 128
 _ACCEPT_AGAIN_S = 0.1
-_PART = 16384
-"""Octets of one look; nearly every request is shorter."""
 _KERNEL_ANSWERS_S = 5
 """For a request in the pod's namespace; somebody else who has the socket too may take the kernel's answer away."""
 
@@ -74,6 +73,7 @@ class Server:
         self._accepting: asyncio.Task[None] | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(self._limits.clients)
+        self._ours = _OURS.stat()
 
     async def start(self) -> None:
         """Listen. A socket that a dead agent left is replaced. Raises Failed where a live one listens."""
@@ -126,8 +126,10 @@ class Server:
         try:
             answer = await self._answer(client, fds)
             frame = struct.pack("!IB", len(answer.body) + 1, answer.status) + answer.body
-            async with asyncio.timeout(self._limits.write_s):
-                await asyncio.get_running_loop().sock_sendall(client, frame)
+            sent = _sent(client, frame)
+            if sent < len(frame):
+                async with asyncio.timeout(self._limits.write_s):
+                    await asyncio.get_running_loop().sock_sendall(client, frame[sent:])
         except (OSError, TimeoutError):
             pass  # the shim went away: its runtime will ask again, and ADD and DEL may be repeated
         finally:
@@ -139,20 +141,13 @@ class Server:
         payload = b""
         try:
             _check_peer(client, self._limits.uids)
-            try:
-                async with asyncio.timeout(self._limits.read_s):
-                    payload = await _read_frame(client, fds)
-            except TimeoutError:
-                raise CniError(
-                    Code.IO_FAILURE,
-                    Problem("the request did not arrive in time", "unix socket", f"send it in {self._limits.read_s} s"),
-                ) from None
+            payload = await self._read(client, fds)
             request = decode(payload)
             if request.command is Command.VERSION:
                 return version_answer()
             if not fds:
                 return await self._without_namespace(request)
-            with _namespace_socket(fds) as netlink:
+            with _namespace_socket(fds, self._ours) as netlink:
                 return await self._handle(request, PodNamespace(fds[0], netlink))
         except OSError as error:
             problem = Problem(f"the kernel refused: {os.strerror(error.errno or 0)}", "muslin agent", "see dmesg")
@@ -162,6 +157,22 @@ class Server:
         except Exception as error:  # noqa: BLE001  it must not take down the agent
             _log.exception("a CNI request met a bug of ours")
             return refused(error, version_of(payload))
+
+    async def _read(self, client: socket.socket, fds: list[int]) -> bytes:
+        """The payload of one frame; without a clock where all of it is there already, as it is nearly always."""
+        frame = Frame(fds)
+        if frame.take(client):
+            return frame.payload
+        try:
+            async with asyncio.timeout(self._limits.read_s):
+                while not frame.take(client):
+                    await _readable(client)
+        except TimeoutError:
+            raise CniError(
+                Code.IO_FAILURE,
+                Problem("the request did not arrive in time", "unix socket", f"send it in {self._limits.read_s} s"),
+            ) from None
+        return frame.payload
 
     async def _without_namespace(self, request: Request) -> Answer:
         if request.command is not Command.DEL:
@@ -204,6 +215,14 @@ def _check_peer(client: socket.socket, uids: frozenset[int]) -> None:
         raise CniError(Code.IO_FAILURE, problem)
 
 
+def _sent(client: socket.socket, frame: bytes) -> int:
+    """How much could be sent at once: all of nearly every answer, as a socket's buffer is larger."""
+    try:
+        return client.send(frame)
+    except BlockingIOError:
+        return 0
+
+
 async def _readable(client: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
@@ -219,43 +238,16 @@ async def _readable(client: socket.socket) -> None:
         loop.remove_reader(client)
 
 
-async def _read_frame(client: socket.socket, fds: list[int]) -> bytes:
-    """One frame; descriptors are put into `fds` as they arrive, so that the caller can close them."""
-    data = bytearray()
-    wanted = 4
-    known = False
-    while len(data) < wanted:
-        try:
-            part, control, flags, _ = client.recvmsg(_PART, socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC)
-        except BlockingIOError:
-            await _readable(client)
-            continue
-        for level, kind, value in control:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds += struct.unpack(f"{len(value) // 4}i", value[: len(value) // 4 * 4])
-        if flags & socket.MSG_CTRUNC or len(fds) not in {0, 2}:
-            raise CniError(Code.BAD_INPUT, Problem("the request has a wrong number of descriptors", "frame", "0 or 2"))
-        if not part:
-            raise CniError(
-                Code.BAD_INPUT, Problem("the request breaks off", "frame", "send as many bytes as announced")
-            )
-        data += part
-        if not known and len(data) >= 4:
-            (length,) = struct.unpack_from("!I", data)
-            if not 0 < length <= MAX_MESSAGE:
-                fix = f"1..{MAX_MESSAGE} bytes"
-                raise CniError(Code.BAD_INPUT, Problem("the request has an impossible length", "frame", fix))
-            known, wanted = True, 4 + length
-    return bytes(data[4:wanted])
+def _namespace_socket(fds: list[int], ours: os.stat_result) -> socket.socket:
+    """The second descriptor as a socket, once both are what they must be. Takes it over from `fds`.
 
-
-def _namespace_socket(fds: list[int]) -> socket.socket:
-    """The second descriptor as a socket, once both are what they must be. Takes it over from `fds`."""
+    `ours` is the node's own network namespace.
+    """
     try:
         is_namespace = fcntl.ioctl(fds[0], _NS_GET_NSTYPE) == _CLONE_NEWNET
     except OSError:
         is_namespace = False
-    if is_namespace and os.path.samestat(os.fstat(fds[0]), _OURS.stat()):
+    if is_namespace and os.path.samestat(os.fstat(fds[0]), ours):
         what = "the network namespace is the node's own, and not a container's"
         raise CniError(Code.BAD_ENVIRONMENT, Problem(what, "CNI_NETNS", "a pod of the host's network needs no plugin"))
     try:

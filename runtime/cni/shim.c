@@ -214,9 +214,6 @@ int main(void)
     long limit_ms = limit ? strtol(limit, NULL, 10) : DEADLINE_MS;
     deadline = now_ms() + (limit_ms > 0 && limit_ms <= 600000 ? limit_ms : DEADLINE_MS);
     const char *away = "start muslin agent on this node, or see its log; the runtime will try again";
-    int agent = connect_agent(path);
-    if (agent < 0)
-        return refuse(TRY_AGAIN, "the node's agent does not answer", path, errno, away);
 
     /* A pod that is being deleted may have lost its namespace already: DEL goes on without. */
     int fds[2], count = 0;
@@ -237,6 +234,11 @@ int main(void)
         return refuse(BAD_ENVIRONMENT, what, values[NETNS][0] ? values[NETNS] : "CNI_NETNS is empty", error,
                       "CNI_NETNS must be the path of a network namespace, and this program needs CAP_SYS_ADMIN over it");
     }
+
+    /* Connected last: the request is there when the agent looks. A path is the same in every network namespace. */
+    int agent = connect_agent(path);
+    if (agent < 0)
+        return refuse(TRY_AGAIN, "the node's agent does not answer", path, errno, away);
 
     uint32_t length = (uint32_t)(size - 4);
     buffer[0] = (unsigned char)(length >> 24);

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import Hashable
+from types import TracebackType
 
 __all__ = ["Turns"]
 
@@ -15,15 +15,31 @@ class Turns:
     def __init__(self) -> None:
         self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
-    @contextlib.asynccontextmanager
-    async def of(self, key: Hashable) -> AsyncIterator[None]:
-        """Wait for the turn of this key; those that wait are served in order."""
-        lock, count = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, count + 1)
+    def of(self, key: Hashable) -> _Turn:
+        """For `async with`: wait for the turn of this key; those that wait are served in order."""
+        return _Turn(self._locks, key)
+
+
+class _Turn:
+    def __init__(self, locks: dict[Hashable, tuple[asyncio.Lock, int]], key: Hashable) -> None:
+        self._locks, self._key = locks, key
+
+    async def __aenter__(self) -> None:
+        lock, count = self._locks.get(self._key) or (asyncio.Lock(), 0)
+        self._locks[self._key] = (lock, count + 1)
         try:
-            async with lock:
-                yield
-        finally:
-            lock, count = self._locks.pop(key)
-            if count > 1:
-                self._locks[key] = (lock, count - 1)
+            await lock.acquire()
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._leave().release()
+
+    def _leave(self) -> asyncio.Lock:
+        lock, count = self._locks.pop(self._key)
+        if count > 1:
+            self._locks[self._key] = (lock, count - 1)
+        return lock

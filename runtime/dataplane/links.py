@@ -8,6 +8,7 @@ Sysctls are written below /proc/sys of the namespace the calling thread is in: t
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import functools
 import os
@@ -42,6 +43,13 @@ __all__ = [
 ]  # fmt: skip
 
 _PROC: Final = "/proc/sys/net"
+_libc: Final = ctypes.PyDLL(None, use_errno=True)
+"""Keeps the interpreter's lock: each of these calls takes microseconds, and a thread that gives the lock away waits for
+a busy loop to get it again, which a pod's settings would do twelve times."""
+_libc.open.argtypes = (ctypes.c_char_p, ctypes.c_int)
+_libc.write.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
+_libc.write.restype = ctypes.c_ssize_t
+_libc.close.argtypes = (ctypes.c_int,)
 _LOOPBACK: Final = 1
 """Index of `lo` in every network namespace; the kernel makes sure of it."""
 _IPV6: Final = (
@@ -164,14 +172,14 @@ def _unlike_default(proc: str) -> list[tuple[str, str]]:
 
 def write_sysctl(path: str, value: str) -> None:
     """Write one value below /proc/sys. Raises KernelRefused."""
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(file, value.encode("ascii"))
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise KernelRefused("sysctl write", f"{path} = {value}", error.errno or errno.EIO) from error
+    text = value.encode("ascii")
+    file = _libc.open(os.fsencode(path), os.O_WRONLY | os.O_CLOEXEC)
+    written = _libc.write(file, text, len(text)) if file >= 0 else -1
+    refused = 0 if written == len(text) else ctypes.get_errno() or errno.EIO
+    if file >= 0:
+        _libc.close(file)
+    if refused:
+        raise KernelRefused("sysctl write", f"{path} = {value}", refused)
 
 
 def configure_pod_side(pod: NetlinkSocket, index: int, interface: str, addresses: Iterable[Address]) -> None:

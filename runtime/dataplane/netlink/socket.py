@@ -61,7 +61,8 @@ class NetlinkSocket:
     Args:
         family: ROUTE or NETFILTER.
         groups: multicast groups to listen to.
-        adopted: a netlink socket of this family made elsewhere (in a pod's namespace), which we then own.
+        adopted: a netlink socket of this family made elsewhere (in a pod's namespace), which we then own; its buffers
+            stay as they are, large enough for one pod.
     """
 
     def __init__(self, family: int, groups: Iterable[int] = (), adopted: socket.socket | None = None) -> None:
@@ -69,6 +70,15 @@ class NetlinkSocket:
         self._socket = adopted if adopted is not None else socket.socket(socket.AF_NETLINK, kinds, family)
         if adopted is None:
             self._socket.bind((0, 0))
+            self._enlarge()
+        for option in (_CAP_ACK, _EXT_ACK, *((_STRICT_CHECK,) if family == ROUTE else ())):
+            self._socket.setsockopt(_SOL_NETLINK, option, 1)
+        for group in groups:
+            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+        self._sequence = 0
+        self._buffer = memoryview(bytearray(_BUFFER if adopted is None else _BUFFER_OF_A_POD))
+
+    def _enlarge(self) -> None:
         for force, plain, size in (
             (_SEND_BUFFER_FORCE, socket.SO_SNDBUF, _SEND_BUFFER),
             (_RECEIVE_BUFFER_FORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER),
@@ -77,12 +87,6 @@ class NetlinkSocket:
                 self._socket.setsockopt(socket.SOL_SOCKET, force, size)
             except PermissionError:
                 self._socket.setsockopt(socket.SOL_SOCKET, plain, size)  # the kernel cuts it to its maximum
-        for option in (_CAP_ACK, _EXT_ACK, *((_STRICT_CHECK,) if family == ROUTE else ())):
-            self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        for group in groups:
-            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-        self._sequence = 0
-        self._buffer = memoryview(bytearray(_BUFFER if adopted is None else _BUFFER_OF_A_POD))
 
     def fileno(self) -> int:
         """File descriptor, for `loop.add_reader`."""
@@ -231,7 +235,7 @@ class NetlinkSocket:
         refused: list[Refusal] = []
         complete = False
         with contextlib.suppress(BlockingIOError):
-            while True:
+            while not complete:  # the last one's answer comes last
                 for received in self._receive(wait=False):
                     index = received.sequence - first
                     if received.kind != wire.ERROR or not 0 <= index < len(packed):

@@ -47,7 +47,7 @@ async def write(path: str, run_name: str) -> None:
 async def write_unheard(path: str) -> None:
     """One write, and death by SIGKILL between its commit and its wake."""
     store = EmbeddedDatastore.open(path)
-    store._bell.ring = lambda: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+    store._waking._bell.ring = lambda: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
     await store.create(Key(KIND, "unheard", "default"), {})
 
 

@@ -33,8 +33,8 @@ def test_writes_of_a_moment_wake_others_once_and_in_time(tmp_path: Path, *, clos
     async def story() -> None:
         writer = EmbeddedDatastore.open(tmp_path / "db", wake_after_s=0.2)
         reader = EmbeddedDatastore.open(tmp_path / "db")
-        ring = writer._bell.ring
-        writer._bell.ring = lambda: rings.append(1) or ring()  # type: ignore[func-returns-value, method-assign]
+        ring = writer._waking._bell.ring
+        writer._waking._bell.ring = lambda: rings.append(1) or ring()  # type: ignore[func-returns-value, method-assign]
         seen = asyncio.ensure_future(_seen(reader, 6))
         await asyncio.sleep(0)
         for number in range(6):

@@ -88,7 +88,7 @@ def _stored(entry: Entry) -> Stored:
 
 
 class Client:
-    """One operation, stepped."""
+    """One operation, stepped. The store has no transactions: what is to follow other writes is a step of its own."""
 
     def __init__(self, operation: Any) -> None:
         self.operation = operation
@@ -96,13 +96,29 @@ class Client:
         self.done = False
         self.asked: list[Request] = []
         self._next: Request | None = None
+        self._written: tuple[Stored | Refusal, ...] | None = None
         self._resume(None)
 
     def step(self, history: History) -> None:
         """Perform one request."""
-        assert self._next is not None
-        self.asked.append(self._next)
-        self._resume(answer(history, self._next))
+        asked = self._next
+        assert asked is not None
+        if self._written is not None:
+            assert isinstance(asked, Together)
+            assert asked.then is not None
+            last = answer(history, asked.then)
+            assert isinstance(last, Stored | Refusal)
+            written, self._written = self._written, None
+            self._resume(Answers(written, last))
+            return
+        self.asked.append(asked)
+        found = answer(history, asked)
+        if isinstance(asked, Together) and asked.then is not None:
+            assert isinstance(found, Answers)
+            if all(isinstance(each, Stored) for each in found.each):
+                self._written = found.each
+                return
+        self._resume(found)
 
     def crash(self) -> None:
         """Never go on."""

@@ -11,9 +11,12 @@ import pytest
 from muslin.datastore.history import History
 from muslin.ipam.assign import assign_ip, auto_assign
 from muslin.ipam.assignment import AddressRefused, NoPool, RefusalReason, Shortfall
+from muslin.ipam.blocks import Attribute, Block
 from muslin.ipam.names import block_key
 from muslin.ipam.pools import reservations
 from muslin.ipam.release import release_by_handle
+from muslin.ipam.together import assign_together
+from muslin.net import Address
 from muslin.resources.keys import Key
 from tests.muslin.ipam.stage import (
     NOW,
@@ -257,3 +260,43 @@ def test_ipv6_blocks_are_found_in_a_pool_too_large_to_walk() -> None:
     assert len(result.addresses) == 1
     assert block.prefix.prefixlen == 122
     assert history.get(Key("IPAMBlock", str(block.prefix).replace(":", "-").replace("/", "-")))
+
+
+@pytest.mark.parametrize("handles", [["a", "b", "c"], ["a", "b", "a"], ["old", "a"], list("abcdefghijklmnopqrst"), []])
+def test_addresses_given_out_together_are_those_given_out_one_by_one(handles: list[str]) -> None:
+    """The same addresses and block, also for who has one already, around reserved ones, and where too few are left."""
+    block = Block.new(network("198.51.100.0/28"), "host:node-1", NOW)
+    block, _ = block.assigned(2, Attribute("old", {"pod": "old"}))
+    attributes = [Attribute(handle, {"pod": handle}) for handle in handles]
+
+    def reserved(address: Address) -> bool:
+        return int(address) % 5 == 0
+
+    one_by_one, expected = block, list[Address]()
+    for attribute in attributes:
+        one_by_one, given = one_by_one.assigned(1, attribute, reserved)
+        expected += given
+
+    assert block.assigned_each(attributes, reserved) == (one_by_one, tuple(expected))
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_a_death_at_any_step_of_giving_out_together_is_made_good_by_releasing(steps: int) -> None:
+    """Handles count what the block may not have given yet, never the other way round; releasing leaves nothing."""
+    history = History()
+    finish(history, auto_assign(request(handle="net.first")))
+    (block,) = blocks(history)
+    names = [f"net.{number}" for number in range(3)]
+    client = Client(assign_together([request(handle=name, known_blocks=(block.prefix,)) for name in names]))
+
+    for _ in range(steps):
+        if not client.done:
+            client.step(history)
+    client.crash()
+
+    check(history)
+    for name in names:
+        finish(history, release_by_handle(name, NOW))
+    check(history)
+    assert list(held(history).values()) == ["net.first"]
+    assert [key.name for key in (entry.key for entry in history.list("IPAMHandle").entries)] == ["net.first"]
