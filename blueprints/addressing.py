@@ -23,6 +23,8 @@ POOLS = {4: Key("IPPool", "default-ipv4-ippool"), 6: Key("IPPool", "default-ipv6
 
 _SOURCE = section("Single Subnet Configuration")
 _SHORTEST, _LONGEST = 20, 32
+_USUAL_PODS = 110
+"""Kubernetes' maxPods where nobody has set it."""
 
 
 def pool_key(facts: Facts, version: int) -> Key:
@@ -89,7 +91,7 @@ def _unusable(given: Prefix, facts: Facts) -> Iterator[tuple[str, str]]:
     for taken, whose in others_addresses(given):
         yield f"the pod range {given} overlaps {taken}, which is {whose}", "give a private range such as 10.48.0.0/16"
     others = [(each.cidr, "the nodes' subnet") for each in facts.subnets]
-    others += [(each, "the service range") for each in facts.service_ranges or facts.kubernetes.service_subnets]
+    others += [(each, "the service range") for each in facts.services]
     for each, whose in others:
         if each.version == given.version and given.overlaps(each):
             fix = "give pods a range that nothing else uses, such as 10.48.0.0/16"
@@ -153,7 +155,8 @@ def block_size(asked: Asked, given: Prefix) -> Outcome:
         length = int(text)
     size = 1 << (32 - length)
     blocks = _blocks(given, length)
-    each = 1 if facts.pods_per_node is None else -(-facts.pods_per_node // size)
+    most = facts.pods_per_node or _USUAL_PODS
+    each = -(-most // size)
     addresses = given.num_addresses
     if blocks < facts.size:
         return refuse(
@@ -173,7 +176,8 @@ def block_size(asked: Asked, given: Prefix) -> Outcome:
     largest = blocks // each
     borrowing = "" if largest >= facts.size else "; nodes borrow addresses of each other's blocks, one route for each"
     nodes = "node" if largest == 1 else "nodes"
-    room = f": enough for {largest} {nodes} with {facts.pods_per_node} pods each" if facts.pods_per_node else ""
+    assumed = "" if facts.pods_per_node else ", as Kubernetes usually has"
+    room = f": enough for {largest} {nodes} with {most} pods each{assumed}"
     inputs = {"podRange": str(given), "plannedNodes": str(facts.size)}
     if facts.pods_per_node is not None:
         inputs["podsPerNode"] = str(facts.pods_per_node)

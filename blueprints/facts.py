@@ -116,6 +116,11 @@ class Facts(Part):
         """The version whose addresses name nodes and subnets where one is enough: IPv4, if there is any."""
         return 6 if self.families == (6,) else 4
 
+    @property
+    def services(self) -> tuple[Prefix, ...]:
+        """The ranges of services, as given or as Kubernetes was told."""
+        return self.service_ranges or self.kubernetes.service_subnets
+
     def pod_range_of(self, version: int) -> Prefix | None:
         """The pods' range of a family."""
         return self.pod_range if version == 4 else self.pod_range_v6

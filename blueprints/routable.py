@@ -110,7 +110,7 @@ def _unheard(asked: Asked, what: str) -> Outcome:
 def _services(asked: Asked) -> Outcome:
     facts = asked.facts
     wish = facts.routable
-    if wish.cluster_ips and not facts.service_ranges:
+    if wish.cluster_ips and not facts.services:
         what = "the services' addresses are to be announced, and their range is not given"
         return refuse(Must.SOMEBODY_LISTENS, what, asked.place("routable"), "set serviceRanges")
     if not facts.top_of_rack:
@@ -139,7 +139,7 @@ def service_fields(facts: Facts) -> dict[str, list[dict[str, str]]]:
     """Mapping[field of BGPConfiguration, ranges] of what is announced."""
     wish = facts.routable
     ranges = {
-        "serviceClusterIPs": facts.service_ranges if wish.cluster_ips else (),
+        "serviceClusterIPs": facts.services if wish.cluster_ips else (),
         "serviceExternalIPs": wish.external_ips,
         "serviceLoadBalancerIPs": wish.load_balancer_ips,
     }

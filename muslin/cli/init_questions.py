@@ -10,7 +10,7 @@ import click
 
 from blueprints.fact_parts import DatastoreWish, Provider
 from muslin.errors import BadInput, Problem
-from muslin.net import parse_address, parse_prefix
+from muslin.net import AsNumber, parse_address, parse_prefix
 
 __all__ = ["Questions"]
 
@@ -53,7 +53,7 @@ class Questions:
         told["plannedNodes"] = int(self._text("How many nodes it may grow to", str(len(nodes)), _whole(1, 100_000)))
         told |= self._ranges(nodes)
         told["subnets"] += self._other_family({**known, **told}, nodes)
-        return told | self._network() | self._datastore()
+        return told | self._network() | self._datastore() | self._outside()
 
     def _ranges(self, nodes: list[dict[str, Any]]) -> dict[str, Any]:
         known, told = self._known, dict[str, Any]()
@@ -61,6 +61,8 @@ class Questions:
         if not ("podRange" in known or "podRangeV6" in known):
             usual = ["10.48.0.0/16"] if 4 in families else ["2001:db8:48::/48"]
             told |= {_RANGE[parse_prefix(each).version]: each for each in self._list("Ranges for pods", usual, _prefix)}
+        if self._ask and not known.get("podsPerNode"):
+            told["podsPerNode"] = int(self._text("How many pods a node may carry", "110", _whole(1, 65_536)))
         if self._ask and not known.get("serviceRanges"):
             given = self._list("Ranges of services", ["10.96.0.0/12"] if 4 in families else [], _prefix)
             told |= {"serviceRanges": given} if given else {}
@@ -91,7 +93,31 @@ class Questions:
         if self._known.get("datastore"):
             return {}
         chosen = self._text("Datastore (kubernetes, etcd, embedded)", usual, _one_of(DatastoreWish))
-        return {} if chosen == usual else {"datastore": chosen}
+        if chosen != DatastoreWish.ETCD.value:
+            return {} if chosen == usual else {"datastore": chosen}
+        own = self._text("Is it the etcd of Kubernetes itself (yes, no)", "no", _YES_OR_NO)
+        urls = self._list("Its URLs, such as https://192.0.2.10:2379", [], str)
+        return {"datastore": chosen, "etcdIsTheClusters": own == "yes", **({"etcdEndpoints": urls} if urls else {})}
+
+    def _outside(self) -> dict[str, Any]:
+        """Who speaks BGP with the nodes, and what the outside reaches; nothing where a cluster has told it."""
+        if not self._ask or self._known.get("running"):
+            return {}
+        told: dict[str, Any] = {}
+        number = self._text("AS number that the network's owner gave (nothing if none)", "", _if_any(_as_number))
+        told |= {"asNumber": int(AsNumber(number))} if number else {}
+        question = "Switches that speak BGP with nodes, each as NAME ADDRESS AS RACK"
+        switches = [each.split() for each in self._list(question, [], _words(4))]
+        told |= {"topOfRack": [_switch(*each) for each in switches]} if switches else {}
+        question = "Route reflectors outside of the cluster, each as NAME ADDRESS"
+        reflectors = [each.split() for each in self._list(question, [], _words(2))]
+        told |= {"externalReflectors": [_named(*each) for each in reflectors]} if reflectors else {}
+        if not switches:
+            return told
+        pods = self._text("Range of pods that the outside reaches (nothing if none)", "", _if_any(_prefix))
+        services = self._text("Does the outside reach services by their own address (yes, no)", "no", _YES_OR_NO)
+        routable = {**({"pods": pods} if pods else {}), **({"clusterIPs": True} if services == "yes" else {})}
+        return told | ({"routable": routable} if routable else {})
 
     def _text(self, question: str, default: str, check: Callable[[str], str] = str) -> str:
         if not self._ask:
@@ -140,6 +166,37 @@ def _node(name: str, *more: str) -> dict[str, str]:
     return {"name": name, "address": str(parse_address(more[0])), **({"rack": more[1]} if len(more) == 2 else {})}
 
 
+def _named(name: str, address: str) -> dict[str, str]:
+    return {"name": name, "address": str(parse_address(address))}
+
+
+def _switch(name: str, address: str, number: str, rack: str) -> dict[str, Any]:
+    return {**_named(name, address), "asNumber": int(AsNumber(number)), "racks": [rack]}
+
+
+def _words(count: int) -> Callable[[str], str]:
+    """Entries of so many words, the second of them an address and the third an AS number."""
+
+    def check(text: str) -> str:
+        words = text.split()
+        if len(words) != count:
+            raise ValueError(f"{text!r} has {len(words)} words, not {count}")
+        parse_address(words[1])
+        if count > 2:
+            AsNumber(words[2])
+        return " ".join(words)
+
+    return check
+
+
+def _as_number(text: str) -> str:
+    return str(AsNumber(text))
+
+
+def _if_any(check: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: check(text) if text else ""
+
+
 def _subnets(nodes: list[dict[str, Any]]) -> list[str]:
     """A guess: a /24 around each IPv4 address, a /64 around each of IPv6."""
     addresses = [parse_address(each[field]) for each in nodes for field in _ADDRESSES if field in each]
@@ -171,3 +228,6 @@ def _one_among(known: Mapping[str, str]) -> Callable[[str], str]:
         return text
 
     return check
+
+
+_YES_OR_NO: Final = _one_among({"yes": "", "no": ""})

@@ -161,6 +161,8 @@ _SIDES: dict[str, list[_Side]] = {
     "routable services": [
         ("top_of_rack", {**_RACKS, "serviceRanges": ["10.96.0.0/16"], "routable": {"clusterIPs": True}},
          "10.96.0.0/16"),
+        ("top_of_rack", {**_RACKS, "kubernetes": {"serviceSubnets": ["10.96.0.0/16"]},
+                         "routable": {"clusterIPs": True}}, "10.96.0.0/16"),
         ("top_of_rack", {**_RACKS, "routable": {"clusterIPs": True}}, Must.SOMEBODY_LISTENS),
         ("single_subnet", {"serviceRanges": ["10.96.0.0/16"], "routable": {"clusterIPs": True}},
          Must.SOMEBODY_LISTENS),

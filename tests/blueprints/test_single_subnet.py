@@ -213,3 +213,17 @@ def test_named_blueprint_decides() -> None:
     facts = _facts(blueprint="single_subnet")
 
     assert single_subnet(facts) == decide(facts)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({}, "the range holds 1024 blocks: enough for 512 nodes with 110 pods each, as Kubernetes usually has"),
+        ({"podsPerNode": 64}, "the range holds 1024 blocks: enough for 1024 nodes with 64 pods each;"),
+        ({"podsPerNode": 65}, "the range holds 1024 blocks: enough for 512 nodes with 65 pods each;"),
+        ({"plannedNodes": 40, "podRange": "10.48.0.0/20"}, "nodes borrow addresses of each other's blocks"),
+    ],
+)
+def test_the_largest_cluster_is_told(told: dict[str, Any], words: str) -> None:
+    """How many nodes the range is enough for, and where they begin to borrow."""
+    assert words in single_subnet(_facts(**told)).decision("block size").consequence

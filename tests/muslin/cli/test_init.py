@@ -52,7 +52,7 @@ def _written() -> dict[str, Any]:
 def test_a_person_answers(run: Run, typed: Callable[[str], None]) -> None:
     """Enter takes defaults, a wrong answer is asked again, and what is written can be explained."""
     nodes = "node-a 192.0.2.1 r1\nnode-b nowhere\nnode-b 192.0.2.2\n\n"
-    typed(f"lab\n{nodes}\n100\n9000\naws\n\n\n\nwifi\nvxlan\nmaybe\nno\n\n")
+    typed(f"lab\n{nodes}\n100\n9000\naws\n\n\n\n\nwifi\nvxlan\nmaybe\nno\n\n\n\n\n")
     ran = run("init")
 
     assert (ran.status, "is not an IP address" in ran.err, "from 576 to 65535" in ran.err) == (0, True, True)
@@ -68,6 +68,7 @@ def test_a_person_answers(run: Run, typed: Callable[[str], None]) -> None:
         "provider": "aws",
         "network": {"vxlan": False, "sourceDestinationChecks": False},
         "podRange": "10.48.0.0/16",
+        "podsPerNode": 110,
         "serviceRanges": ["10.96.0.0/12"],
     }
     assert ("'wifi' is none of bgp" in ran.err, "'maybe' is none of yes" in ran.err) == (True, True)
@@ -78,7 +79,7 @@ def test_ranges_come_from_kubeadm(run: Run, typed: Callable[[str], None]) -> Non
     """What kubeadm knows is not asked; two subnets and 60 nodes lead to the blueprint for them."""
     Path("kubeadm.yaml").write_text(_KUBEADM)
     nodes = "".join(f"n{number} {subnet}.{number}\n" for number, subnet in enumerate(["192.0.2", "198.51.100"] * 3, 1))
-    typed(f"{nodes}\n\n\n\n60\n\n\n\n")
+    typed(f"{nodes}\n\n\n\n60\n" + "\n" * 6)
     ran = run("init", "--from-kubeadm", "kubeadm.yaml")
     told = _written()
 
@@ -97,13 +98,39 @@ def test_ranges_come_from_kubeadm(run: Run, typed: Callable[[str], None]) -> Non
 
 def test_a_cluster_of_ipv6_alone(run: Run, typed: Callable[[str], None]) -> None:
     """Defaults are of the family that nodes have."""
-    typed("six\nnode-a 2001:db8::1\nnode-b 2001:db8::2\n" + "\n" * 12)
+    typed("six\nnode-a 2001:db8::1\nnode-b 2001:db8::2\n" + "\n" * 16)
     ran = run("init")
     told = _written()
 
     assert ran.status == 0
     assert (told["subnets"], told["podRangeV6"], "podRange" in told) == (["2001:db8::/64"], "2001:db8:48::/48", False)
     assert run("explain", "cluster.yaml").status == 0
+
+
+def test_who_is_outside_is_asked(run: Run, typed: Callable[[str], None]) -> None:
+    """Switches with what they make routable, and an etcd with what must be known of it; nonsense is asked again."""
+    nodes = "node-a 192.0.2.1 r1\nnode-b 192.0.2.2 r1\n\n"
+    etcd = "etcd\nno\nhttps://192.0.2.10:2379\n"
+    asked = "first\n64500\ntor-1 192.0.2.254\ntor-1 192.0.2.254 64400 r1\n\n203.0.113.0/26\nyes\n"
+    typed("\n" + nodes + "\n" * 9 + etcd + asked)
+    ran = run("init")
+    told = _written()
+
+    assert (ran.status, "is not an AS number" in ran.err, "has 2 words, not 4" in ran.err) == (0, True, True)
+    assert (told["etcdIsTheClusters"], told["etcdEndpoints"]) == (False, ["https://192.0.2.10:2379"])
+    assert (told["asNumber"], told["blueprint"]) == (64500, "top_of_rack")
+    assert told["topOfRack"] == [{"name": "tor-1", "address": "192.0.2.254", "asNumber": 64400, "racks": ["r1"]}]
+    assert told["routable"] == {"pods": "203.0.113.0/26", "clusterIPs": True}
+
+
+def test_reflectors_outside_are_asked_for(run: Run, typed: Callable[[str], None]) -> None:
+    """Two of them, and the facts need nothing else."""
+    typed("\nnode-a 192.0.2.1\nnode-b 192.0.2.2\n\n" + "\n" * 12 + "b-1 192.0.2.251, b-2 192.0.2.252\n")
+    ran = run("init")
+
+    assert ran.status == 0
+    assert _written()["blueprint"] == "route_reflectors"
+    assert "b-1, b-2" in run("explain", "cluster.yaml").out
 
 
 def test_a_file_that_is_there_is_kept(run: Run, typed: Callable[[str], None]) -> None:
