@@ -16,6 +16,7 @@ from muslin.semantics.verdict import Flow
 from reconciler.controller import Controller, Settings
 from reconciler.plan import Budget
 from reconciler.status import Event
+from runtime.probe_request import Answer, Ask, Word
 from tests.runtime.cni.frames import NETWORK
 from tests.simulation.node import Node, PodName, Surroundings, address_in, wall_clock
 from tests.simulation.oracle import Oracle
@@ -68,9 +69,9 @@ class Attached:
 
 
 class Cluster:
-    """Everything. Same seed and deeds, same trace."""
+    """Everything. Same seed and deeds, same trace. `probes`: so many may be asked, of agents that answer them."""
 
-    def __init__(self, seed: int, processes: list[Process]) -> None:
+    def __init__(self, seed: int, processes: list[Process], *, probes: int = 0) -> None:
         self.random = Random(f"machinery {seed}")
         self._fault_random = Random(f"faults {seed}")
         self.trace: list[str] = []
@@ -81,7 +82,9 @@ class Cluster:
         self.oracle = Oracle(self.store.history, self.broken)
         self.source = MemorySource()
         self.internet = Internet(Random(f"network {seed}"))
-        around = Surroundings(self.internet, self._client, self.random, self.tell, processes, self.broken)
+        self._probes = probes
+        asker = _Asker(self) if probes else None
+        around = Surroundings(self.internet, self._client, self.random, self.tell, processes, self.broken, asker)
         self.nodes = [Node(name, f"192.0.2.{number}/24", around) for number, name in enumerate(NODES, 1)]
         self.by_address = {node.address: node for node in self.nodes}
         self.controller: Controller | None = None
@@ -148,7 +151,9 @@ class Cluster:
             self.controller = Controller(
                 self._client("reconciler"),
                 self.source,
-                Settings(poll_s=20.0, budget=Budget(part=1.0, allow_empty=True, confirm=frozenset())),
+                Settings(
+                    poll_s=20.0, budget=Budget(part=1.0, allow_empty=True, confirm=frozenset()), probes=self._probes
+                ),
                 random=Random(self.random.random()),
                 now=wall_clock,
                 tell=say,
@@ -285,6 +290,25 @@ class Cluster:
     def handle_of(pod: Attached) -> str:
         """The IPAM handle of a pod."""
         return f"{NETWORK['name']}.{pod.container}"
+
+
+class _Asker:
+    """Probes' packets through the kernels of both nodes."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def ask(self, interface: str, source: Address, ask: Ask) -> Answer:
+        """See `runtime.probing.Asker`."""
+        pods = [each for each in self._cluster.attached.values() if each.address == source]
+        if not pods or pods[0].interface != interface:
+            return Answer(Word.NO_POD)
+        flow = Flow(source, ask.target, 6, source_port=40000, destination_port=ask.port)
+        await asyncio.sleep(0.001)
+        if self._cluster.arrives(pods[0], flow):
+            return Answer(Word.ANSWERED)
+        await asyncio.sleep(ask.timeout_s)
+        return Answer(Word.SILENT)
 
 
 def _packet(flow: Flow, entering: str, leaving: str) -> FilterPacket:

@@ -24,6 +24,7 @@ from runtime.cni.endpoints import Attachment
 from runtime.cni.request import decode
 from runtime.cni.server import PodNamespace
 from runtime.pod_addresses import PodAddresses
+from runtime.probing import Asker, Probing
 from runtime.registration import NodeIdentity
 from runtime.speaker_side import SpeakerSide
 from tests.runtime.cni.frames import NETWORK, payload
@@ -57,6 +58,7 @@ class Surroundings:
         tell: one line for the trace.
         processes: every process that was ever started.
         fault: something ended that must not.
+        asker: what happens to a probe's packet; None: agents answer no probes, as those of yesterday.
     """
 
     internet: Internet
@@ -65,6 +67,7 @@ class Surroundings:
     tell: Callable[[str], None]
     processes: list[Process]
     fault: Callable[[str], None]
+    asker: Asker | None = None
 
 
 def wall_clock() -> datetime:
@@ -191,7 +194,15 @@ class Node:
             policy_ready=policy_ready,
             mtu=lambda: 1500,
         )
-        await agent.run(client.run(), speaker_moves(), take_pods())
+        services = [client.run(), speaker_moves(), take_pods()]
+        if around.asker is not None:
+            probing = Probing(
+                self.name, around.client(process.name), around.asker, snapshot=lambda: agent.snapshot,
+                applied=agent.applied, on_failure=lambda error, _: around.tell(f"{process.name}: probes: {error}"),
+            )  # fmt: skip
+            agent.on_applied = probing.applied_moved
+            services.append(probing.run())
+        await agent.run(*services)
 
     # -- the container runtime's side of CNI
 
