@@ -2,13 +2,13 @@
 
 Every step may have happened already (a process before us was killed): what is there as wanted is success. One
 object that fails does not stop others, but what must come after it waits. The ledger is written twice: what we are
-about to do, before the first write, and what we did, after the last. Steps behind a closed gate are not begun, so
-that waiting writes nothing.
+about to do, before the first write, and what we did, after the last; and so are agents told. Steps behind a closed
+gate are not begun, so that waiting writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +17,7 @@ from muslin.datastore.field_ownership import FieldOwnership, TakenField
 from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound
 from muslin.errors import MuslinError, Problem, Unavailable
 from muslin.resources.keys import Key
+from reconciler.batch import Batch
 from reconciler.compare import SHARED_KINDS, canonical, differences, ours, stripped
 from reconciler.ledger import Ledger, Owned, applied, intended
 from reconciler.levels import Level, Missed, Placed, levels
@@ -97,8 +98,9 @@ async def apply(
             outcome.gated.append(each.step)
         else:
             outcome.waiting.append((each.step, blocker))
-    await ledger.change(_intents(plan, begun))
-    hands = _Hands(datastore, ownership, outcome, wrote)
+    batch = Batch(datastore, ledger.set_name, [each.step for each in begun])
+    await _both(batch.begin, lambda: ledger.change(_intents(plan, begun)))
+    hands = _Hands(datastore, ownership, outcome, wrote, batch)
     await _walk(hands, found, {each.step.key for each in begun})
     last: dict[Key, Owned | None] = {}
     for step in outcome.done:
@@ -108,8 +110,19 @@ async def apply(
     for step in (each.step for each in begun if each.step.key in not_done):
         # what did not happen is not intended any more: the next plan decides anew
         last[step.key] = None if step.base is None else applied(step.base, plan.commit)
-    await ledger.change(last)
+    await _both(batch.end, lambda: ledger.change(last))
     return outcome
+
+
+async def _both(*deeds: Callable[[], Awaitable[None]]) -> None:
+    """Do these at once; the first failure ends all."""
+    left = iter(deeds)
+
+    async def work() -> None:
+        for deed in left:
+            await deed()
+
+    await together(work, len(deeds))
 
 
 def _intents(plan: Plan, begun: Iterable[Placed]) -> dict[Key, Owned | None]:
@@ -148,6 +161,7 @@ class _Hands:
     ownership: Ownership | None
     outcome: Outcome
     wrote: Callable[[Key, Entry | None], None]
+    batch: Batch
 
     async def at_once(self, ready: list[Placed]) -> list[Placed]:
         """Take steps of one level, so many at once; gives those that did not happen."""
@@ -165,7 +179,9 @@ class _Hands:
 
     async def _take(self, step: Step) -> bool:
         try:
-            self.wrote(step.key, await self._write(step))
+            entry = await self._write(step)
+            self.batch.wrote(step.key, entry)
+            self.wrote(step.key, entry)
         except Unavailable:
             raise
         except (Conflict, NotFound, AlreadyExists):

@@ -89,6 +89,11 @@ class Ledger:
         self.ways: dict[str, Json] = {}
 
     @property
+    def set_name(self) -> str:
+        """Whose it is."""
+        return self._set
+
+    @property
     def owned(self) -> Mapping[Key, Owned]:
         """Mapping[Key, Owned]: every object that is ours or about to be. Another object after each change."""
         if self._all is None:

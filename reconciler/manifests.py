@@ -37,6 +37,7 @@ REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         "CalicoNodeStatus": "it is what an agent saw",
         "LiveMigration": "it is what an orchestrator of virtual machines reports",
         "ClusterInformation": "it is the datastore's own state",
+        "ReconcilerBatch": "it says where writes of the reconciler begin and end",
         "ReconcilerControl": "it is what operators tell the reconciler",
         "ReconcilerHistory": "it is what the reconciler has done",
         "ReconcilerLease": "it says which of several reconcilers acts",

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
+from types import MappingProxyType
 from typing import Protocol
 
 from muslin.conversion.endpoint_name import EndpointName
@@ -25,13 +26,14 @@ from muslin.resources.node import Node
 from muslin.semantics.routes import node_interface_address
 from muslin.semantics.snapshot import Snapshot
 from reconciler.loop import Backoff, Loop
+from runtime.batches import Batches, Hold
 from runtime.calc.state import Route, RouteClass
 from runtime.convergence import Applied, Convergence, Kernel
 from runtime.convergence import SpeakerSide as ConvergenceSpeaker
 from runtime.node_status import ReportedRoute, ReportedSession, node_status_object, report
 from runtime.registration import NodeIdentity, register
 
-__all__ = ["MIRRORED", "POLICY_KINDS", "Agent", "Log", "Parts", "Speaker"]
+__all__ = ["MIRRORED", "Agent", "Log", "Parts", "Speaker"]
 
 MIRRORED = (
     "ClusterInformation", "FelixConfiguration", "BGPConfiguration", "BGPPeer", "IPPool", "IPReservation",
@@ -48,19 +50,14 @@ _REGISTER_AGAIN_S = 1.0
 _TELL_AGAIN_S = 60.0
 """A failure that lasts is told once in this time."""
 
-POLICY_KINDS = (
-    "Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile",
-    "KubernetesNetworkPolicy", "KubernetesClusterNetworkPolicy",
-)  # fmt: skip
 _ELSEWHERE = "WorkloadEndpoint elsewhere"
-_URGENT = tuple(kind for kind in MIRRORED if kind != "IPAMBlock")
 _UNHURRIED_S = 0.02
 """Blocks, and endpoints of other nodes, wait so long for more of their sort, unless something urgent takes them along.
 They change for every pod of the cluster, mostly many at a time; and what this node's own pods wait for goes first."""
-_SETTLE_S, _SETTLE_AT_MOST_S = 0.02, 0.25
-"""Policies come as one push and are written one by one. Two that allow different flows of one workload would, taken
-one at a time, cut each other's flows for a moment; so policy is taken once it has been quiet for the first of these
-times, and no later than the second after its first change."""
+_HELD = ("Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet")
+"""Kinds that come as one push and are written one by one: see `runtime.batches`."""
+_HURRIED = tuple(kind for kind in MIRRORED if kind not in (*_HELD, "IPAMBlock"))
+_NEVER_HELD = (*_HURRIED, "IPAMBlock", _ELSEWHERE)
 
 Log = Callable[..., None]
 """`log(event, **fields)`: one line for people and machines."""
@@ -137,6 +134,12 @@ class Agent:
         )
         self.on_applied: Callable[[], None] = lambda: None
         """Called after each step that went through."""
+        self._batches = Batches(parts.datastore, random=random, moved=self._look)
+        self._hold = Hold(self.mirror.has_seen)
+        self._news = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
+        self._whole: Snapshot | None = None
+        self._policy = self._others = 0
         self._registered: Revision | None = None
         self._told: dict[Problem, float] = {}
         self._problems: dict[Key, tuple[Problem, ...]] = {}
@@ -172,7 +175,9 @@ class Agent:
         self.mirror.start()
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear())
                 group.create_task(self._follow())
+                group.create_task(self._batches.run())
                 group.create_task(self.convergence.run())
                 group.create_task(self._reporting.run())
                 group.create_task(self._registering.run())
@@ -196,18 +201,46 @@ class Agent:
             else:
                 return
 
-    async def _follow(self) -> None:
-        taken = urgent = 0
+    async def _hear(self) -> None:
         async for _ in self.mirror.changes():
-            policy = self.mirror.version(POLICY_KINDS)
-            if taken and policy != taken:
-                policy = await self._settled(policy)
-            taken = policy
-            self._tell_problems()
-            before, urgent = urgent, self.mirror.version(_URGENT)
-            self.convergence.take(self.mirror.snapshot, within_s=0.0 if urgent != before else _UNHURRIED_S)
-            if self._strayed():
-                self._registering.wake()
+            self._look()
+
+    def _look(self) -> None:
+        """The copy, or what reconcilers say, is different."""
+        self._news.set()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self.mirror.version(MIRRORED):
+                self._take()
+
+    def _take(self) -> None:
+        """Hand on what has changed; policy only when all is here that belongs together."""
+        mirror, loop, whole = self.mirror, asyncio.get_running_loop(), self._whole
+        policy, others = mirror.version(_HELD), mirror.version(_NEVER_HELD)
+        until = None
+        if whole is not None and policy > self._policy:
+            until = self._hold.until(policy, loop.time(), self._batches.known, heard=self._batches.heard)
+        if self._later is not None:
+            self._later.cancel()
+        self._later = loop.call_at(until, self._look) if until is not None else None
+        urgent = mirror.version(_HURRIED) > self._others
+        if whole is None or until is None:
+            if whole is not None and policy <= self._policy and others <= self._others:
+                return
+            urgent, self._policy, self._whole = urgent or policy > self._policy, policy, mirror.snapshot
+            self._hand_on(self._whole, urgent=urgent)
+        elif others > self._others:
+            self._hand_on(_with_policy_of(whole, mirror.snapshot), urgent=urgent)
+        self._others = others
+
+    def _hand_on(self, snapshot: Snapshot, *, urgent: bool) -> None:
+        self._tell_problems()
+        self.convergence.take(snapshot, within_s=0.0 if urgent else _UNHURRIED_S)
+        if self._strayed():
+            self._registering.wake()
 
     def _strayed(self) -> bool:
         """Whether our Node is gone, or no longer says our address: others would lose their way to our pods."""
@@ -227,17 +260,6 @@ class Agent:
             )
             await asyncio.sleep(_REGISTER_AGAIN_S)
             self._registering.wake()
-
-    async def _settled(self, policy: int) -> int:
-        """Wait until policy has not changed for a moment; gives its version then."""
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + _SETTLE_AT_MOST_S
-        while True:
-            await asyncio.sleep(min(_SETTLE_S, max(0.0, latest - loop.time())))
-            now = self.mirror.version(POLICY_KINDS)
-            if now == policy or loop.time() >= latest:
-                return now
-            policy = now
 
     def _tell_problems(self) -> None:
         """Objects that cannot be read, each once as long as it stays the same."""
@@ -305,6 +327,13 @@ def _groups(node: str) -> Callable[[Key], str]:
         return _ELSEWHERE if elsewhere else key.kind
 
     return group
+
+
+def _with_policy_of(former: Snapshot, latest: Snapshot) -> Snapshot:
+    """The latest, with policy as it was; and so of the former's revision, as far as anybody may rely on it."""
+    kept = {key: it for key, it in former.resources.items() if key.kind in _HELD}
+    others = {key: it for key, it in latest.resources.items() if key.kind not in _HELD}
+    return Snapshot(MappingProxyType({**others, **kept}), former.revision)
 
 
 def _reported(route: Route, learnt_from: Address | None) -> ReportedRoute:

@@ -178,6 +178,12 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("IPV4", _at("spec.bgp.ipv4Address"), wide=True),
         Column("IPV6", _at("spec.bgp.ipv6Address"), wide=True),
     ),
+    "ReconcilerBatch": (
+        _NAME,
+        Column("NUMBER", _at("spec.number")),
+        Column("WRITES", _at("spec.writes")),
+        Column("STATE", _at("spec.state")),
+    ),
     "ReconcilerControl": (
         _NAME,
         Column("SUSPENDED", _at("spec.suspended.reason", "-")),

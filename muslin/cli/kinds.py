@@ -59,6 +59,7 @@ _NAMESPACED = {
     "WorkloadEndpoint": "workloadendpoints wep weps",
 }
 _OURS = {
+    "ReconcilerBatch": "reconcilerbatches",
     "ReconcilerControl": "reconcilercontrols",
     "ReconcilerHistory": "reconcilerhistories",
     "ReconcilerLease": "reconcilerleases",

@@ -29,8 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 OWN_KINDS: Final = ("ReconcilerControl", "ReconcilerHistory", "ReconcilerLedger", "ReconcilerStatus")
-"""What Muslin keeps beside Calico's kinds. Who leads at the moment (ReconcilerLease) and what
-nodes are asked at the moment (ReconcilerProbe) stay behind."""
+"""What Muslin keeps beside Calico's kinds. Who leads at the moment (ReconcilerLease), what is being written
+(ReconcilerBatch) and what nodes are asked (ReconcilerProbe) stay behind."""
 
 MOVED_KINDS: Final = (
     "Tier", "Node", "IPPool", "IPReservation", "IPAMConfiguration", "BGPFilter", "BGPConfiguration", "BGPPeer",

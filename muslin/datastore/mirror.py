@@ -123,9 +123,11 @@ class Mirror:
         self._backoff = backoff or Backoff()
         self._copy = _Copy(decode)
         self._revision = Revision("0")
+        self._caught_up = Revision("0")
         self._version = 0
         self._versions: dict[str, int] = {}
         self._listed_at = 0
+        self._newest: dict[str, Revision] = {}
         self._shown: tuple[int, Snapshot] | None = None
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -178,6 +180,12 @@ class Mirror:
     def version(self, groups: Collection[str]) -> int:
         """A number that grows with every change in one of these groups: tells what a new snapshot is about."""
         return max((self._versions.get(group, self._listed_at) for group in groups), default=0)
+
+    def has_seen(self, kind: str, revision: int) -> bool:
+        """Whether all that was written of a kind up to this revision is here, as far as its revisions are numbers."""
+        return any(
+            known.isdecimal() and int(known) >= revision for known in (self._newest.get(kind, ""), self._caught_up)
+        )
 
     @property
     def problems(self) -> Mapping[Key, tuple[Problem, ...]]:
@@ -270,6 +278,7 @@ class Mirror:
     def _take(self, event: Change | Bookmark, pending: _Copy | None) -> _Copy | None:
         """One event of the watch; `pending` is a list that has not caught up yet, and what is left of it after."""
         if isinstance(event, Change):
+            self._newest[event.key.kind] = event.revision
             changed = (pending or self._copy).put(event)
             if pending is None:
                 self._revision = event.revision
@@ -278,7 +287,7 @@ class Mirror:
                     self._versions[self._group(event.key)] = self._version
                     self._announce()
             return pending
-        self._revision = event.revision
+        self._revision = self._caught_up = event.revision
         if pending is not None:
             changed = self._version == 0 or pending.decoded != self._copy.decoded
             self._copy = pending

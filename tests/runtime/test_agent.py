@@ -3,163 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from ipaddress import ip_address, ip_interface, ip_network
-from random import Random
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
-from muslin.datastore.initialize import ensure_initialized
-from muslin.datastore.memory import Fault, MemoryDatastore
 from muslin.datastore.protocol import Revision
-from muslin.net import Address, Prefix
-from muslin.resources import dump, load
-from muslin.resources.base import Resource
+from muslin.resources import load
 from muslin.resources.keys import Key
 from muslin.resources.node import Node
 from muslin.semantics.routes import node_address
-from runtime.agent import Agent, Parts
-from runtime.calc.state import NodeState
-from runtime.convergence import Kernel
-from runtime.node_status import APPLIED_REVISION, ReportedSession
-from runtime.registration import NodeIdentity
-from tests.support.clusters import namespace_profile, policy, pool, workload
-from tests.support.fake_kernel import FakeKernel
-from tests.support.fake_nftables import FilterPacket
-from tests.support.virtual_time import run_virtual
-
-_CLIENT, _SERVER = ip_address("10.48.0.1"), ip_address("10.48.0.2")
-
-
-class _Speaker:
-    """A speaker without peers."""
-
-    routes: Mapping[Prefix, Address] = {}
-    in_sync = True
-    speaking = True
-
-    def desire(self, state: NodeState) -> None:
-        """It has nobody to talk to."""
-
-    def peer_of(self, prefix: Prefix) -> Address | None:
-        return None
-
-    def sessions(self) -> tuple[ReportedSession, ...]:
-        return ()
-
-
-class _World:
-    """A node, its datastore and its log."""
-
-    def __init__(self) -> None:
-        self.store, self.kernel, self.speaker = MemoryDatastore(), FakeKernel(), _Speaker()
-        self.log: list[tuple[str, dict[str, Any]]] = []
-        self.away = False
-        self.client = self.store.client(lambda _: Fault(refused=self.away))
-        for name in ("cali1", "cali2"):
-            self.kernel.routes.add_link(name)
-
-    def agent(self) -> Agent:
-        kernel = Kernel(self.kernel.nftables, self.kernel.routes, self.kernel.conntrack, list)
-        return Agent(
-            NodeIdentity("node-a", ip_interface("192.0.2.1/24")),
-            Parts(self.client, kernel, self.speaker),
-            now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-            random=Random(1),
-            log=lambda event, **fields: self.log.append((event, fields)),
-        )
-
-    async def put(self, *resources: Resource) -> int:
-        """Write new objects; gives the revision of the last."""
-        entry = None
-        for resource in resources:
-            entry = await self.store.create(resource.key, dump(resource))
-        assert entry is not None
-        return int(entry.revision)
-
-    def passes(self, port: int) -> bool:
-        packet = FilterPacket(_CLIENT, _SERVER, 17, 4000, port, in_interface="cali1", out_interface="cali2")
-        return self.kernel.verdict(packet)
-
-    async def reported(self) -> int:
-        """The revision that the agent says the kernel has."""
-        entry = await self.store.get(Key("CalicoNodeStatus", "node-a"))
-        return int(entry.value["metadata"]["annotations"][APPLIED_REVISION])
-
-
-def _run(body: Callable[[_World], Awaitable[None]]) -> _World:
-    async def main() -> _World:
-        world = _World()
-        await ensure_initialized(world.store)
-        await world.put(
-            pool("pods", "10.48.0.0/16"),
-            namespace_profile("default"),
-            workload("client", str(_CLIENT), interfaceName="cali1", labels={"app": "client"}),
-            workload("server", str(_SERVER), interfaceName="cali2", labels={"app": "server"}),
-        )
-        running = asyncio.ensure_future(world.agent().run())
-        await asyncio.sleep(1)
-        await body(world)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        return world
-
-    return run_virtual(main())
-
-
-def _allow(name: str, port: int) -> Resource:
-    rule = {"action": "Allow", "protocol": "UDP", "destination": {"ports": [port]}}
-    return policy(name, selector="app == 'server'", types=["Ingress"], ingress=[rule])
-
-
-def test_policies_of_one_push_are_taken_together() -> None:
-    """Two policies that allow different ports of one pod arrive 5 ms apart: neither cuts the other's flow."""
-    seen: list[tuple[bool, bool]] = []
-
-    async def body(world: _World) -> None:
-        assert (world.passes(53), world.passes(80)) == (True, True)
-        await world.put(_allow("dns", 53))
-        for _ in range(5):
-            await asyncio.sleep(0.001)
-            seen.append((world.passes(53), world.passes(80)))
-        await world.put(_allow("web", 80))
-        for _ in range(100):
-            await asyncio.sleep(0.001)
-            seen.append((world.passes(53), world.passes(80)))
-        assert not world.passes(443)
-
-    _run(body)
-
-    assert set(seen) == {(True, True)}
-
-
-def test_policy_that_never_settles_is_taken_all_the_same() -> None:
-    """A stream of changes, each 10 ms after the other, cannot hold a denial up for more than a quarter of a second."""
-
-    async def body(world: _World) -> None:
-        assert world.passes(80)
-        for number in range(40):
-            await world.put(_allow(f"dns-{number}", 53))
-            await asyncio.sleep(0.01)
-        assert not world.passes(80)
-
-    _run(body)
+from tests.runtime.agent_world import CLIENT, World, allow, run
+from tests.support.clusters import workload
 
 
 def test_the_applied_revision_is_reported_after_the_kernel_has_it() -> None:
     """Once the status names a revision, packets are judged by it."""
 
-    async def body(world: _World) -> None:
-        revision = await world.put(_allow("dns", 53))
+    async def body(world: World) -> None:
+        revision = await world.put(allow("dns", 53))
         assert world.passes(80)
         async for _ in world.store.watch(["CalicoNodeStatus"], Revision(str(revision))):
             if await world.reported() >= revision:
                 break
         assert not world.passes(80)
 
-    _run(body)
+    run(body)
 
 
 @pytest.mark.slow
@@ -167,29 +36,29 @@ def test_more_routes_than_a_report_can_hold_keep_nothing_else_from_being_told() 
     """20,000 prefixes of a peer, as many as it may announce: the applied revision is reported all the same."""
     routes = {ip_network((0x0A300000 + index, 32)): ip_address("192.0.2.9") for index in range(20_000)}
 
-    async def body(world: _World) -> None:
+    async def body(world: World) -> None:
         world.speaker.routes = routes
-        revision = await world.put(_allow("dns", 53))
+        revision = await world.put(allow("dns", 53))
         await asyncio.sleep(2)
         status = (await world.store.get(Key("CalicoNodeStatus", "node-a"))).value
         assert await world.reported() >= revision
         assert 0 < len(status["status"]["routes"]["routesV4"]) < len(routes)
 
-    _run(body)
+    run(body)
 
 
 def test_an_object_that_cannot_be_read_is_told_once_and_stops_nobody() -> None:
     """A wrong object is a line in the log with place and fix; the others go on being enforced."""
 
-    async def body(world: _World) -> None:
+    async def body(world: World) -> None:
         wrong = {"apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy", "spec": {"selektor": "all()"}}
         key = Key("NetworkPolicy", "wrong", "default")
         await world.store.create(key, {**wrong, "metadata": {"name": "wrong", "namespace": "default"}})
-        await world.put(_allow("dns", 53))
+        await world.put(allow("dns", 53))
         await asyncio.sleep(1)
         assert (world.passes(53), world.passes(80)) == (True, False)
 
-    world = _run(body)
+    world = run(body)
 
     told = [fields for event, fields in world.log if event == "object ignored"]
     assert [fields["object"] for fields in told] == ["NetworkPolicy default/wrong"]
@@ -209,7 +78,7 @@ def test_an_object_that_cannot_be_read_is_told_once_and_stops_nobody() -> None:
 def test_a_node_keeps_its_own_address_in_the_datastore(hostile: dict[str, Any] | None) -> None:
     """Whoever writes the node's own object, or deletes it: it is put right, told once, and pods go on."""
 
-    async def body(world: _World) -> None:
+    async def body(world: World) -> None:
         key = Key("Node", "node-a")
         current = await world.store.get(key)
         if hostile is None:
@@ -222,7 +91,7 @@ def test_a_node_keeps_its_own_address_in_the_datastore(hostile: dict[str, Any] |
         assert node_address(node, 4) == ip_address("192.0.2.1")
         assert world.passes(53)
 
-    assert [event for event, _ in _run(body).log if event == "put right"] == ["put right"]
+    assert [event for event, _ in run(body).log if event == "put right"] == ["put right"]
 
 
 @pytest.mark.parametrize(
@@ -231,31 +100,31 @@ def test_a_node_keeps_its_own_address_in_the_datastore(hostile: dict[str, Any] |
 def test_a_status_that_somebody_spoilt_is_written_anew(hostile: dict[str, Any]) -> None:
     """The agent goes on whatever stands where it reports, and the next report replaces it."""
 
-    async def body(world: _World) -> None:
+    async def body(world: World) -> None:
         key = Key("CalicoNodeStatus", "node-a")
         current = await world.store.get(key)
         value = {**current.value, **hostile, "kind": "CalicoNodeStatus"}
         await world.store.update(key, value, current.revision)
-        revision = await world.put(_allow("dns", 53))
+        revision = await world.put(allow("dns", 53))
         await asyncio.sleep(5)
         assert await world.reported() == revision
         assert isinstance((await world.store.get(key)).value["status"], dict)
 
-    _run(body)
+    run(body)
 
 
 def test_what_may_not_be_in_force_is_told_once_and_changes_nothing() -> None:
     """A workload with a node's address or a pod's gets nothing; the log says each once, with place and fix."""
 
-    async def body(world: _World) -> None:
+    async def body(world: World) -> None:
         before = world.kernel.routes.writes
         await world.put(workload("evil", "192.0.2.1", interfaceName="cali3"))
-        await world.put(workload("twin", str(_CLIENT), interfaceName="cali2"))
+        await world.put(workload("twin", str(CLIENT), interfaceName="cali2"))
         await asyncio.sleep(200)
         assert world.kernel.routes.writes == before
         assert world.passes(53)
 
-    told = [fields for event, fields in _run(body).log if event == "left out"]
+    told = [fields for event, fields in run(body).log if event == "left out"]
     assert sorted(fields["where"].split("  ")[0] for fields in told) == [
         "WorkloadEndpoint default/evil", "WorkloadEndpoint default/twin", "WorkloadEndpoint default/twin",
     ]  # fmt: skip
@@ -265,14 +134,14 @@ def test_what_may_not_be_in_force_is_told_once_and_changes_nothing() -> None:
 def test_a_datastore_that_is_away_changes_nothing_and_is_told_with_its_age() -> None:
     """An hour without it: packets are judged as before, the log says since when, and then what was missed counts."""
 
-    async def body(world: _World) -> None:
-        await world.put(_allow("dns", 53))
+    async def body(world: World) -> None:
+        await world.put(allow("dns", 53))
         await asyncio.sleep(2)
         before = world.kernel.routes.writes
         world.away = True
         world.client.drop_watches()
         await asyncio.sleep(1)
-        await world.put(_allow("web", 80))
+        await world.put(allow("web", 80))
         await asyncio.sleep(3600)
         assert (world.passes(53), world.passes(80), world.passes(443)) == (True, False, False)
         assert world.kernel.routes.writes == before
@@ -280,7 +149,7 @@ def test_a_datastore_that_is_away_changes_nothing_and_is_told_with_its_age() -> 
         await asyncio.sleep(30)
         assert (world.passes(53), world.passes(80), world.passes(443)) == (True, True, False)
 
-    log = _run(body).log
+    log = run(body).log
     told = [
         fields["datastore_silent_s"] for event, fields in log if "datastore_silent_s" in fields and event == "failed"
     ]
@@ -296,8 +165,8 @@ def test_a_datastore_that_is_away_changes_nothing_and_is_told_with_its_age() -> 
 def test_an_agent_that_starts_without_a_datastore_leaves_the_kernel_alone() -> None:
     """What the agent before it put in force stays, for as long as it takes, and is then taken over."""
 
-    async def body(world: _World) -> None:
-        await world.put(_allow("dns", 53))
+    async def body(world: World) -> None:
+        await world.put(allow("dns", 53))
         await asyncio.sleep(2)
         world.away = True
         world.client.drop_watches()
@@ -308,10 +177,10 @@ def test_an_agent_that_starts_without_a_datastore_leaves_the_kernel_alone() -> N
         assert world.kernel.routes.writes == before
         world.away = False
         await asyncio.sleep(30)
-        await world.put(_allow("web", 80))
+        await world.put(allow("web", 80))
         await asyncio.sleep(5)
         assert (world.passes(53), world.passes(80)) == (True, True)
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
 
-    _run(body)
+    run(body)

@@ -8,6 +8,7 @@ from typing import Any, Final
 __all__ = ["OWN_KINDS", "PACKED", "own_definitions"]
 
 OWN_KINDS: Final[Mapping[str, tuple[str, str]]] = {
+    "ReconcilerBatch": ("reconciler.muslin/v1alpha1", "reconcilerbatches"),
     "ReconcilerControl": ("reconciler.muslin/v1alpha1", "reconcilercontrols"),
     "ReconcilerHistory": ("reconciler.muslin/v1alpha1", "reconcilerhistories"),
     "ReconcilerLease": ("reconciler.muslin/v1alpha1", "reconcilerleases"),

@@ -31,6 +31,7 @@ _ALIASES = {
     "WorkloadEndpoint": "workloadendpoint workloadendpoints wep weps",
     "ReconcilerStatus": "reconcilerstatus reconcilerstatuses",
     "ReconcilerLedger": "reconcilerledger ReconcilerLedgers",
+    "ReconcilerBatch": "reconcilerbatch reconcilerbatches",
     "ReconcilerControl": "reconcilercontrol reconcilercontrols",
     "ReconcilerHistory": "reconcilerhistory reconcilerhistories",
     "ReconcilerLease": "reconcilerlease reconcilerleases",
