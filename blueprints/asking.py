@@ -178,11 +178,9 @@ class Asked:
 
 def overridden(decided: Decision, by_rule: str, override: OverrideFacts) -> Decision:
     """A decision that is not the rule's, with the reason that somebody gave."""
-    return replace(
-        decided,
-        rule=f"overridden, because {override.reason.strip().rstrip('.')}; the rule chooses {by_rule}",
-        override=override.reason,
-    )
+    reason = " ".join("".join(each if each.isprintable() else " " for each in override.reason).split())
+    rule = f"overridden, because {reason.rstrip('.')}; the rule chooses {by_rule}"
+    return replace(decided, rule=rule, override=reason)
 
 
 def _decided(

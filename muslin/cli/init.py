@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from blueprints import draft, facts, found
-from muslin.cli.blueprint import read_text
+from blueprints import catalogue, draft, facts, found
+from muslin import yaml
+from muslin.cli.blueprint import only_document, read_text
 from muslin.cli.init_cluster import facts_of_cluster, facts_of_text
 from muslin.cli.init_questions import Questions
 from muslin.cli.printing import printable
@@ -46,15 +48,34 @@ def init(
     if from_kubeadm is not None:
         known = found.merged(known, facts_of_text(read_text(from_kubeadm), from_kubeadm))
     asked = {**known, **Questions(known, ask=not defaults).answers()}
-    whole = facts.load(draft.document(asked), file=str(path))
+    try:
+        whole = facts.load(draft.document(asked), file=str(path))
+    except BadInput:
+        _write(path, draft.text(asked))
+        click.echo(f"what was read and answered is kept in {printable(str(path))}: correct it there", err=True)
+        raise _with_places(path, asked) from None
     if as_it_runs := draft.kept(whole):
         asked["overrides"] = as_it_runs
         whole = facts.load(draft.document(asked), file=str(path))
     asked["blueprint"] = draft.fitting(whole)
+    _write(path, draft.text(asked))
+    name = printable(str(path))
+    click.echo(f"{name} is written; next:\n  muslin explain {name}\n  muslin render {name} --out .")
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(draft.text(asked), "utf-8")
+        path.write_text(text, "utf-8")
     except OSError as error:
         what = f"the file can't be written: {error.strerror}"
         raise Failed(Problem(what, str(path), "check the folder and its rights")) from error
-    name = printable(str(path))
-    click.echo(f"{name} is written; next:\n  muslin explain {name}\n  muslin render {name} --out .")
+
+
+def _with_places(path: Path, asked: Mapping[str, Any]) -> BadInput:
+    """Everything that is wrong with the file that was written, where it stands in it."""
+    document = only_document(yaml.load(draft.text(asked).encode(), str(path)), str(path))
+    try:
+        catalogue.decide_document(document.value, document.places, str(path))
+    except BadInput as wrong:
+        return wrong
+    raise AssertionError("what was refused is not any more")

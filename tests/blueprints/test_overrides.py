@@ -10,8 +10,10 @@ from blueprints.asking import OVERRIDABLE
 from blueprints.catalogue import BLUEPRINTS
 from blueprints.distribution import MOST_IN_A_MESH
 from blueprints.draft import fitting
+from blueprints.emit import render
 from blueprints.musts import Must, Refusal
 from muslin.errors import BadInput
+from muslin.yaml import load as read_yaml
 from tests.blueprints.clusters import facts, nodes_in
 
 _VXLAN = {"network": {"ipip": False, "podAddresses": False}}
@@ -117,3 +119,13 @@ def test_no_reason_makes_a_mesh_of_more_than_a_hundred() -> None:
 
     with pytest.raises(BadInput, match="101 nodes are too many for a full mesh, whatever the reason"):
         BLUEPRINTS[fitting(given)](given, None, None)
+
+
+@pytest.mark.parametrize("reason", ["two\nlines\n---\nkind: IPPool", "a bell \a rings", "a\u2028b", "# '*' \"`\\"])
+def test_a_reason_may_be_any_text(reason: str) -> None:
+    """It stands in comments, in one line, and what is written is read back."""
+    wish = {"decision": "encapsulation", "chosen": "IP-in-IP Always", "reason": reason}
+    texts = render(BLUEPRINTS["single_subnet"](facts(overrides=[wish]), None, None))
+
+    assert all(len(read_yaml(text.encode(), path)) == 1 for path, text in texts.items() if path.endswith(".yaml"))
+    assert "; the rule chooses no encapsulation" in texts["DECISIONS.md"]

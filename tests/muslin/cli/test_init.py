@@ -107,6 +107,17 @@ def test_a_cluster_of_ipv6_alone(run: Run, typed: Callable[[str], None]) -> None
     assert run("explain", "cluster.yaml").status == 0
 
 
+def test_answers_that_contradict_each_other_are_kept(run: Run, typed: Callable[[str], None]) -> None:
+    """In the file, with the line of each: nobody answers everything again."""
+    typed("lab\nn1 192.0.2.1\nn1 192.0.2.1\n\n" + "\n" * 16)
+    ran = run("init")
+
+    assert (ran.status, "kept in cluster.yaml" in ran.err) == (2, True)
+    assert [each["name"] for each in _written()["nodes"]] == ["n1", "n1"]
+    assert "cluster.yaml:15:12  nodes[1].address" in ran.err
+    assert "two nodes are named 'n1'" in run("explain", "cluster.yaml").err
+
+
 def test_who_is_outside_is_asked(run: Run, typed: Callable[[str], None]) -> None:
     """Switches with what they make routable, and an etcd with what must be known of it; nonsense is asked again."""
     nodes = "node-a 192.0.2.1 r1\nnode-b 192.0.2.2 r1\n\n"
