@@ -28,17 +28,24 @@ _encode = JsonWriter(ensure_ascii=False).encode
 
 
 class _Moves:
-    """Counts moves to the oldest generation since the collector last went through it."""
+    """Counts moves to the oldest generation since the collector last went through it.
 
-    full, made = -1, 0
+    A program that has frozen what it keeps would lose that by a move, and so none is made any more. Counting what is
+    frozen takes as long as walking over it, and so it is counted until there is something.
+    """
+
+    full, made, frozen = -1, 0, False
 
     @classmethod
     def allowed(cls) -> bool:
+        if cls.frozen:
+            return False
+        cls.frozen = gc.get_freeze_count() > 0
         full = gc.get_stats()[2]["collections"]
         if full != cls.full:
             cls.full, cls.made = full, 0
         cls.made += 1
-        return cls.made <= _MOST_OFTEN and not gc.get_freeze_count()
+        return cls.made <= _MOST_OFTEN and not cls.frozen
 
 
 @contextmanager
