@@ -38,6 +38,8 @@ class Report:
         held: why the reconciler would not take the commit.
         paused: the datastore is not ready, so nothing would be written.
         unread: objects that counted as missing because they cannot be read.
+        probes: what is asked while the commit is on trial, where its reconciler may, in words.
+        probes_gone: what would not be asked any more; known only between two commits.
     """
 
     plan: Plan
@@ -47,6 +49,8 @@ class Report:
     held: tuple[Hold, Problem] | None = None
     paused: bool = False
     unread: tuple[Problem, ...] = ()
+    probes: tuple[str, ...] = ()
+    probes_gone: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -79,6 +83,8 @@ class Report:
             "origin": self.origin,
             "digest": self.digest,
             "order": list(self.order()),
+            "probes": list(self.probes),
+            "probesGone": list(self.probes_gone),
             "steps": steps,
             "drifted": [_drifted(each) for each in told.get("drifted", [])],
             "forgotten": [str(key) for key in self.plan.forget],

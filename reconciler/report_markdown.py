@@ -58,6 +58,10 @@ def _lines(report: Report, *, full: bool) -> Iterator[str]:
             yield from _steps(title, steps, full=full)
     if proposed.steps:
         yield f"\nOrder: {_text('; '.join(report.order()))}"
+    for each_probe in report.probes:
+        yield f"\nProbe between the levels and after the last, if the reconciler may ask: {_text(each_probe)}"
+    for each_probe in report.probes_gone:
+        yield f"\n:warning: Not asked any more: {_text(each_probe)}"
     for problem in report.unread:
         yield f"\n:warning: Not read, and taken as missing: {_text(problem.where)}: {_text(problem.what)}"
     if report.digest is not None and (proposed.steps or proposed.course):

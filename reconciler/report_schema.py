@@ -237,6 +237,10 @@ class PlanReport(_Part):
     )
     counts: _Counts
     order: list[str] = Field(description="The levels in which steps are taken")
+    probes: list[str] = Field(default_factory=list, description="What is asked while the commit is on trial")
+    probes_gone: list[str] = Field(
+        default_factory=list, alias="probesGone", description="What is not asked any more; only between two commits"
+    )
     steps: list[_Step]
     blocked: list[_Blocked]
     drifted: list[_Drifted]

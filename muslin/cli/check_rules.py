@@ -91,6 +91,7 @@ def check_folder(folder: Path) -> Checked:
         found += _of_facts(name, document, reading)
     files = {str(each.place.file) for each in reading.resources.values()} | {name for name, _ in described}
     files |= {each.place.file for each in found if each.place.file is not None}
+    files |= {each.place.partition(":")[0] for each in reading.probes}
     ordered = sorted(found, key=lambda each: (each.place.file or "", each.place.line or 0, each.place.column or 0))
     return Checked(tuple(sorted(files)), tuple(ordered))
 

@@ -187,8 +187,9 @@ async def _live(reach: Reach, asked: _Asked, look: _Look) -> Report:
             after, wrong = as_planned(before, proposed)
             told, unread = look.effect(before, after), (*unread, *wrong)
         return Report(
-            proposed, told, accepted=ledger.accepted, held=found, paused=await _is_paused(store), unread=unread
-        )
+            proposed, told, accepted=ledger.accepted, held=found, paused=await _is_paused(store), unread=unread,
+            probes=tuple(map(str, reading.probes)),
+        )  # fmt: skip
 
 
 async def _is_paused(store: Datastore) -> bool:
@@ -205,7 +206,9 @@ async def _offline(asked: _Asked, look: _Look) -> Report:
     people = Snapshot.of(each for file in asked.endpoints for each in exported(_content(file), str(file)))
     proposed = between(before, after)
     told = look.effect(with_declared(people, before), with_declared(people, after))
-    return Report(proposed, told, origin=before.commit)
+    probes, former = tuple(map(str, after.probes)), tuple(map(str, before.probes))
+    gone = tuple(each for each in former if each not in probes)
+    return Report(proposed, told, origin=before.commit, probes=probes, probes_gone=gone)
 
 
 def _content(file: Path) -> bytes:

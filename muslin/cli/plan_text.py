@@ -52,9 +52,24 @@ def tell(report: Report, *, full: bool) -> None:
         click.echo("\nLevels, one after the other:")
         for line in report.order():
             click.echo(f"  {line}")
+    _tell_probes(report)
     if (proposed.steps or proposed.course) and report.digest is not None:
         click.echo(f"\nTo approve this plan and no other: muslin approve {report.digest}")
     click.echo(f"\n{totals(proposed)}")
+
+
+def _tell_probes(report: Report) -> None:
+    """Gates that people have asked for."""
+    if report.probes:
+        click.echo(
+            "\nProbes, before the first change, between levels and after the last, if `reconcile --probes` lets:"
+        )
+    for each in report.probes:
+        click.echo(f"  {printable(each)}")
+    if report.probes_gone:
+        click.echo("\nProbes that are not asked any more:")
+    for each in report.probes_gone:
+        click.echo(f"  {printable(each)}")
 
 
 def _tell_left(report: Report) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from muslin import yaml
 from muslin.errors import BadInput
-from reconciler.probe import MOST_PROBES, Expect, Pods, Probe, Traffic, is_probe, probe_of, too_many
+from reconciler.probe import LONGEST_S, MOST_PROBES, Expect, Pods, Probe, Traffic, is_probe, probe_of, too_many
+from reconciler.probe_questions import MOST_SOURCES, MOST_TARGETS
 
 _TEXT = """apiVersion: reconciler.muslin/v1alpha1
 kind: Probe
@@ -47,6 +49,17 @@ def test_every_field() -> None:
     assert (found.traffic, found.port, found.expect, found.count) == (Traffic.ICMP, None, Expect.UNREACHABLE, 2)
     assert str(found) == "web-to-db: shop/web-0 must not reach pods 'has(db)' over ICMP"
     assert _read(_TEXT + "  timeout: 250ms\n").timeout_s == 0.25
+
+
+def test_the_probe_in_the_documentation_is_right() -> None:
+    """What people copy is read without a problem, and the bounds that the page tells are those that hold."""
+    page = (Path(__file__).parents[2] / "docs" / "gitops.md").read_text("utf-8")
+    section = page.partition("## What must stay reachable\n")[2].partition("\n## ")[0]
+    found = _read(section.partition("```yaml\n")[2].partition("```")[0])
+
+    assert (found.name, found.target, found.count) == ("web-to-db", Pods("shop", "db"), 1)
+    assert f"32 probes of a set, of each at most {MOST_SOURCES} pods that ask and {MOST_TARGETS} that are" in section
+    assert (MOST_PROBES, LONGEST_S) == (32, 3.0)
 
 
 @pytest.mark.parametrize(

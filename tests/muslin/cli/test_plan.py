@@ -186,3 +186,30 @@ def test_steps_are_listed_as_they_are_taken(run: Run, cluster: Cluster) -> None:
 
     assert "1. write BGP filters (1), write tiers (1)" in ran.out
     assert ran.out.index("Tier ops") < ran.out.index("BGPPeer x")
+
+
+_PROBE = """apiVersion: reconciler.muslin/v1alpha1
+kind: Probe
+metadata: {name: served}
+spec:
+  from: {namespace: shop, selector: app == 'client'}
+  to: {address: 192.0.2.10}
+  port: 443
+"""
+_SAID = "served: pods \"app == 'client'\" in shop must reach 192.0.2.10 over TCP 443"
+
+
+def test_probes_are_gates_and_no_objects(run: Run, cluster: Cluster) -> None:
+    """What is asked while the commit is on trial is told in every form, counts as no change, and passes the checks."""
+    files = cluster.write({**FILES, "a.yaml": policy("a", order=7), "probe.yaml": _PROBE})
+    text = run("plan", files, "--datastore", cluster.file).out
+    told = json.loads(run("plan", files, "--datastore", cluster.file, "-o", "json").out)
+    review = run("plan", files, "--datastore", cluster.file, "-o", "markdown").out
+
+    head = "Probes, before the first change, between levels and after the last, if `reconcile --probes` lets:"
+    assert f"{head}\n  {_SAID}\n" in text
+    assert (told["probes"], told["counts"]["create"]) == ([_SAID], 0)
+    assert "if the reconciler may ask: served: pods" in review
+    assert run("check", files).status == 0
+    wrong = run("check", cluster.write({**FILES, "probe.yaml": _PROBE.replace("192.0.2.10", "db.example")}))
+    assert (wrong.status, "'db.example' is not an IP address" in wrong.out) == (2, True)

@@ -79,6 +79,24 @@ def test_between_two_commits_no_datastore_is_asked(run: Run, repository: Path, t
     assert (same.status, same.out.splitlines()[-1]) == (0, "Nothing to change; 3 as declared.")
 
 
+def test_a_probe_that_is_taken_out_is_told(run: Run, repository: Path) -> None:
+    """Between two commits a review sees what will not be asked any more."""
+    probe = "apiVersion: reconciler.muslin/v1alpha1\nkind: Probe\nmetadata: {name: served}\nspec:\n"
+    probe += "  from: {namespace: shop, pod: client-1}\n  to: {address: 192.0.2.10}\n  protocol: ICMP\n"
+    (repository / "probe.yaml").write_text(probe)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "probe")
+    git(repository, "checkout", "--quiet", "-b", "without")
+    git(repository, "rm", "--quiet", "probe.yaml")
+    git(repository, "commit", "--quiet", "-m", "no probe")
+    ran = run("plan", "--repo", repository, "--from", "closed", "--to", "without")
+
+    said = "served: shop/client-1 must reach 192.0.2.10 over ICMP"
+    assert f"Probes that are not asked any more:\n  {said}\n" in ran.out
+    review = run("plan", "--repo", repository, "--from", "closed", "--to", "without", "-o", "markdown").out
+    assert ":warning: Not asked any more: served: shop/client-1" in review
+
+
 def test_head_is_what_is_checked_out_and_a_datastore_is_asked_without_from(
     run: Run, repository: Path, populated: Cluster
 ) -> None:
