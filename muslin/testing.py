@@ -34,9 +34,9 @@ from reconciler.effect.paths import traffic_change
 from reconciler.local import read_folder
 
 __all__ = [
-    "Cluster", "Pod", "assert_decided", "assert_encapsulation", "assert_not_reached", "assert_opens_no_path",
-    "assert_opens_nothing", "assert_pod_mtu", "assert_reached", "assert_reached_by", "assert_refused",
-    "assert_sessions", "assert_stages", "cluster", "files", "who_reaches",
+    "Cluster", "Pod", "assert_closes_no_path", "assert_decided", "assert_encapsulation", "assert_not_reached",
+    "assert_opens_no_path", "assert_opens_nothing", "assert_pod_mtu", "assert_reached", "assert_reached_by",
+    "assert_refused", "assert_sessions", "assert_stages", "cluster", "files", "who_reaches",
 ]  # fmt: skip
 
 _PROTOCOLS: Final[Mapping[str, int]] = MappingProxyType({"TCP": 6, "UDP": 17, "SCTP": 132})
@@ -265,6 +265,17 @@ def assert_opens_no_path(before: Cluster, after: Cluster) -> None:
     opened = traffic_change(before.snapshot, after.snapshot).opened
     if opened:
         raise AssertionError(f"this opens {'; '.join(map(str, opened))}")
+
+
+def assert_closes_no_path(before: Cluster, after: Cluster) -> None:
+    """The other half of `assert_opens_no_path`: nobody loses whom they reached before, such as a team its service.
+
+    Raises:
+        AssertionError: it names who reaches whom no more, saying what.
+    """
+    closed = traffic_change(before.snapshot, after.snapshot).closed
+    if closed:
+        raise AssertionError(f"this closes {'; '.join(map(str, closed))}")
 
 
 def assert_pod_mtu(of: Cluster, node: str, network_mtu: int, expected: int) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from muslin.cli.check_rules import Checked, Finding, Rule
@@ -114,12 +115,21 @@ def as_sarif(checked: Checked, *, strict: bool = False) -> str:
 
 
 def _result(each: Finding, *, strict: bool) -> dict[str, Any]:
-    physical: dict[str, Any] = {"artifactLocation": {"uri": each.place.file or "."}}
+    physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(each.place.file or ".")}}
     if each.place.line is not None:
         physical["region"] = {"startLine": each.place.line, "startColumn": each.place.column or 1}
     return {
         "ruleId": each.rule.value,
         "level": _severity(each, strict=strict),
-        "message": {"text": f"{each.what}. {each.fix[:1].upper()}{each.fix[1:]}."},
+        "message": {"text": f"{each.what}. {_sentence(each.fix)}"},
         "locations": [{"physicalLocation": physical}],
     }
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".")) else ".")
+
+
+def _uri(file: str) -> str:
+    """A file's name as a reference that code scanning takes: spaces, quotes and other letters in percents."""
+    return quote(file, errors="surrogateescape")

@@ -103,6 +103,19 @@ def test_what_a_change_opens_at_all() -> None:
         testing.assert_opens_no_path(before, testing.cluster(told, [*now, opening], _PODS))
 
 
+def test_what_a_change_closes() -> None:
+    """Who reached somebody, and does not any more, is named; more openings close nothing."""
+    told = facts()
+    now = single_subnet(told).resources
+    rule = {"action": "Allow", "protocol": "TCP", "destination": {"ports": [443]}}
+    opening = policy("open", "shop", types=["Ingress"], selector="app == 'web'", order=10, ingress=[rule])
+    closed, opened = (testing.cluster(told, each, _PODS) for each in (now, [*now, opening]))
+
+    testing.assert_closes_no_path(closed, opened)
+    with pytest.raises(AssertionError, match=r"this closes .* -> shop/web: TCP 443"):
+        testing.assert_closes_no_path(opened, closed)
+
+
 def test_who_reaches_whom() -> None:
     """Of all pods, and of addresses outside; the message names who is too many and who is missing."""
     told = facts(startingPolicies=["shop"])
@@ -180,16 +193,20 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test that docs/ci.md shows holds for the example's files, and fails where somebody opens a path."""
     page = (Path(__file__).parents[2] / "docs" / "ci.md").read_text("utf-8")
     (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    monkeypatch.chdir(tmp_path)
     text = (Path(__file__).parents[2] / "docs" / "cluster.yaml").read_bytes()
     told = load(read_yaml(text, "cluster.yaml")[0].value)
-    for path, rendered in {"cluster.yaml": text.decode(), **render(single_subnet(told))}.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(rendered)
+    for folder in (tmp_path / "in-force", tmp_path / "change"):
+        for path, rendered in {"cluster.yaml": text.decode(), **render(single_subnet(told))}.items():
+            (folder / path).parent.mkdir(exist_ok=True, parents=True)
+            (folder / path).write_text(rendered)
+    monkeypatch.chdir(tmp_path / "change")
     scope: dict[str, Any] = {}
     exec(compile(block, "ci.md", "exec"), scope)
 
     scope["test_shops_are_apart"]()
-    (tmp_path / "default-policy" / "default-deny.yaml").unlink()
+    scope["test_this_change_opens_nothing"]()
+    Path("default-policy/default-deny.yaml").unlink()
     with pytest.raises(AssertionError, match="red/spy reaches shop/db"):
         scope["test_shops_are_apart"]()
+    with pytest.raises(AssertionError, match="this opens"):
+        scope["test_this_change_opens_nothing"]()

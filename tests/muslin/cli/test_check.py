@@ -146,6 +146,19 @@ def test_sarif_points_at_lines(run: Run, folder: Path) -> None:
     ]
 
 
+def test_sarif_s_names_are_references(run: Run, tmp_path: Path) -> None:
+    """A file's name may hold anything; code scanning wants a URI, and sentences end once."""
+    (tmp_path / 'a "b" ü.yaml').write_text(
+        "apiVersion: projectcalico.org/v3\nkind: IPPool\n"
+        "metadata: {name: a}\nspec: {cidr: 192.0.2.0/24, ipipMod: Always}\n"
+    )
+    (told,) = json.loads(run("check", tmp_path, "-o", "sarif").out)["runs"]
+    (result,) = told["results"]
+
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a%20%22b%22%20%C3%BC.yaml"
+    assert result["message"]["text"] == "unknown field 'ipipMod'. Did you mean ipipMode?"
+
+
 def test_a_folder_that_is_not_there(run: Run, tmp_path: Path) -> None:
     """It is wrong usage."""
     ran = run("check", tmp_path / "none")
