@@ -12,10 +12,11 @@ from typing import Any, Final
 from muslin.errors import Problem
 from reconciler.digest import deeds
 from reconciler.effect.effect import Effect
+from reconciler.hidden import names_of, without_secrets
 from reconciler.levels import levels, spoken
 from reconciler.plan import Hold, Plan, Step
 from reconciler.remotes import is_object_id
-from reconciler.report_fields import fields, names_of, without_secrets
+from reconciler.report_fields import fields
 
 __all__ = ["DATASTORE", "VERSION", "Report"]
 

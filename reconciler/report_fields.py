@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from muslin.datastore.protocol import Json
+from reconciler.hidden import names_of, without_secrets
 from reconciler.plan import Action, Cause, Owner, Step
 
-__all__ = ["HIDDEN", "Field", "WhyField", "fields", "names_of", "without_secrets"]
+__all__ = ["Field", "WhyField", "fields"]
 
-HIDDEN: Final = "(hidden)"
-_SECRET: Final = re.compile(
-    r"(pass(word|phrase|wd)?|secret|token|credentials?|authorization|api[-_]?key|private[-_]?key|cookie)$",
-    re.IGNORECASE,
-)
-_REFERENCE: Final = re.compile(r"(ref|refs|name|selector|source)$", re.IGNORECASE)
-_CREDENTIAL_TEXT: Final = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(bearer|basic)\s+[A-Za-z0-9+/=_.\-]{8,}|://[^/@\s:]+:[^/@\s]+@",
-    re.IGNORECASE,
-)
 _MANAGER: Final = "muslin"
 """As whom we write: as it is, or with the set behind it (`ownership.manager_of`). Tools of ours write so too."""
-_COPIES: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
-"""Annotations that hold whole objects: told as changed, never shown."""
 
 
 class WhyField(StrEnum):
@@ -69,43 +57,6 @@ def fields(step: Step) -> Iterator[Field]:
             _owner(step, names, each.old, managers),
             _why(step, each.new),
         )
-
-
-def without_secrets(value: Any, names: tuple[str, ...] = ()) -> Any:
-    """The value without what its name or its text says to be a secret; references to secrets stay.
-
-    Args:
-        value: JSON.
-        names: the way to it, outermost first.
-    """
-    if value is None:
-        return None
-    last = names[-1] if names else ""
-    if last in _COPIES:
-        return HIDDEN
-    if isinstance(value, Mapping):
-        if _SECRET.search(last) and not _is_reference(value):
-            return HIDDEN
-        called = value.get("name")  # a header, a variable: what it is called says what its value is
-        told = isinstance(called, str) and _SECRET.search(called) is not None
-        return {
-            name: HIDDEN if told and name == "value" else without_secrets(inner, (*names, str(name)))
-            for name, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [without_secrets(inner, names) for inner in value]
-    if isinstance(value, str) and (
-        (_SECRET.search(last) and not _REFERENCE.search(last)) or _CREDENTIAL_TEXT.search(value)
-    ):
-        return HIDDEN
-    return value
-
-
-def _is_reference(value: Mapping[str, Any]) -> bool:
-    """Whether a mapping only says where a secret is: `password: {secretKeyRef: {name, key}}`."""
-    return bool(value) and all(
-        isinstance(inner, Mapping) and str(name).endswith("Ref") for name, inner in value.items()
-    )
 
 
 def _why(step: Step, new: Any) -> WhyField:
@@ -162,12 +113,3 @@ def _at(value: Any, names: tuple[str, ...]) -> Any:
         else:
             return None
     return value
-
-
-_PART: Final = re.compile(r"\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]|\[\"([^\"]*)\"\]|([^.\[\]]+)")
-
-
-def names_of(path: str) -> Iterator[str]:
-    """The names of a path as people write it: `metadata.labels['a/b']`, `spec.ingress[0].action`."""
-    for match in _PART.finditer(path):
-        yield next(part for part in match.groups() if part is not None)

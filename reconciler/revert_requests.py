@@ -13,8 +13,8 @@ from pathlib import Path
 
 from reconciler.combined import commits_of
 from reconciler.guard import RevertRequest
+from reconciler.hidden import without_secrets
 from reconciler.hook import WAKE_FIFO
-from reconciler.report_fields import without_secrets
 from reconciler.reverts import RevertAsked, printed, written
 from reconciler.sources_file import Reads
 

@@ -13,6 +13,7 @@ from reconciler.apply import Outcome
 from reconciler.control import HeldCommit
 from reconciler.digest import deeds
 from reconciler.drift import Mode
+from reconciler.hidden import shown
 from reconciler.plan import Action, Cause, Plan, Step
 from reconciler.remotes import short
 from reconciler.source import Head
@@ -67,7 +68,7 @@ class Teller:
         for step in outcome.done:
             if step.cause is Cause.DRIFT:
                 by = who.get(step.key)
-                repairs.append(Repair(step.key, step.fields, at, *((by.manager, by.at) if by else ())))
+                repairs.append(Repair(step.key, shown(step.fields), at, *((by.manager, by.at) if by else ())))
             self._tell(_done(step, self.look, proposed.commit, who.get(step.key)))
         for step, problems in outcome.failed:
             self.say(EventKind.OBJECT_FAILED, f"{step.action} {step.key}: {problems[0].what}", proposed.commit)
@@ -95,9 +96,8 @@ def _done(step: Step, look: int, commit: str, who: FieldOwner | None = None) -> 
     else:
         kind, message = EventKind.OBJECT_WRITTEN, f"{step.action} {step.key}"
     later = {each.path for each in step.then.fields} if step.then is not None else frozenset()
-    shown = tuple(each for each in step.fields if each.path not in later)
-    shown = shown if step.action in (Action.UPDATE, Action.ADOPT) else ()
-    return Event(kind, look, message, commit, step.key, shown)
+    told = shown(each for each in step.fields if each.path not in later)
+    return Event(kind, look, message, commit, step.key, told if step.action in (Action.UPDATE, Action.ADOPT) else ())
 
 
 def _name(who: FieldOwner | None) -> str:

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from muslin.errors import Problem
 from muslin.resources.part import BROKEN_RULES, Part
 from muslin.resources.places import FieldPath, Places, place_of
+from muslin.resources.secrecy import HIDDEN, within_secret
 
 __all__ = ["misspelt_case", "nearest", "problems_of"]
 
@@ -61,7 +62,7 @@ def misspelt_case(error: ValidationError, model: type[Part]) -> dict[FieldPath, 
 def _translate(details: ErrorDetails, model: type[Part]) -> tuple[FieldPath, str, str]:
     path: FieldPath = details["loc"]
     context: Mapping[str, Any] = details.get("ctx", {})
-    given, name = _show(details["input"]), _name(path)
+    given, name = HIDDEN if within_secret(path) else _show(details["input"]), _name(path)
     match details["type"]:
         case "extra_forbidden":
             return path, f"unknown field {name!r}", _fix_unknown(str(path[-1]), model, path[:-1])

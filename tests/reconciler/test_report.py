@@ -11,12 +11,13 @@ import pytest
 from muslin.datastore.protocol import Entry, Revision
 from muslin.errors import Place
 from muslin.resources.keys import Key
+from reconciler.hidden import HIDDEN, without_secrets
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared
 from reconciler.plan import Action, Cause, Owner, Plan, Step
 from reconciler.planning import plan
 from reconciler.report import Report
-from reconciler.report_fields import HIDDEN, WhyField, fields, without_secrets
+from reconciler.report_fields import WhyField, fields
 from reconciler.report_markdown import markdown
 from reconciler.report_schema import PlanReport, schema
 
