@@ -73,6 +73,8 @@ class _Translation:
 
     def __init__(self, text: str) -> None:
         self._text, self._at, self._depth = text, 0, 0
+        self._copies = 1
+        """How often what was read last stands for its innermost part: Go multiplies repeats inside each other."""
 
     def whole(self) -> str:
         written = self._alternatives(multiline=False)
@@ -97,7 +99,7 @@ class _Translation:
         if self._depth > _DEEPEST:
             raise self._wrong("too many groups inside each other")
         done, opened = "", ""  # `opened` are the flag groups that the rest stands in
-        repeatable = False
+        repeatable, most, self._copies = False, 1, 1
         while (char := self._peek()) not in ("", ")"):
             if char == "|":
                 self._at += 1
@@ -114,8 +116,10 @@ class _Translation:
                     on, _, off = flags.partition("-")
                     multiline = "m" in on or (multiline and "m" not in off)
                 else:
+                    most, self._copies = max(most, self._copies), 1
                     done += self._atom(multiline=multiline)
                     repeatable = True
+        self._copies = max(most, self._copies)
         self._depth -= 1
         return done + ")" * opened.count("(")
 
@@ -128,7 +132,8 @@ class _Translation:
         else:
             first, comma, last = counted.groups()
             low, high = int(first), int(last or first)
-            if max(low, high) > _MOST_REPEATS or low > high:
+            self._copies = self._copies * high or 1
+            if max(low, high) > _MOST_REPEATS or low > high or (max(low, high) > 1 and self._copies > _MOST_REPEATS):
                 raise self._wrong(f"{counted.group()} repeats too often or backwards")
             self._at, written = counted.end(), f"{{{low}{comma}{last}}}"
         return written + (self._take() if self._peek() == "?" else "")

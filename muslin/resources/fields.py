@@ -60,6 +60,7 @@ __all__ = [
     "InterfaceName",
     "InterfacePattern",
     "ListType",
+    "ListedName",
     "LooseNet",
     "LooseNetWithLength",
     "MacField",
@@ -270,34 +271,37 @@ SelectorText: TypeAlias = Annotated[StrictStr, AfterValidator(_selector), Shape(
 
 @dataclass(frozen=True, slots=True)
 class TextForm(AfterValidator):
-    """Accepts text that matches as a whole, or empty. A schema carries the pattern."""
+    """Accepts text that matches as a whole, or empty where it is `optional`. A schema carries the pattern."""
 
     pattern: str = ""
+    optional: bool = True
 
 
-def _matching(pattern: str, what: str) -> TextForm:
+def _matching(pattern: str, what: str, *, optional: bool = True) -> TextForm:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
-        if value and not compiled.fullmatch(value):
+        if (value or not optional) and not compiled.fullmatch(value):
             raise ValueError(f"{value!r} is not {what}")
         return value
 
-    return TextForm(check, pattern)
+    return TextForm(check, pattern, optional)
 
 
 InterfaceName: TypeAlias = Annotated[
     StrictStr, _matching(r"[a-zA-Z0-9_.-]{1,15}", "an interface name: 1 to 15 letters, digits, '_', '.' or '-'")
 ]
-ObjectName: TypeAlias = Annotated[
-    StrictStr, Field(max_length=MAX_NAME), _matching(SUBDOMAIN, "a name of lower case letters, digits, '-' and '.'")
-]
+_A_NAME = "a name of lower case letters, digits, '-' and '.'"
+ObjectName: TypeAlias = Annotated[StrictStr, Field(max_length=MAX_NAME), _matching(SUBDOMAIN, _A_NAME)]
 """The name of an object that this one speaks of."""
+ListedName: TypeAlias = Annotated[StrictStr, Field(max_length=MAX_NAME), _matching(SUBDOMAIN, _A_NAME, optional=False)]
+"""The same as an item of a list, where empty text is no name: it does not mean unset there."""
 IgnoredInterface: TypeAlias = Annotated[
     StrictStr,
     _matching(
         r"[a-zA-Z0-9_.-][a-zA-Z0-9_.*-]{0,14}|\*[a-zA-Z0-9_.*-]{1,14}",
         "an interface pattern other than '*' alone: 1 to 15 letters, digits, '_', '.', '-' or '*'",
+        optional=False,
     ),
 ]
 InterfacePattern: TypeAlias = Annotated[

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from muslin.resources.base import Resource
 from muslin.resources.endpoint_checks import HOST_RULES, PORT_RULES
-from muslin.resources.fields import AddressField, Int, ObjectName, ProtocolField, Text, UniqueTuple
+from muslin.resources.fields import AddressField, Int, ListedName, ObjectName, ProtocolField, Text, UniqueTuple
 from muslin.resources.part import Part
 from muslin.resources.validation import ValidationRule
 
@@ -33,7 +33,7 @@ class HostEndpointSpec(Part):
     node: ObjectName | None = None
     interface_name: Text | None = None
     expected_ips: UniqueTuple[AddressField] = ()
-    profiles: UniqueTuple[ObjectName] = ()
+    profiles: UniqueTuple[ListedName] = ()
     ports: tuple[EndpointPort, ...] = ()
 
 

@@ -244,7 +244,7 @@ def _marked(schema: Schema, marks: Iterable[Any]) -> Schema:
         elif isinstance(mark, Words):
             schema = {**schema, **_words(mark)}
         elif isinstance(mark, TextForm):
-            schema = {**schema, "pattern": rf"^({mark.pattern})?$"}
+            schema = {**schema, "pattern": rf"^({mark.pattern}){'?' * mark.optional}$"}
         else:
             schema = {**schema, **_bounds(mark, schema)}
     return schema

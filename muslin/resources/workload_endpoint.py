@@ -14,6 +14,7 @@ from muslin.resources.fields import (
     AnyJson,
     Int,
     InterfaceName,
+    ListedName,
     LooseNet,
     MacField,
     Net,
@@ -74,7 +75,7 @@ class WorkloadEndpointSpec(Part):
     ip_nats: tuple[IPNAT, ...] = ()
     ipv4_gateway: Annotated[V4Address | None, EMPTY_IS_UNSET] = None
     ipv6_gateway: Annotated[V6Address | None, EMPTY_IS_UNSET] = None
-    profiles: tuple[ObjectName, ...] = ()
+    profiles: tuple[ListedName, ...] = ()
     interface_name: InterfaceName | None = None
     mac: Annotated[MacField | None, EMPTY_IS_UNSET] = None
     ports: tuple[WorkloadEndpointPort, ...] = ()

@@ -84,12 +84,26 @@ def test_patterns_find_what_go_finds(text: str, found: str, not_found: str) -> N
         r"\x{110000}",
         r"\xg",
         "(" * 300 + ")" * 300,
+        "(a{1000}){2}",
+        "((a{10}){10}){11}",
+        "(?:x|b{500}){3,}",
+        "(a{2,1000}c)*(b{3}d{400}){1,3}",
     ],
 )
 def test_what_go_refuses_is_refused(text: str) -> None:
     """No lookaround, no references back, no possessive repeats, nothing left open."""
     with pytest.raises(ValueError, match="not a regular expression"):
         parse_pattern(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(a{500}){2}", "(a{1000}){0}", "((a{1000}){0}){1000}", "(a{1000}){0,1}", "(a{1000}b{1000}){1}", "(a{1000})*",
+     "((a{10}){10}){10}", "(a{1000}|b)c{1000}", "(x{0,1000})+"],
+)  # fmt: skip
+def test_repeats_inside_each_other_are_counted_as_go_does(text: str) -> None:
+    """Their product counts, along one way inwards, and not that of neighbours."""
+    assert parse_pattern(text).text == text
 
 
 @pytest.mark.slow
