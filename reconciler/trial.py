@@ -62,8 +62,11 @@ class Trial:
 
     async def standings(self, proposed: Plan, ledger: Ledger, control: Control) -> Standings:
         """How the gates before this plan's steps stand."""
-        if not self._on or not proposed.steps:
+        if not self._on:
             return Standings()
+        refused = () if self._probes.refused is None else (self._probes.refused,)
+        if not proposed.steps:
+            return Standings(refused)
         back = control.held is not None and control.held.back_to == proposed.commit
         now = asyncio.get_running_loop().time()
         found = await self._passage.before(proposed, self._live.entries, ledger, now, forced=back)
@@ -71,8 +74,7 @@ class Trial:
             probed = await self._probes.before(found, proposed, self._live.entries, ledger, control.watching)
             found = probed.standings
             await self._learn(proposed.commit, probed.learnt)
-            if (refused := self._probes.refused) is not None:
-                found = Standings((*found.verdicts, refused), found.closed)
+        found = Standings((*found.verdicts, *refused), found.closed)
         for each in found.verdicts:
             if each.standing is not Standing.OPEN and each.again_s != 0.0:
                 self._say(each, proposed.commit)

@@ -380,6 +380,8 @@ def test_the_repositorys_word_alone_is_not_enough(allowed: int) -> None:
         assert await running.requests() == []
         said = f"2 probes are declared, and --probes lets this reconciler ask {allowed or 'none'}"
         assert any(said in each for each in running.said(EventKind.GATE))
+        await asyncio.sleep(60)
+        assert [(each.standing, each.why) for each in running.status.gates] == [(Standing.NOT_AVAILABLE, (said,))]
 
     _run(scenario)
 
