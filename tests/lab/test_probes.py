@@ -47,7 +47,7 @@ def test_a_flow_to_an_echo_loses_nothing(kind: str) -> None:
     """Every request is answered, and the summary says so."""
     port = _free_port(socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
     with _running(*probe("echo", "--tcp" if kind == "tcp" else "--udp", str(port))) as echo:
-        assert _line(echo) == {"event": "ready"}
+        assert _line(echo)["event"] == "ready"
         arguments = ("127.0.0.1", str(port), "--seconds", "0.3", "--patience", "0.2")
         done = subprocess.run(probe("flow", kind, *arguments), capture_output=True, text=True, timeout=10, check=True)
     first, *_, summary = (json.loads(line) for line in done.stdout.splitlines())

@@ -2,8 +2,9 @@
 
 Usage: python -IS echo.py [--udp PORT] [--tcp PORT] [--speak PORT] [--every SECONDS]
 
-Prints one JSON line `{"event": "ready"}` once it listens. The speaking server sends `hello`, then `tick N` at every
-interval: an idle client learns so whether the connection lives, without sending anything itself.
+Prints one JSON line `{"event": "ready", "at": when}` (CLOCK_MONOTONIC seconds) once it listens. The speaking server
+sends `hello`, then `tick N` at every interval: an idle client learns so whether the connection lives, without sending
+anything itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sys
 import time
 
 _MAX_CLIENTS = 64
+_ROOM = 1 << 20
+"""Bytes that wait in a socket while a busy machine lets nobody read; what the kernel does not give is not missed."""
 
 
 class _Server:
@@ -32,6 +35,7 @@ class _Server:
     def udp(self, port: int) -> None:
         """Echo datagrams."""
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
         server.bind(("0.0.0.0", port))
         server.setblocking(False)
         self._selector.register(server, selectors.EVENT_READ, self._datagrams)
@@ -123,7 +127,7 @@ def main() -> int:
         server.tcp(port, speak=False)
     for port in arguments.speak:
         server.tcp(port, speak=True)
-    sys.stdout.write(json.dumps({"event": "ready"}) + "\n")
+    sys.stdout.write(json.dumps({"event": "ready", "at": time.monotonic()}) + "\n")
     sys.stdout.flush()
     server.run()
     return 0

@@ -24,6 +24,8 @@ from itertools import pairwise
 from typing import Any
 
 _RECORD = struct.Struct("!Q")
+_ROOM = 1 << 20
+"""Bytes that wait in a socket while a busy machine lets nobody read; what the kernel does not give is not missed."""
 
 
 class Record:
@@ -101,6 +103,7 @@ class _Prober:
 
     def _datagrams(self) -> socket.socket:
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
         sender.setblocking(False)
         sender.connect(self._peer)
         return sender
