@@ -89,8 +89,9 @@ def plan(
     """
     known: Settled = {} if settled is None else settled
     work = _Planning(commit, live, canonical, tuple(blocks), leave)
+    live, owned = dict(live), dict(owned)  # 40,000 lookups through proxies cost more than two copies
     for key, declared in desired.items():
-        if key in others:
+        if others and key in others:
             work.block(
                 key, Why.OWNED_BY_ANOTHER_SET, f"{key} belongs to the set {others[key]}", "declare it in one set only"
             )
@@ -101,9 +102,8 @@ def plan(
                 work.unchanged += 1
             elif work.declare(key, declared, mine) and entry is not None and mine is not None:
                 known[key] = (declared, entry, mine)
-    for key, mine in owned.items():
-        if key not in desired:
-            work.prune(key, mine)
+    for key in [key for key in owned if key not in desired] if owned.keys() - desired.keys() else ():
+        work.prune(key, owned[key])
     return work.done()
 
 
