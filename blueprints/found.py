@@ -5,6 +5,7 @@ Pure: whoever reads files or asks an API server hands in what was read.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_interface
 from typing import Any
@@ -96,9 +97,7 @@ def facts_of_nodes(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         if labels.get(NETWORK_TYPE):
             node["labels"] = {NETWORK_TYPE: str(labels[NETWORK_TYPE])}
         told.append(node)
-        for annotation in _OWN_ADDRESSES:
-            if "/" in str(annotations.get(annotation, "")):
-                subnets[str(ip_interface(annotations[annotation]).network)] = None
+        subnets |= dict.fromkeys(_subnets(annotations))
         providers.add(str(spec.get("providerID", "")).partition(":")[0])
     found: dict[str, Any] = {"nodes": told}
     if subnets:
@@ -108,13 +107,25 @@ def facts_of_nodes(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _subnets(annotations: Mapping[str, Any]) -> Iterator[str]:
+    """The networks of the addresses that Calico noted; what somebody else wrote there is passed over."""
+    for annotation in _OWN_ADDRESSES:
+        written = str(annotations.get(annotation, ""))
+        with contextlib.suppress(ValueError):
+            if "/" in written:
+                yield str(ip_interface(written).network)
+
+
 def _addresses(listed: Any) -> Iterator[tuple[str, str]]:
     """The first address of each family that nodes reach each other by."""
     seen = set()
     for each in listed if isinstance(listed, list) else ():
         if mapping(each).get("type") != "InternalIP":
             continue
-        address = parse_address(each["address"])
+        try:
+            address = parse_address(str(each.get("address")))
+        except ValueError:
+            continue  # some providers write names
         if address.version not in seen:
             seen.add(address.version)
             yield ("address" if address.version == 4 else "addressV6"), str(address)

@@ -95,6 +95,10 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def rack_of(labels: Mapping[str, Any]) -> str | None:
     """What a node fails with, as its labels tell: its rack, else its zone."""
     return labels.get(_RACK) or labels.get(_ZONE) or None
@@ -114,7 +118,7 @@ def _annotations(obj: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _pool(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
     named = {(field, mode): f"{name} {mode}" for field, name in _FIELDS.items() for mode in ("Always", "CrossSubnet")}
-    modes = [named[each] for field in _FIELDS if (each := (field, spec.get(field, "Never"))) in named]
+    modes = [named[each] for field in _FIELDS if (each := (field, str(spec.get(field)))) in named]
     pool = {"name": metadata.get("name"), "cidr": spec.get("cidr")}
     length = {"blockSize": spec["blockSize"]} if "blockSize" in spec else {}
     return {**pool, **length, "encapsulation": modes[0] if modes else _PLAIN}
@@ -164,7 +168,7 @@ def _distribution(
 def _announced(spec: Mapping[str, Any], pods: Sequence[str]) -> dict[str, Any]:
     """Services and pods that the outside hears of."""
     ranges = {
-        name: [str(mapping(each).get("cidr")) for each in spec.get(name) or ()]
+        name: [str(mapping(each).get("cidr")) for each in _list(spec.get(name))]
         for name in ("serviceClusterIPs", "serviceExternalIPs", "serviceLoadBalancerIPs")
     }
     told: dict[str, Any] = {"clusterIPs": True} if ranges["serviceClusterIPs"] else {}
@@ -219,7 +223,9 @@ def _own_number(spec: Mapping[str, Any], chosen: Iterable[Mapping[str, Any]], nu
 
 def _number(given: Any, default: int) -> int:
     """An AS number as objects spell it. Raises ValueError."""
-    return int(AsNumber(given)) if given else default
+    if not given:
+        return default
+    return int(AsNumber(given if isinstance(given, int) else str(given)))
 
 
 def _secret(spec: Mapping[str, Any]) -> dict[str, str]:

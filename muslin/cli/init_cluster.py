@@ -76,7 +76,11 @@ async def _running(client: KubernetesClient, nodes: list[Mapping[str, Any]]) -> 
             for name in unsaid_peers(listed, nodes, settings):
                 told = f"warning: the BGPPeer {printable(name)} is left out: say under topOfRack which racks it serves"
                 click.echo(told, err=True)
-            return facts_of_running(pools["items"], settings, nodes, listed, felix)
+            try:
+                return facts_of_running(pools["items"], settings, nodes, listed, felix)
+            except ValueError as error:
+                fix = "correct the object in the cluster, or leave --from-cluster out"
+                raise BadInput(Problem(str(error), f"the cluster, {group}", fix)) from None
     return {}
 
 

@@ -206,3 +206,13 @@ def test_nodes_that_are_named_for_it_reflect() -> None:
         node["roles"] = ["reflector"]  # type: ignore[assignment]
 
     assert fitting(facts(nodes=roles)) == "route_reflectors"
+
+
+def test_strange_nodes_are_read_as_far_as_they_are_known() -> None:
+    """Names in place of addresses, notes of somebody else, and nothing at all."""
+    strange = {
+        "metadata": {"name": "n", "annotations": {"projectcalico.org/IPv4Address": "here/24"}},
+        "status": {"addresses": [{"type": "InternalIP", "address": "host.example.org"}, {"type": "InternalIP"}, 7]},
+    }
+
+    assert facts_of_nodes([strange, {}]) == {"nodes": [{"name": "n"}, {"name": None}]}
