@@ -111,6 +111,24 @@ _LONG = "a" * 64
             "supported",
         ),
         ("Node", {"bgp": {}}, {}, "spec.bgp", "Spec.BGP should not be empty"),
+        ("BGPConfiguration", {"ignoredInterfaces": [""]}, {"name": "default"}, "spec.ignoredInterfaces[0]", "pattern"),
+        ("HostEndpoint", {"node": "n", "interfaceName": "*", "profiles": [""]}, {}, "spec.profiles[0]", "not a name"),
+        *(
+            (
+                "StagedKubernetesNetworkPolicy",
+                {"egress": [{"ports": [{"port": "dns"}, port]}]},
+                {"namespace": "shop"},
+                "spec.egress[0].ports[1]",
+                f"conversion to stagednetworkpolicy failed: invalid port {text}",
+            )
+            for port, text in (
+                ({"port": 80, "endPort": 70}, "80:70: minimum port number (80) is greater"),
+                ({"port": 65536}, "65536: invalid port format"),
+                ({"port": "80", "endPort": 65536}, "80:65536: invalid port format"),
+                ({"port": "http", "endPort": 90}, "http:90: invalid name"),
+                ({"port": "a b"}, "a b: invalid name"),
+            )
+        ),
         ("Tier", {"order": float("nan")}, {}, "spec.order", "must be a number"),
     ],
 )
@@ -127,6 +145,17 @@ def test_a_broken_rule_is_told_at_its_place(
     (problem,) = caught.value.problems
     assert problem.where == where
     assert what in problem.what
+
+
+@pytest.mark.parametrize(
+    "port", [{}, {"port": 0}, {"port": 80, "endPort": 80}, {"endPort": 7}, {"port": "a_b"}, {"port": "8080"}]
+)
+def test_ports_of_a_staged_policy_that_become_calicos(port: dict[str, Any]) -> None:
+    """Those that the reference can convert; an endPort without a port says nothing there."""
+    obj = manifest("StagedKubernetesNetworkPolicy", {"ingress": [{"ports": [port]}]})
+    obj["metadata"]["namespace"] = "shop"
+
+    assert load(obj).to_json()["spec"]["ingress"] == [{"ports": [port]}]
 
 
 def test_deleted_affinities_may_say_so_in_text() -> None:
