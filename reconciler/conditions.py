@@ -6,24 +6,21 @@ What is true is found by looking, never remembered, so a reconciler that was kil
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from blueprints.stages import Condition, Until
-from muslin import resources
 from muslin.datastore.protocol import Entry, Json
 from muslin.errors import MuslinError
 from muslin.ipam.blocks import Block
 from muslin.net import Prefix, parse_prefix
 from muslin.resources.keys import Key
-from muslin.resources.node import Node
-from muslin.semantics.routes import node_address
+from reconciler.course import node_addresses
 from reconciler.gates import Finding
 from reconciler.node_reports import NodeReport
 
-__all__ = ["DAEMONS", "World", "empty_blocks", "finding", "kinds_for"]
+__all__ = ["DAEMONS", "World", "addresses_of", "empty_blocks", "finding", "kinds_for"]
 
 DAEMONS: Final = "pod-template-generation"
 """Label that Kubernetes gives to pods of DaemonSets, and to no others."""
@@ -36,7 +33,8 @@ class World:
     """What a stage is judged by.
 
     Attributes:
-        live: Mapping[Key, Entry]: nodes, and of pods and addresses what `kinds_for` names.
+        live: Mapping[Key, Entry]: of pods and addresses what `kinds_for` names.
+        addresses: Mapping[node that runs, its addresses as text].
         reports: Mapping[node, its report].
         blocks: Mapping[node, prefixes that it holds].
         revision: of the last of the stage's objects that was written; agents must have applied it.
@@ -45,20 +43,21 @@ class World:
     """
 
     live: Mapping[Key, Entry]
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reports: Mapping[str, NodeReport] = field(default_factory=dict)
     blocks: Mapping[str, Collection[str]] = field(default_factory=dict)
     revision: int = 0
     since: str = ""
     excused: Collection[str] = ()
 
-    @property
-    def addresses(self) -> Mapping[str, tuple[str, ...]]:
-        """Mapping[node that runs, its addresses as text]."""
-        found = {}
-        for key, entry in self.live.items():
-            if key.kind == "Node" and (held := _addresses(entry.value)):
-                found[key.name] = held
-        return found
+
+def addresses_of(live: Mapping[Key, Entry]) -> dict[str, tuple[str, ...]]:
+    """Mapping[node that runs, its addresses as text]: those that have told one."""
+    found = {}
+    for key, entry in live.items():
+        if key.kind == "Node" and (held := node_addresses(entry.value)):
+            found[key.name] = held
+    return found
 
 
 def kinds_for(until: Sequence[Until]) -> frozenset[str]:
@@ -231,15 +230,6 @@ def _made_after(pod: Json, since: str) -> bool:
 
 def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _addresses(value: Json) -> tuple[str, ...]:
-    with suppress(MuslinError):
-        node = resources.load(value)
-        if isinstance(node, Node):
-            found = (node_address(node, 4), node_address(node, 6))
-            return tuple(str(each) for each in found if each is not None)
-    return ()
 
 
 def _name(pod: Json) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_interface
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -19,15 +20,13 @@ from muslin.datastore.protocol import Entry, Json
 from muslin.errors import BadInput, MuslinError, Problem
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
-from muslin.resources.node import Node
-from muslin.semantics.routes import node_address
 from reconciler.compare import canonical, differences, ours, stripped
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared, Reading
 from reconciler.plan import Plan
 
 __all__ = [
-    "KINDS", "PEOPLE", "Course", "Start", "course", "desired", "start_of", "touched",
+    "KINDS", "PEOPLE", "Course", "Start", "course", "desired", "node_addresses", "start_of", "touched",
     "wish_of", "with_course",
 ]  # fmt: skip
 
@@ -154,9 +153,6 @@ def start_of(
     """
     if reading.facts is None:
         return None
-    nodes = nodes or tuple(sorted(key.name for key, entry in live.items() if key.kind == "Node" and _runs(entry.value)))
-    if not nodes:
-        return None
     former: dict[Key, Json | None] = {key: None for key in reading.resources if key.kind in KINDS and key not in live}
     others: dict[Key, Json] = {}
     for key, entry in live.items():
@@ -177,6 +173,11 @@ def start_of(
     before = reading.facts.running_mtu if mtu is None else mtu
     smaller = before is not None and reading.facts.mtu is not None and reading.facts.mtu < before
     if not former and not smaller:
+        return None
+    nodes = nodes or tuple(
+        sorted(key.name for key, entry in live.items() if key.kind == "Node" and node_addresses(entry.value))
+    )
+    if not nodes:
         return None
     return Start(former, others, nodes, (before, reading.facts.mtu))
 
@@ -221,7 +222,7 @@ def desired(chosen: Course, reading: Reading) -> Mapping[Key, Declared]:
         if resource == wished.get(key):
             found[key] = reading.resources[key]
         else:
-            found[key] = Declared(key, stripped(resources.as_stored(resource)), place)
+            found[key] = Declared(key, _stored(resource), place)
     return MappingProxyType(found)
 
 
@@ -250,12 +251,24 @@ def _each_loaded(values: Collection[Json]) -> Iterator[Resource]:
             yield resources.load(value)
 
 
-def _runs(value: Json) -> bool:
-    """Whether an agent has told an address of this node: before, it has no routes to lose."""
-    with suppress(BadInput, MuslinError):
-        node = resources.load(value)
-        return isinstance(node, Node) and any(node_address(node, version) is not None for version in (4, 6))
-    return False
+def node_addresses(value: Json) -> tuple[str, ...]:
+    """What an agent has told of where a node is, as text; nothing where none runs: it has no routes to lose."""
+    spec = value.get("spec")
+    bgp = spec.get("bgp") if isinstance(spec, Mapping) else None
+    given = [bgp.get(name) for name in ("ipv4Address", "ipv6Address")] if isinstance(bgp, Mapping) else []
+    found = []
+    for each in given:
+        with suppress(ValueError):
+            found.append(str(ip_interface(str(each)).ip))
+    return tuple(found)
+
+
+def _stored(resource: Resource) -> Json:
+    """What was there before and would be refused today is declared as it is, and so not written."""
+    try:
+        return stripped(resources.as_stored(resource))
+    except BadInput:
+        return stripped(resources.dump(resource))
 
 
 def _of_node(value: Json) -> Json | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.course import PEOPLE, Course
+from reconciler.course import Course
 from reconciler.plan import Action, Cause, Plan, Step
 from reconciler.report import Report
 from reconciler.report_fields import Field, fields
@@ -76,8 +76,7 @@ def _course(course: Course) -> Iterator[str]:
         for stage in procedure.stages:
             number += 1
             what = [f"write {each.key}" for each in stage.write] + [f"remove {key}" for key in stage.remove]
-            people = any(each.condition in PEOPLE for each in stage.until)
-            what += [f"for people: {line}" for line in stage.commands] if people else []
+            what += [f"for people: {line}" for line in stage.commands]
             yield f"{number}. **{_text(stage.name)}**: {_text(stage.reason)}"
             yield from (f"   - {_text(each)}" for each in (*what, *(f"until {each}" for each in stage.until)))
 

@@ -17,7 +17,7 @@ from muslin.datastore.protocol import Conflict, Datastore, Entry, NotFound
 from muslin.ipam.affinities import Owner, release_affinity
 from muslin.ipam.names import block_key
 from muslin.resources.keys import Key
-from reconciler.conditions import World, empty_blocks, finding, kinds_for
+from reconciler.conditions import World, addresses_of, empty_blocks, finding, kinds_for
 from reconciler.control import Control
 from reconciler.course import PEOPLE, Course, touched
 from reconciler.course_record import ended, moved_on, set_out, underway
@@ -134,12 +134,12 @@ class Staging:
         course = proposed.course
         assert course is not None
         reports, blocks = told(entries)
-        live = {key: entry for key, entry in self._live.entries.items() if key.kind == "Node"}
         revisions = [self._live.entries[key].revision for key in touched(course.stage) if key in self._live.entries]
         known = underway(control, proposed.commit)
         watching = control.watching
         return World(
-            {**live, **entries},
+            entries,
+            addresses_of(self._live.entries),
             reports,
             blocks,
             max((int(each) for each in revisions if each.isdecimal()), default=0),
@@ -164,8 +164,7 @@ class Staging:
     def tell(self, course: Course, commit: str) -> None:
         """Say which stage is under way, and what people are to do: once for each process and stage."""
         stage = course.stage
-        people = any(each.condition in PEOPLE for each in stage.until)
-        asked = f"; for people: {'; '.join(stage.commands)}" if people and stage.commands else ""
+        asked = f"; for people: {'; '.join(stage.commands)}" if stage.commands else ""
         until = "; ".join(map(str, stage.until))
         self._teller.say(EventKind.STAGE, f"{course.title} ({course.procedure.name}), until {until}{asked}", commit)
 

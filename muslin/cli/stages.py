@@ -21,9 +21,10 @@ def stage_lines(status: Mapping[str, Any], indent: str) -> Iterator[str]:
     name = f"{printable(text_at(stage, 'procedure'))}: {printable(text_at(stage, 'name'))}"
     yield f"{indent}stage {number} of {of}, {name}{since}"
     yield from (f"{indent}  until {line}" for line in _texts(stage, "until"))
-    if value_at(stage, "people"):
-        yield f"{indent}  this is for people to do:"
-        yield from (f"{indent}    {line}" for line in _texts(stage, "commands"))
+    commands = _texts(stage, "commands")
+    if commands:
+        yield f"{indent}  this is for people to do{'' if value_at(stage, 'people') else ', beside it'}:"
+        yield from (f"{indent}    {line}" for line in commands)
     if value_at(stage, "confirmable"):
         yield f"{indent}  when it is so and is not seen here: muslin confirm stage {number}"
 
@@ -39,8 +40,7 @@ def course_lines(course: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {mark} {stage['number']}. {printable(stage['name'])} ({printable(stage['reason'])})"
             yield from (f"       write {printable(key)}" for key in stage["write"])
             yield from (f"       remove {printable(key)}" for key in stage["remove"])
-            if stage["people"]:
-                yield from (f"       for people: {printable(line)}" for line in stage["commands"])
+            yield from (f"       for people: {printable(line)}" for line in stage["commands"])
             yield from (f"       until {printable(each['meaning'])}" for each in stage["until"])
 
 

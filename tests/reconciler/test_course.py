@@ -13,7 +13,7 @@ from muslin.datastore.protocol import Entry, Revision
 from muslin.net import parse_prefix
 from muslin.resources.keys import Key
 from muslin.semantics.snapshot import Snapshot
-from reconciler.conditions import DAEMONS, World, finding
+from reconciler.conditions import DAEMONS, World, addresses_of, finding
 from reconciler.control import Control
 from reconciler.course import Course, course, desired, start_of
 from reconciler.course_record import course_for, ended, moved_on, set_out, underway
@@ -168,7 +168,13 @@ def _reports(**established: list[str]) -> dict[str, NodeReport]:
 
 _FULL = {name: [each for each in NAMES if each != name] for name in NAMES}
 _LIVE = {Key("Node", name): _node(name) for name in NAMES}
-_NEW = {Key("Node", "n9"): Entry(Key("Node", "n9"), {}, Revision("1"))}
+_NEW = Entry(Key("Node", "n9"), {}, Revision("1"))  # declared, and not there yet
+
+
+def _world(*told: Any, **more: Any) -> World:
+    return World({}, addresses_of({**_LIVE, _NEW.key: _NEW}), *told, **more)
+
+
 _ROUTE = NodeReport("n1", "9", {}, {"10.48.0.64/26": "192.0.2.2"}, heard=True)
 _MESH = Until(Condition.SESSIONS, nodes=NAMES, peers=NAMES, count=3)
 _CLIENTS = Until(Condition.SESSIONS, but=("n1", "n2"), peers=("n1", "n2"), count=2)
@@ -177,32 +183,31 @@ _CLIENTS = Until(Condition.SESSIONS, but=("n1", "n2"), peers=("n1", "n2"), count
 @pytest.mark.parametrize(
     ("until", "world", "lacks", "unheard"),
     [
-        (_MESH, World(_LIVE, _reports(**_FULL)), (), ()),
-        (_MESH, World(_LIVE, _reports(**_FULL | {"n4": ["n1", "n2"]})), ("n3 has no session with n4", "n4 has no"), ()),
-        (_MESH, World(_LIVE, _reports(**_FULL), revision=10), ("n1 has applied revision 9, not yet 10",), ()),
-        (_MESH, World(_LIVE, _reports(n1=_FULL["n1"])), (), ("n2 does not report its sessions",)),
+        (_MESH, _world(_reports(**_FULL)), (), ()),
+        (_MESH, _world(_reports(**_FULL | {"n4": ["n1", "n2"]})), ("n3 has no session with n4", "n4 has no"), ()),
+        (_MESH, _world(_reports(**_FULL), revision=10), ("n1 has applied revision 9, not yet 10",), ()),
+        (_MESH, _world(_reports(n1=_FULL["n1"])), (), ("n2 does not report its sessions",)),
         (
             _MESH,
-            World(_LIVE, _reports(**_FULL | {"n4": []}), excused=[
+            _world(_reports(**_FULL | {"n4": []}), excused=[
                 *(f"n4 {each}" for each in _ADDRESSES.values()), *(f"{each} 192.0.2.4" for each in NAMES),
             ]),
             (), (),
         ),
-        (_MESH, World({**_LIVE, **_NEW}, _reports(**_FULL)), (), ()),
-        (_CLIENTS, World(_LIVE, _reports(**_FULL)), (), ()),
+        (_CLIENTS, _world(_reports(**_FULL)), (), ()),
         (
-            _CLIENTS, World(_LIVE, _reports(**_FULL | {"n3": ["n1"]}), excused=["n3 192.0.2.2"]),
+            _CLIENTS, _world(_reports(**_FULL | {"n3": ["n1"]}), excused=["n3 192.0.2.2"]),
             ("n3 has no session with n2",), (),
         ),
         (
             Until(Condition.ROUTES),
-            World(_LIVE, {**_reports(**_FULL), "n1": _ROUTE},
+            _world({**_reports(**_FULL), "n1": _ROUTE},
                   {"n2": ["10.48.0.64/26"]}),
             ("n3 has no route to 10.48.0.64/26", "n4 has no route to 10.48.0.64/26"), (),
         ),
-        (Until(Condition.ROUTES), World(_LIVE, _reports(n1=[])), (), ("n2 does not report its routes",)),
-        (Until(Condition.STORED), World(_LIVE, _reports(**_FULL), revision=9), (), ()),
-        (Until(Condition.CONFIRMED, text="the switch knows it"), World(_LIVE), ("the switch knows it",), ()),
+        (Until(Condition.ROUTES), _world(_reports(n1=[])), (), ("n2 does not report its routes",)),
+        (Until(Condition.STORED), _world(_reports(**_FULL), revision=9), (), ()),
+        (Until(Condition.CONFIRMED, text="the switch knows it"), _world(), ("the switch knows it",), ()),
     ],
 )  # fmt: skip
 def test_what_nodes_report_is_held_against_a_condition(
@@ -228,10 +233,10 @@ def test_pods_are_seen_where_they_run_and_when_they_were_made() -> None:
     """Those of DaemonSets stay; one of the same second as the stage's begin may be older, and is named."""
     aside = Until(Condition.ONLY_DAEMONS, nodes=("n1",))
     anew = Until(Condition.PODS_REMADE)
-    live = {**_LIVE, **_pods(pod("web", "n1"), pod("agent", "n1", **{DAEMONS: "1"}), pod("db", "n2"))}
+    live = {**_pods(pod("web", "n1"), pod("agent", "n1", **{DAEMONS: "1"}), pod("db", "n2"))}
 
     assert finding(aside, World(live)).lacks == ("shop/web runs on n1",)
-    assert finding(aside, World(_LIVE)).met
+    assert finding(aside, _world()).met
     assert finding(anew, World(live, since="2026-01-01T00:00:04.900Z")).met
     same = finding(anew, World(live, since="2026-01-01T00:00:05.100Z")).lacks
     assert same == (

@@ -1,99 +1,90 @@
-"""A running cluster that must not change at once, as a person sees it: told, shown, checked a stage at a time."""
+"""A change in stages as a person meets it: in the plan, in the status, and in the word that lets a stage end."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from blueprints.catalogue import BLUEPRINTS
-from blueprints.emit import render
-from blueprints.facts import load
-from blueprints.staged import staged
-from muslin.cli.render import write_files
-from muslin.yaml import load as read_yaml
-from tests.muslin.cli.running import Run
+from tests.muslin.cli.running import Cluster, Run
+from tests.reconciler.staged import NAMES, facts, pod
+from tests.support.memory_git import MemorySource
 
-_FACTS = """\
-apiVersion: blueprints.muslin/v1alpha1
-kind: Cluster
-name: grows
-nodes:
-- {name: node-a, address: 192.0.2.1}
-- {name: node-b, address: 192.0.2.2}
-- {name: node-c, address: 192.0.2.3}
-subnets: [192.0.2.0/24]
-networkMTU: 1500
-podRange: 10.49.0.0/16
-plannedNodes: 60
-running: {podRange: 10.48.0.0/16, routeDistribution: node-to-node mesh}
-"""
+_ALLOWED = [word for name in BLUEPRINTS for word in ("--blueprint", name)]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Facts of a cluster that moves to another range and to reflectors."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "cluster.yaml").write_text(_FACTS)
-    return tmp_path
+def running(tmp_path: Path) -> Cluster:
+    """A cluster of four nodes in a mesh, with a pod."""
+    made = Cluster(tmp_path)
+    made.source = MemorySource(frozenset(BLUEPRINTS))
+    made.push(facts())
+    for number, name in enumerate(NAMES, 1):
+        spec = {"bgp": {"ipv4Address": f"192.0.2.{number}/24"}}
+        made.put({"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": name}, "spec": spec})
+    made.put(pod("web", "n1")[1], "shop")
+    return made
 
 
-def test_explain_tells_what_happens_in_stages(run: Run, folder: Path) -> None:
-    """Below the decisions, and in full by name, numbered over all procedures."""
-    told = run("explain", folder / "cluster.yaml")
-    one = run("explain", folder / "cluster.yaml", "--why", "mesh to reflectors")
+def test_a_plan_tells_every_stage(run: Run, running: Cluster) -> None:
+    """What each writes, what people do and what ends it; what all of them do to sessions; JSON has the same."""
+    running.write(facts("n1", "n2"))
+    words = ("plan", running.manifests, *_ALLOWED, "--datastore", running.file)
+    text, value = run(*words), json.loads(run(*words, "-o", "json").out)
 
-    assert told.status == one.status == 0
-    assert "Not at once, but in 4 stages: pool 10.48.0.0/16 to 10.49.0.0/16" in told.out
-    assert "Not at once, but in 4 stages: mesh to reflectors" in told.out
-    assert "### 5. Set the reflectors aside" in one.out
-    assert "- every node but node-a, node-b has an Established session with each of node-a, node-b" in one.out
-
-
-def test_the_files_of_every_stage_pass_the_check(run: Run, folder: Path) -> None:
-    """What is pushed in a stage is as decided; what no stage has is told."""
-    document = read_yaml(_FACTS.encode(), "cluster.yaml")[0]
-    blueprint = BLUEPRINTS["route_reflectors"](load(document.value), None, None)
-    files: list[int] = []
-    for number in range(1, 9):
-        texts = dict(render(staged(blueprint, number)))
-        files.append(len(write_files(folder, texts)))
-        assert run("check", folder, "--strict").status == 0
-    pools = folder / "network" / "ip-pools.yaml"
-    pools.write_text(pools.read_text().replace("natOutgoing: true", "natOutgoing: false"))
-
-    assert files == [4, 4, 4, 4, 4, 5, 6, 6]
-    assert run("check", folder, "--strict").status == 2
+    assert (text.status, text.err) == (2, "")
+    for line in (
+        "In 4 stages, each when the one before has ended:",
+        "  > 1. set the reflectors aside (a node that gets a cluster ID leaves the mesh in that moment",
+        "       for people: kubectl drain n1 --ignore-daemonsets --delete-emptydir-data",
+        "       until no pods but those of DaemonSets run on n1, n2",
+        "    4. turn the mesh off",
+        "       write BGPConfiguration default",
+        "BGP sessions, each end counted:",
+    ):
+        assert line in text.out, text.out
+    assert (value["course"]["stage"], value["course"]["of"], value["steps"]) == (1, 4, [])
+    assert any(value["effect"]["sessions"].values())
 
 
-def test_render_writes_a_stage_at_a_time(run: Run, folder: Path) -> None:
-    """Nothing that may be pushed is written at once; shown it is, with a warning; each stage is what is meant."""
-    at_once = run("render", folder / "cluster.yaml", "--out", folder)
-    shown = run("render", folder / "cluster.yaml")
-    third = run("render", folder / "cluster.yaml", "--stage", "2", "--out", folder)
+def test_the_status_tells_people_what_to_do(run: Run, running: Cluster) -> None:
+    """The stage, what ends it, the commands, who is in the way; the word for that stage is taken, and no other."""
+    running.push(facts("n1", "n2"))
+    status, why = (run("status", *more, "--datastore", running.file) for more in ((), ("--why",)))
+    other = run("confirm", "stage", 2, "--datastore", running.file)
+    word = run("confirm", "stage", 1, "--datastore", running.file)
+    running.look()
+    after = json.loads(run("status", "-o", "json", "--datastore", running.file).out)["reconcilers"][0]
 
-    assert (at_once.status, "--stage 1, push, and so on to --stage 8" in at_once.err) == (2, True)
-    assert (shown.status, "warning: do not push this at once (pool" in shown.err) == (0, True)
-    assert (third.status, "disabled: true" in (folder / "network" / "ip-pools.yaml").read_text()) == (0, True)
+    assert (status.status, why.status) == (1, 1)
+    for ran, indent in ((status, "  "), (why, "  ")):
+        for line in (
+            "stage 1 of 4, mesh to reflectors: set the reflectors aside, since 2026-01-02T03:04:05.000Z",
+            "  until no pods but those of DaemonSets run on n1, n2",
+            "  this is for people to do:",
+            "    kubectl drain n2 --ignore-daemonsets --delete-emptydir-data",
+            "  when it is so and is not seen here: muslin confirm stage 1",
+        ):
+            assert f"{indent}{line}\n" in ran.out, ran.out
+    assert "shop/web runs on n1" in status.out
+    assert "because shop/web runs on n1" in why.out
+    assert (other.status, "Stage 2 does not wait to be confirmed" in other.err) == (1, True)
+    assert word.out == "Set default: Stage 1 may end.\n"
+    assert after["stage"]["name"] == "make the reflectors"
+    assert after["stage"]["people"] is False
 
 
-@pytest.mark.parametrize(("stage", "what"), [("0", "there is no stage 0"), ("9", "1 to 8"), ("x", "not a valid int")])
-def test_stages_that_are_not_there(run: Run, folder: Path, stage: str, what: str) -> None:
-    """Are refused with those that are."""
-    ran = run("render", folder / "cluster.yaml", "--stage", stage)
+def test_what_cannot_be_done_live_is_said_with_the_safe_way(run: Run, running: Cluster) -> None:
+    """By the plan before the push, and by the status after it."""
+    running.write(facts(podRange="10.60.0.0/16"))
+    plan = run("plan", running.manifests, *_ALLOWED, "--datastore", running.file)
+    running.push(facts(podRange="10.60.0.0/16"))
+    status = run("status", "--datastore", running.file)
 
-    assert (ran.status, what in ran.err) == (2, True)
-
-
-def test_files_that_are_not_written_any_more_are_told(run: Run, folder: Path) -> None:
-    """From reflectors back to a mesh: the files of peers and nodes would stay in force."""
-    for name in ("bgp-peers", "nodes"):
-        (folder / "network").mkdir(exist_ok=True)
-        (folder / "network" / f"{name}.yaml").write_text("")
-    plain = _FACTS[: _FACTS.index("plannedNodes")]
-    (folder / "cluster.yaml").write_text(plain)
-    ran = run("render", folder / "cluster.yaml", "--out", folder)
-    none = run("render", folder / "cluster.yaml", "--stage", "1")
-
-    assert (ran.status, ran.err.count("is not written any more; git rm it")) == (0, 2)
-    assert (none.status, "nothing that runs has to change in stages" in none.err) == (2, True)
+    assert "The reconciler would hold this commit" in plan.out
+    for ran in (plan, status):
+        assert "the running pool has the range 10.48.0.0/16, which can't be changed to 10.60.0.0/16" in ran.out
+        assert "NotLive" in ran.out
+        assert "fix:" in ran.out
