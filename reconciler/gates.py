@@ -159,6 +159,11 @@ class Gatekeeper:
         if commit != self._commit:
             self._commit, self._asked, self._met = commit, {}, {}
 
+    def forget(self, gate: Gate) -> None:
+        """What this gate was waited for does not count any more: another one of its name may come."""
+        self._asked.pop(gate, None)
+        self._met.pop(gate, None)
+
     def judge(self, gate: Gate, finding: Finding, now: float) -> Verdict:
         """How the gate stands. `now` in seconds on a clock that never goes back."""
         first = gate not in self._asked

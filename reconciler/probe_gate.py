@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from muslin.datastore.objects import UNREADABLE
-from muslin.datastore.protocol import Datastore, Entry, Revision
+from muslin.datastore.protocol import Datastore, Entry, NotFound, Revision
 from muslin.errors import BadInput, Failed, MuslinError
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
@@ -102,6 +102,7 @@ class ProbeGate:
         self._pairs: tuple[Pair, ...] | None = None
         self._began: float | None = None
         self._closing: dict[Gate, float] = {}
+        self._judged: Gate | None = None
         self._begun: set[Group] = set()
         self._sent: dict[Key, tuple[Revision | None, Entry]] = {}
         self._may_be_asked = True
@@ -110,7 +111,7 @@ class ProbeGate:
         """What the commit in force, or about to be, wants to hold."""
         if (commit, probes) != (self._commit, self._probes):
             self._commit, self._probes, self._pairs, self._began = commit, probes, None, None
-            self._closing, self._begun = {}, set()
+            self._closing, self._begun, self._judged = {}, set(), None
             self._keeper.of(commit)
 
     @property
@@ -132,8 +133,10 @@ class ProbeGate:
         self, found: Standings, plan: Plan, live: Mapping[Key, Entry], ledger: Ledger, watch: Watch | None
     ) -> Probed:
         """The gates before this plan's levels, added to what other gates say. Only what a commit changes is gated."""
+        if not self.wanted or watch is None or watch.commit != plan.commit:
+            return Probed(found)
         pending = self._pending(plan, found.closed)
-        if not self.wanted or watch is None or watch.commit != plan.commit or not pending:
+        if not pending:
             return Probed(found)
         every = frozenset(each for level in pending for each in level.groups)
         asked = self._asked(plan.commit, live, ledger)
@@ -212,9 +215,9 @@ class ProbeGate:
         silent = tuple(why for each in results if each.silent for why in each.why)
         failing = tuple(why for each in results if each.holds is Holds.NO for why in each.why)
         if silent and waited < settings.unheard_s:
-            return Verdict(_FIRST, Standing.WAITING, silent, settings.unheard_s - waited), None
+            return Verdict(_FIRST, Standing.WAITING, silent, self._soon(settings.unheard_s - waited)), None
         if failing and waited < settings.stable_s:
-            return Verdict(_FIRST, Standing.SETTLING, failing, settings.stable_s - waited), None
+            return Verdict(_FIRST, Standing.SETTLING, failing, self._soon(settings.stable_s - waited)), None
         learnt = tuple(excuse(each) for each in results if each.holds is not Holds.YES)
         return Verdict(_FIRST, Standing.OPEN, learnt), learnt
 
@@ -224,6 +227,9 @@ class ProbeGate:
         probes = [each for each in self._probes if each.name not in failed and each.name not in unknown]
         if not probes:
             return Verdict(gate, Standing.NOT_AVAILABLE, (*unknown.values(), *failed.values()))
+        if self._judged not in (None, gate):
+            self._forget(self._judged)
+        self._judged = gate
         closing = self._closing.get(gate)
         phase = asked.phase if closing is None else f"{asked.phase} again"
         results = await self._results(_Asked(asked.commit, phase, asked.after, asked.now), probes)
@@ -234,18 +240,28 @@ class ProbeGate:
         if closing is not None and not any(each.holds is Holds.NO for each in results):
             left = self._settings.patience_s - (asked.now - closing)
             if not lacks and not unheard:
+                self._forget(gate)
                 return self._open(gate, unknown, failed)
             if left > 0:
-                left = left if self._pairs is not None else min(left, _LOOK_FOR_PODS_S)
-                return Verdict(gate, Standing.SETTLING, ("asked once more", *lacks, *unheard), left)
+                return Verdict(gate, Standing.SETTLING, ("asked once more", *lacks, *unheard), self._soon(left))
         self._closing.pop(gate, None)
         verdict = self._keeper.judge(gate, Finding(lacks, unheard), asked.now)
-        if self._pairs is None and verdict.again_s is not None:
-            return replace(verdict, again_s=min(verdict.again_s, _LOOK_FOR_PODS_S))
+        if verdict.again_s is not None:
+            verdict = replace(verdict, again_s=self._soon(verdict.again_s))
         if verdict.standing is Standing.OPEN:
             self._closing[gate] = asked.now
             return Verdict(gate, Standing.SETTLING, ("asked once more",), 0.0)
         return verdict
+
+    def _soon(self, left_s: float) -> float:
+        """When to look again where so much time is left: soon where pods are to be looked for, who tell nobody."""
+        return left_s if self._pairs is not None else min(left_s, _LOOK_FOR_PODS_S)
+
+    def _forget(self, gate: Gate | None) -> None:
+        """The levels of one commit may have gates of one name, one after the other."""
+        if gate is not None:
+            self._keeper.forget(gate)
+            self._closing.pop(gate, None)
 
     @staticmethod
     def _open(gate: Gate, unknown: Mapping[str, str], failed: Mapping[str, str]) -> Verdict:
@@ -279,9 +295,23 @@ class ProbeGate:
         for old in tuple(entries.values()):
             if _is_of(old, self._set) and old.value["spec"].get("node") not in by_place:
                 await self._take_away(old)
-        if any(each.gone for each in found):
+        failing = [each.probe.name for each in found if each.holds is Holds.NO]
+        if any(each.gone for each in found) or await self._went(failing):
             self._pairs = None  # a pod is not where it was: the next look finds where it is
         return found
+
+    async def _went(self, failing: Collection[str]) -> bool:
+        """Whether a pod that is asked in vain has gone, or has another address."""
+        for pair in self._pairs or ():
+            if pair.probe.name in failing and pair.asked is not None:
+                try:
+                    spec = (await self._datastore.get(pair.asked)).value.get("spec")
+                except NotFound:
+                    return True
+                networks = spec.get("ipNetworks") if isinstance(spec, Mapping) else None
+                if f"{pair.target}/{pair.target.max_prefixlen}" not in (networks or ()):
+                    return True
+        return False
 
     async def _take_away(self, entry: Entry) -> None:
         self._sent.pop(entry.key, None)

@@ -55,7 +55,7 @@ Answers = Mapping[str, Answer]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One pod that asks one address. `endpoint` is the name of the pod's WorkloadEndpoint."""
+    """One pod that asks one address. `endpoint` names its WorkloadEndpoint; `asked` is the target's, if it is a pod."""
 
     probe: Probe
     number: int
@@ -64,6 +64,7 @@ class Pair:
     pod: str
     endpoint: str
     target: Address
+    asked: Key | None = None
 
     @property
     def id(self) -> str:
@@ -110,7 +111,7 @@ def pairs_of(probes: Iterable[Probe], snapshot: Snapshot) -> tuple[Pair, ...]:
                 if of == source.key or target.version not in versions or source.spec.node is None:
                     continue
                 names = (source.metadata.namespace or "", source.spec.pod or source.metadata.name)
-                found.append(Pair(probe, number, source.spec.node, *names, source.metadata.name, target))
+                found.append(Pair(probe, number, source.spec.node, *names, source.metadata.name, target, of))
                 number += 1
     return tuple(found)
 
@@ -214,7 +215,8 @@ def result(probe: Probe, pairs: Iterable[Pair], answers: Answers, deaf: Collecti
     """
     mine = tuple(pairs)
     if not mine:
-        return Result(probe, Holds.UNKNOWN, (f"probe {probe.name}: no pod is there to ask, or to be asked",))
+        what = f"probe {probe.name}: no pod is there to ask, or to be asked"
+        return Result(probe, Holds.UNKNOWN, (what,), gone=True)
     good, bad, unknown = 0, [], []
     silent = gone = False
     for each in mine:

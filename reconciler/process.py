@@ -234,6 +234,9 @@ def write_event(chosen: DatastoreSettings, datastore: Datastore) -> Write | None
 async def _serve(arguments: argparse.Namespace, log: Callable[[Event], None], run_id: str) -> int:
     garbage.seldom()
     settings = settings_for(arguments)
+    if arguments.once and arguments.probes:
+        fix = "leave one of them out"
+        raise BadInput(Problem("answers must be waited for, and one look does not wait", "--once, --probes", fix))
     telling = _telling(arguments)
     listen = address(arguments.listen) if arguments.listen else None
     reads = _source(arguments)

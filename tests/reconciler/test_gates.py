@@ -332,6 +332,12 @@ def test_the_table_of_standings() -> None:
     guard, smooth = Gate(GateKind.SESSIONS, "x", guards=True), Gate(GateKind.AGENTS, "x", guards=False)
     lacking, unheard, met = Finding(("a",)), Finding((), ("b",)), Finding()
 
+    forgetful = Gatekeeper(settings)
+    forgetful.of("commit")
+    assert forgetful.judge(guard, lacking, 0).standing is Standing.WAITING
+    forgetful.forget(guard)
+    assert forgetful.judge(guard, lacking, 61).standing is Standing.WAITING
+
     def walk(gate: Gate, *found: tuple[float, Finding]) -> list[Standing]:
         keeper = Gatekeeper(settings)
         keeper.of("commit")

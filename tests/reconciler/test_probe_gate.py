@@ -61,6 +61,7 @@ class _Running:
         self.nodes = Nodes(self.world.store, "n1", "n2", delay_s=0.3)
         self.controller: Controller = self.world.controller()
         self.broken = False
+        self.gone: set[str] = set()
         self.asked = 0
         self._reconciler: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Future[None]] = []
@@ -100,7 +101,12 @@ class _Running:
         """What happens to a packet."""
         self.asked += 1
         names = {key.name for key in self.world.store_keys()}
-        stopped = "deny" in names or self.broken or (interface, str(source)) != ("caliweb-1", "10.48.0.1")
+        stopped = (
+            "deny" in names
+            or self.broken
+            or str(ask.target) in self.gone
+            or (interface, str(source)) != ("caliweb-1", "10.48.0.1")
+        )
         await asyncio.sleep(ask.timeout_s if stopped else 0.005)
         return Answer(Word.SILENT if stopped else Word.ANSWERED)
 
@@ -358,6 +364,25 @@ def test_a_pod_that_moves_is_asked_where_it_is_now() -> None:
         await asyncio.sleep(2)
         await running.world.store.delete(Key("WorkloadEndpoint", "n1-k8s-web--1-eth0", "shop"))
         await running.put(_pod("web-1", "web", "n2", "10.48.0.1"))
+        await asyncio.sleep(20)
+        assert (running.status.applied, running.status.held) == (commit, None)
+        assert running.said(EventKind.BELIEVED) == ["Open"]
+
+    _run(scenario)
+
+
+def test_a_pod_that_is_asked_and_moves_is_found_again() -> None:
+    """The asked pod is deleted while the commit is on trial, and comes up under another address: that one is asked."""
+
+    async def scenario() -> None:
+        running = _Running(probes_s=20.0)
+        await running.begin(_GOOD)
+        commit = running.push(_GOOD | {"b.yaml": policy("b")})
+        await asyncio.sleep(2)
+        await running.world.store.delete(Key("WorkloadEndpoint", "n2-k8s-db-eth0", "shop"))
+        running.gone.add("10.48.0.9")
+        await asyncio.sleep(6)
+        await running.put(_pod("db", "db", "n1", "10.48.0.10"))
         await asyncio.sleep(20)
         assert (running.status.applied, running.status.held) == (commit, None)
         assert running.said(EventKind.BELIEVED) == ["Open"]

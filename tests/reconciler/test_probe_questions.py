@@ -131,6 +131,7 @@ def test_why_is_told_in_words() -> None:
     deaf = result(PROBE, pairs, {"web-to-db/0": Answer(_W.ANSWERED)}, {"n2"})
     assert (deaf.why, deaf.silent) == (("probe web-to-db: n2 has no agent that can be asked",), False)
     nobody = result(PROBE, (), {}, ())
+    assert nobody.gone
     assert (nobody.holds, nobody.why) == (Holds.UNKNOWN, ("probe web-to-db: no pod is there to ask, or to be asked",))
 
 

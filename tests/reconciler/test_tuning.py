@@ -9,6 +9,7 @@ import pytest
 from reconciler.drift import DriftRule, Mode
 from reconciler.ownership import Rule, Take
 from reconciler.plan import CONFIRMED_KINDS
+from reconciler.process import main
 from reconciler.tuning import add_options, settings
 
 
@@ -54,3 +55,9 @@ def test_wrong_options_are_told(options: list[str]) -> None:
     """What is no rule or number is refused with what would be one."""
     with pytest.raises(argparse.ArgumentError):
         _parsed(*options)
+
+
+def test_one_look_asks_no_probes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers must be waited for; to be asked for both at once is told and not done by halves."""
+    assert main(["--mirror", "nowhere.git", "--datastore", "nowhere.db", "--once", "--probes", "1"]) == 2
+    assert "--once, --probes" in capsys.readouterr().err

@@ -12,9 +12,10 @@ import pytest
 
 from muslin.resources.keys import Key
 from muslin.semantics.verdict import Flow
-from tests.simulation.cluster import Cluster, Weather
+from tests.simulation.cluster import NODES, Cluster, Weather
 from tests.simulation.node import PodName
 from tests.simulation.processes import Process, simulate
+from tests.simulation.test_staged_procedures import _facts, _Life
 
 _POOL = {"cidr": "10.48.0.0/25", "blockSize": 29, "natOutgoing": True, "ipipMode": "Never"}
 _WEB, _DB = PodName("demo", "web", "web"), PodName("demo", "db", "db")
@@ -159,3 +160,29 @@ def test_whoever_dies_a_harmless_commit_is_believed(seed: int) -> None:
         await _ends_with(cluster, commit, None)
 
     _in_a_cluster(scenario, seed)
+
+
+@pytest.mark.slow
+def test_a_change_in_stages_goes_through_gates_of_probes() -> None:
+    """From a mesh to reflectors, with pods that people move meanwhile: the probes hold between stages, and it ends."""
+
+    async def scenario(cluster: Cluster) -> None:
+        a, b, c = NODES
+        pods = {"namespace": "demo", "selector": "app == 'web'"}
+        spec = {
+            "order": 10, "selector": "app == 'web'", "types": ["Ingress", "Egress"],
+            "ingress": [{"action": "Allow"}], "egress": [{"action": "Allow"}],
+        }  # fmt: skip
+        probe = {
+            "probe.yaml": _probe("pods-reach-pods", **{"from": pods, "to": pods}),
+            "allow.yaml": _text("NetworkPolicy", "web", spec, namespace="demo"),
+        }
+        life = _Life(cluster, None)
+        await life.begin(_facts() | probe, {"p1": b, "p2": c, "p3": a})
+        await life.applied(_facts(a, b) | probe, 300)
+        assert not (await cluster.hand.list("ReconcilerProbe")).entries
+        told = [line for line in cluster.trace if "Gate" in line and "Probes before" in line]
+        assert len({line.partition("Probes before")[2].partition(":")[0] for line in told}) > 2, told
+        assert not any("Failed" in line for line in told)
+
+    _in_a_cluster(scenario, 0)
