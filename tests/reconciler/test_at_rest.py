@@ -149,3 +149,60 @@ def test_what_goes_into_the_ledger_comes_out_equal() -> None:
     plain = {"a": [1, {"b": None}], "c": "x"}
     assert applied(plain, "c").applied is plain
     assert applied({"a": ({"b": 1.5},)}, "c").applied == {"a": [{"b": 1.5}]}
+
+
+def test_a_default_that_somebody_spells_out_is_no_news_for_ever() -> None:
+    """The object is as declared, in other words: it is noted once, and from then on nothing is asked or written."""
+
+    async def scenario() -> None:
+        world = World()
+        calls: list[Call] = []
+
+        def noted(call: Call) -> Fault:
+            if call.operation is not Operation.DELIVER:
+                calls.append(call)
+            return Fault()
+
+        world.source.push(commit_of("a", "b"))
+        controller = world.controller(world.store.client(noted))
+        running = asyncio.ensure_future(controller.run())
+        await asyncio.sleep(5)
+        await world.edit(policy_key("a"), serviceAccountSelector="")
+        await asyncio.sleep(5)
+        calls.clear()
+        for _ in range(3):
+            await world.edit(policy_key("a"), performanceHints=[])
+            controller.wake()
+            await asyncio.sleep(100)
+        assert calls == []
+        assert "serviceAccountSelector" in (await world.store.get(policy_key("a"))).value["spec"]
+        running.cancel()
+
+    run_virtual(scenario())
+
+
+def test_what_stays_wrong_is_said_once_and_writes_nothing_more() -> None:
+    """A commit that is held, an object that is blocked: news at the first look, and silence at the hundred after it."""
+
+    async def scenario() -> None:
+        world = World(settings=Settings())
+        world.source.push(commit_of("a") | {"t.yaml": tier("ops")})
+        controller = world.controller()
+        running = asyncio.ensure_future(controller.run())
+        await asyncio.sleep(5)
+        world.source.push(commit_of("a"))  # that a tier goes is to be confirmed
+        controller.wake()
+        await asyncio.sleep(200)
+        world.source.push({"a.yaml": "what: is this"})
+        controller.wake()
+        await asyncio.sleep(5)
+        head, said = world.store.history.head, len(world.events)
+        for _ in range(100):
+            controller.wake()
+            await asyncio.sleep(10)
+        assert controller.last is not None
+        assert (controller.last.held is not None, bool(controller.last.blocked)) == (True, True)
+        assert (world.store.history.head, world.events[said:]) == (head, [])
+        running.cancel()
+
+    run_virtual(scenario())

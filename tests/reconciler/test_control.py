@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
 from muslin.datastore.memory import MemoryDatastore
 from muslin.datastore.protocol import Json
+from muslin.resources.keys import Key
 from reconciler.awaited import awaited
 from reconciler.control import (
     Answer,
@@ -16,6 +18,7 @@ from reconciler.control import (
     Control,
     Suspension,
     approve,
+    confirm,
     control_key,
     read,
     release,
@@ -282,5 +285,28 @@ def test_a_control_object_keeps_what_it_does_not_know() -> None:
         assert Control.of(entry) == control
         assert control.suspended == Suspension("r", "", "")
         assert Because("Asked") is Because.ASKED
+
+    asyncio.run(scenario())
+
+
+def test_what_was_said_before_is_not_written_again() -> None:
+    """Twice is once, also in the store: a word that changes nothing makes no new version of the object."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push(commit_of("a"))
+        await world.look()
+        world.source.push(commit_of("a", "b"))
+        await world.look()
+        said: list[Callable[[], Awaitable[Answer]]] = [
+            lambda: suspend(world.store, "default", reason="x", by="y", at=_AT),
+            lambda: approve(world.store, "default", f"sha256:{'a' * 64}", by="y", at=_AT),
+            lambda: confirm(world.store, "default", Key("Tier", "ops")),
+            lambda: rollback(world.store, "default", reason="x", by="y", at=_AT),
+        ]
+        assert [await each() for each in said] == [Answer.DONE] * len(said)
+        head = world.store.history.head
+        assert [await each() for each in said] == [Answer.ALREADY_SO] * len(said)
+        assert world.store.history.head == head
 
     asyncio.run(scenario())

@@ -61,3 +61,19 @@ def test_one_item_that_differs_is_one_write() -> None:
         assert (again.applied, again.found) == ({"spec": {"order": 2}}, {"spec": {"order": 9}})
 
     asyncio.run(scenario())
+
+
+def test_a_ledger_among_many_is_read_to_its_end() -> None:
+    """More parts than one page holds: what is ours is all there, and what other sets claim is known."""
+
+    async def scenario() -> None:
+        store = MemoryDatastore()
+        for name in ("a", "b", "c"):
+            ledger = await Ledger.load(store, name)
+            items = {policy_key(f"{name}{number}"): applied({"spec": {}}, "c1") for number in range(400)}
+            await ledger.change({**items})
+        found = await Ledger.load(store, "c")
+        assert (len(found.owned), len(found.others)) == (400, 800)
+        assert set(found.others.values()) == {"a", "b"}
+
+    asyncio.run(scenario())

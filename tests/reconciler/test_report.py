@@ -11,6 +11,8 @@ import pytest
 from muslin.datastore.protocol import Entry, Revision
 from muslin.errors import Place
 from muslin.resources.keys import Key
+from reconciler.compare import FieldChange
+from reconciler.drift import Drifted, Mode
 from reconciler.hidden import HIDDEN, without_secrets
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared
@@ -140,6 +142,17 @@ def test_a_secret_is_in_no_output() -> None:
         report = Report(proposed)
         told = json.dumps(report.to_json()) + markdown(report)
         assert "hush" not in told.replace("sha256", "")
+
+
+def test_a_secret_that_drifts_and_is_left_is_in_no_output() -> None:
+    """What is listed apart, because drift is only reported, shows no value of it either."""
+    path = "metadata.annotations['example/token']"
+    drifted = Drifted(_KEY, Mode.REPORT, (FieldChange(path, "hush-1", "hush-2"), FieldChange("spec.order", 1, 2)))
+    report = Report(Plan("c1", drifted=(drifted,)))
+    told = json.dumps(report.to_json()) + markdown(report)
+
+    assert path in told
+    assert "hush" not in told
 
 
 def test_a_review_shows_text_and_nothing_else() -> None:

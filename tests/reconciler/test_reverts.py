@@ -121,7 +121,13 @@ def test_a_reconciler_asks_for_what_is_taken_back_and_withdraws_it(tmp_path: Pat
     said: list[str] = []
     ask = RevertRequests(tmp_path / "asks" / "prod.json", "prod", reads, said.append)
     other, reason = "c" * 40, "https://user:pass-word@192.0.2.1/ is away"
-    ask(RevertRequest(f"network@{_BAD},policies@{other}~12345678", f"network@{_GOOD},policies@{other}", reason, at=_AT))
+    bad = RevertRequest(
+        f"network@{_BAD},policies@{other}~12345678", f"network@{_GOOD},policies@{other}", reason, at=_AT
+    )
+    ask(bad)
+    written_once = (tmp_path / "asks" / "prod.json").stat().st_ino
+    ask(bad)
+    assert (tmp_path / "asks" / "prod.json").stat().st_ino == written_once
     (given,) = requested((tmp_path / "asks" / "prod.json").read_bytes())
     assert (given.source, given.commit, given.back_to) == ("network", _BAD, _GOOD)
     assert "pass-word" not in given.reason

@@ -183,6 +183,34 @@ def test_the_hook_of_a_local_repository_is_installed_when_asked(tmp_path: Path) 
             "not the id",
         ),
         (["--sources", "missing.yaml"], "can't be read"),
+        (["--repository", "https://git.example/r", "--mirror", "m", "--revert-tracked"], "no reverts are asked for"),
+        (
+            [
+                "--repository",
+                "https://git.example/r",
+                "--mirror",
+                "m",
+                "--revert-requests",
+                "x",
+                "--revert-branch",
+                "main",
+            ],
+            "without a review",
+        ),
+        (
+            [
+                "--repository",
+                "https://git.example/r",
+                "--mirror",
+                "m",
+                "--revert-requests",
+                "x",
+                "--revert-branch",
+                "y",
+                "--revert-tracked",
+            ],
+            "two places",
+        ),
     ],
 )
 def test_options_of_the_fetcher_that_cannot_be_are_refused(

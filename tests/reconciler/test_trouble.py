@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
 from muslin.datastore.protocol import Entry, Json
-from muslin.errors import BadInput, Problem
+from muslin.errors import BadInput, Problem, Unavailable
 from muslin.resources.keys import Key
 from reconciler.fetch_state import Standing
+from reconciler.plan import Budget
 from reconciler.status import Status
-from tests.reconciler.cases import World, commit_of, policy, policy_key, tier
+from tests.reconciler.cases import World, commit_of, policy, policy_key, pool, tier
 
 
 class _Refusing(MemoryDatastore):
@@ -148,5 +150,30 @@ def test_a_list_in_pages_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> 
         assert status.plan == {"delete": 1, "unchanged": 6} | {
             name: 0 for name in status.plan if name not in ("delete", "unchanged")
         }
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("kind", "gone"), [("IPAMBlock", "p.yaml"), ("WorkloadEndpoint", "a.yaml")])
+def test_who_cannot_be_asked_who_needs_it_removes_nothing(kind: str, gone: str) -> None:
+    """A list that is refused is not an empty one: what may be in use stays until the datastore answers."""
+
+    async def scenario() -> None:
+        world = World()
+        world.settings = replace(world.settings, budget=Budget(endpoints=0, confirm=frozenset()))
+        files = {**commit_of("a", "b"), "p.yaml": pool("p", "10.48.0.0/16"), "q.yaml": pool("q", "10.49.0.0/16")}
+        world.source.push(files)
+        await world.look()
+        before = await world.objects()
+        world.source.push({name: text for name, text in files.items() if name != gone})
+
+        def away(call: Call) -> Fault:
+            return Fault(refused=call.operation is Operation.LIST and call.kind == kind)
+
+        with pytest.raises(Unavailable):
+            await world.controller(world.store.client(away)).once(attempts=2)
+        assert await world.objects() == before
+        await world.look()
+        assert len(await world.objects()) == len(before) - 1
 
     asyncio.run(scenario())
