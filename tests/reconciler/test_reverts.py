@@ -132,8 +132,10 @@ def test_a_reconciler_asks_for_what_is_taken_back_and_withdraws_it(tmp_path: Pat
     assert (given.source, given.commit, given.back_to) == ("network", _BAD, _GOOD)
     assert "pass-word" not in given.reason
 
-    ask(None)
+    again = RevertRequests(tmp_path / "asks" / "prod.json", "prod", reads, said.append)  # after a kill
+    again(None)
     assert list((tmp_path / "asks").iterdir()) == []
+    ask(None)
     ask(None)
     (tmp_path / "file").write_text("")
     RevertRequests(tmp_path / "file" / "x", "prod", reads[:1], said.append)(RevertRequest(_BAD, _GOOD, "x", at=_AT))
