@@ -1,56 +1,33 @@
-"""Asks nodes what people's probes want to know, while a commit is on trial, and judges what they answer.
+"""Judges a commit that is on trial by what nodes answer to people's probes (`reconciler.probe_asking`).
 
 Before a commit changes anything every probe is asked once: what does not hold then is not the commit's fault, and is
 not held against it. Before each further level, and after the last, those that held must hold for the stability window,
-and once more at its end, so that no old answer is taken for a new one. Objects that ask are made here and removed when
-nothing waits any more; those of a process that was killed are found and removed by the next one.
+and once more at its end, so that no old answer is taken for a new one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from muslin.datastore.objects import UNREADABLE
-from muslin.datastore.protocol import Datastore, Entry, NotFound, Revision
-from muslin.errors import BadInput, Failed, MuslinError
-from muslin.resources.base import Resource
+from muslin.datastore.protocol import Datastore, Entry
 from muslin.resources.keys import Key
-from muslin.resources.stored import load_stored
-from muslin.semantics.snapshot import Snapshot
 from reconciler.control import Watch
 from reconciler.gates import Finding, Gate, Gatekeeper, GateKind, GateSettings, Standing, Verdict
 from reconciler.hearing import Hearing
 from reconciler.ledger import Ledger
 from reconciler.levels import Level, levels, spoken
-from reconciler.live import listed
-from reconciler.node_reports import by_node
 from reconciler.order import Group, Stage, stage
 from reconciler.passage import Standings
 from reconciler.plan import Cause, Plan
 from reconciler.probe import Probe
-from reconciler.probe_questions import (
-    KIND,
-    Answers,
-    Holds,
-    Pair,
-    Result,
-    answers_of,
-    excuse,
-    excused_probes,
-    mark_of,
-    pairs_of,
-    request,
-    request_key,
-    result,
-)
+from reconciler.probe_asking import Asking, Question
+from reconciler.probe_questions import Holds, excuse, excused_probes
 
 __all__ = ["ProbeGate", "Probed"]
 
-_PEOPLE: Final = ("WorkloadEndpoint", "Profile")
 _FIRST: Final = Gate(GateKind.PROBES, "the first change", guards=True)
 _HEALTH: Final = Gate(GateKind.PROBES, "the commit is believed", guards=True)
 _LOOK_FOR_PODS_S: Final = 1.0
@@ -70,16 +47,6 @@ class Probed:
     learnt: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Of which commit it is asked, when in its life, and from which revision of the datastore on."""
-
-    commit: str
-    phase: str
-    after: int
-    now: float
-
-
 class ProbeGate:
     """The probes of one set.
 
@@ -94,23 +61,21 @@ class ProbeGate:
     def __init__(
         self, datastore: Datastore, set_name: str, hearing: Hearing, settings: GateSettings, allowed: int
     ) -> None:
-        self._datastore, self._set, self._hearing = datastore, set_name, hearing
+        self._asking = Asking(datastore, set_name, hearing)
         self._settings, self._allowed = settings, allowed
         self._keeper = Gatekeeper(settings)
         self._commit: str | None = None
         self._probes: tuple[Probe, ...] = ()
-        self._pairs: tuple[Pair, ...] | None = None
         self._began: float | None = None
         self._closing: dict[Gate, float] = {}
         self._judged: Gate | None = None
         self._begun: set[Group] = set()
-        self._sent: dict[Key, tuple[Revision | None, Entry]] = {}
-        self._may_be_asked = True
 
     def declare(self, commit: str, probes: tuple[Probe, ...]) -> None:
         """What the commit in force, or about to be, wants to hold."""
         if (commit, probes) != (self._commit, self._probes):
-            self._commit, self._probes, self._pairs, self._began = commit, probes, None, None
+            self._commit, self._probes, self._began = commit, probes, None
+            self._asking.about(probes)
             self._closing, self._begun, self._judged = {}, set(), None
             self._keeper.of(commit)
 
@@ -175,13 +140,7 @@ class ProbeGate:
 
     async def rest(self) -> None:
         """Nothing waits: take back what was asked, also by a process before us."""
-        self._sent.clear()
-        if self._may_be_asked:
-            entries, _ = await listed(self._datastore, (KIND,))
-            for entry in entries.values():
-                if _is_of(entry, self._set):
-                    await self._take_away(entry)
-            self._may_be_asked = False
+        await self._asking.rest()
 
     def _pending(self, plan: Plan, closed: Collection[Group]) -> list[Level]:
         """Levels of changes that have not begun, without those that other gates hold back."""
@@ -196,7 +155,7 @@ class ProbeGate:
                 found.append(Level(level.number, tuple(each for each in level.groups if each in groups), steps))
         return found
 
-    def _asked(self, commit: str, live: Mapping[Key, Entry], ledger: Ledger) -> _Asked:
+    def _asked(self, commit: str, live: Mapping[Key, Entry], ledger: Ledger) -> Question:
         """The question for now: another one after each write of this commit."""
         written = after = 0
         for key, mine in ledger.owned.items():
@@ -205,13 +164,13 @@ class ProbeGate:
                 written += 1
                 if entry is not None and entry.revision.isdecimal() and stage(key, entry.value) in _POLICY:
                     after = max(after, int(entry.revision))
-        return _Asked(commit, str(written), after, asyncio.get_running_loop().time())
+        return Question(commit, str(written), after, asyncio.get_running_loop().time())
 
-    async def _baseline(self, asked: _Asked) -> tuple[Verdict, tuple[str, ...] | None]:
+    async def _baseline(self, asked: Question) -> tuple[Verdict, tuple[str, ...] | None]:
         """What does not hold although nothing has been changed; what fails is looked at again for a while."""
         self._began = asked.now if self._began is None else self._began
         waited, settings = asked.now - self._began, self._settings
-        results = await self._results(_Asked(asked.commit, "before", 0, asked.now), self._probes)
+        results = await self._asking.results(Question(asked.commit, "before", 0, asked.now), self._probes)
         silent = tuple(why for each in results if each.silent for why in each.why)
         failing = tuple(why for each in results if each.holds is Holds.NO for why in each.why)
         if silent and waited < settings.unheard_s:
@@ -221,7 +180,7 @@ class ProbeGate:
         learnt = tuple(excuse(each) for each in results if each.holds is not Holds.YES)
         return Verdict(_FIRST, Standing.OPEN, learnt), learnt
 
-    async def _judge(self, gate: Gate, asked: _Asked, excused: Collection[str]) -> Verdict:
+    async def _judge(self, gate: Gate, asked: Question, excused: Collection[str]) -> Verdict:
         """How a gate stands of which the probes that held before must hold."""
         failed, unknown = excused_probes(excused)
         probes = [each for each in self._probes if each.name not in failed and each.name not in unknown]
@@ -232,7 +191,7 @@ class ProbeGate:
         self._judged = gate
         closing = self._closing.get(gate)
         phase = asked.phase if closing is None else f"{asked.phase} again"
-        results = await self._results(_Asked(asked.commit, phase, asked.after, asked.now), probes)
+        results = await self._asking.results(Question(asked.commit, phase, asked.after, asked.now), probes)
         lacks = tuple(why for each in results if each.holds is Holds.NO or each.silent for why in each.why)
         unheard = tuple(
             why for each in results if each.holds is Holds.UNKNOWN and not each.silent for why in each.why
@@ -255,7 +214,7 @@ class ProbeGate:
 
     def _soon(self, left_s: float) -> float:
         """When to look again where so much time is left: soon where pods are to be looked for, who tell nobody."""
-        return left_s if self._pairs is not None else min(left_s, _LOOK_FOR_PODS_S)
+        return min(left_s, _LOOK_FOR_PODS_S) if self._asking.looks_for_pods else left_s
 
     def _forget(self, gate: Gate | None) -> None:
         """The levels of one commit may have gates of one name, one after the other."""
@@ -268,85 +227,6 @@ class ProbeGate:
         """Open as far as it is known; what nobody could ask is never told as open."""
         standing = Standing.NOT_AVAILABLE if unknown else Standing.OPEN
         return Verdict(gate, standing, (*unknown.values(), *failed.values()))
-
-    async def _results(self, asked: _Asked, probes: Sequence[Probe]) -> tuple[Result, ...]:
-        """What is known of these probes now; whoever has not been asked this is asked."""
-        entries = await self._hearing.entries((KIND,))
-        if self._pairs is None:
-            self._pairs = await self._resolved()
-        by_place: dict[str, list[Pair]] = {}
-        for pair in self._pairs:
-            by_place.setdefault(pair.node, []).append(pair)
-        reports = by_node(each for key, each in entries.items() if key.kind == "CalicoNodeStatus")
-        deaf = {node for node in by_place if node not in reports or reports[node].applied is None}
-        mark = mark_of(asked.commit, asked.phase, asked.after, self._pairs)
-        told: Answers = {}
-        for node, pairs in by_place.items():
-            if node in deaf:
-                continue
-            entry = await self._ask(entries, node, mark, asked.after, pairs)
-            if entry is None:
-                deaf.add(node)
-            else:
-                told = {**told, **answers_of(entry, mark)}
-        found = tuple(
-            result(each, [pair for pair in self._pairs if pair.probe.name == each.name], told, deaf) for each in probes
-        )
-        for old in tuple(entries.values()):
-            if _is_of(old, self._set) and old.value["spec"].get("node") not in by_place:
-                await self._take_away(old)
-        failing = [each.probe.name for each in found if each.holds is Holds.NO]
-        if any(each.gone for each in found) or await self._went(failing):
-            self._pairs = None  # a pod is not where it was: the next look finds where it is
-        return found
-
-    async def _went(self, failing: Collection[str]) -> bool:
-        """Whether a pod that is asked in vain has gone, or has another address."""
-        for pair in self._pairs or ():
-            if pair.probe.name in failing and pair.asked is not None:
-                try:
-                    spec = (await self._datastore.get(pair.asked)).value.get("spec")
-                except NotFound:
-                    return True
-                networks = spec.get("ipNetworks") if isinstance(spec, Mapping) else None
-                if f"{pair.target}/{pair.target.max_prefixlen}" not in (networks or ()):
-                    return True
-        return False
-
-    async def _take_away(self, entry: Entry) -> None:
-        self._sent.pop(entry.key, None)
-        with suppress(Failed):
-            await self._datastore.delete(entry.key, entry.revision)
-
-    async def _ask(
-        self, entries: Mapping[Key, Entry], node: str, mark: str, after: int, pairs: Sequence[Pair]
-    ) -> Entry | None:
-        """The object that asks this node this question; None where it cannot be asked."""
-        key = request_key(self._set, node)
-        value, entry = request(self._set, node, mark, after, pairs), entries.get(key)
-        replaced, sent = self._sent.get(key, (None, None))
-        if sent is not None and replaced == (None if entry is None else entry.revision):
-            entry = sent  # nobody has told us yet of what we wrote
-        if entry is not None and entry.value.get("spec") == value["spec"]:
-            return entry
-        self._may_be_asked = True
-        try:
-            if entry is None:
-                self._sent[key] = (None, await self._datastore.create(key, value))
-            else:
-                self._sent[key] = (entry.revision, await self._datastore.update(key, value, entry.revision))
-        except Failed:
-            return entry  # somebody wrote in between, which wakes us; or there is no such kind here
-        return self._sent[key][1]
-
-    async def _resolved(self) -> tuple[Pair, ...]:
-        entries, _ = await listed(self._datastore, _PEOPLE)
-        found: list[Resource] = []
-        for key, entry in entries.items():
-            if UNREADABLE not in entry.value:
-                with suppress(BadInput, MuslinError):
-                    found.append(load_stored(entry.value, str(key))[0])
-        return pairs_of(self._probes, Snapshot.of(found))
 
 
 def _gate_of(level: Level) -> Gate:
@@ -363,8 +243,3 @@ def _without_haste(found: Standings) -> Standings:
 def _with(found: Standings, closed: Collection[Group], *verdicts: Verdict) -> Standings:
     """What other gates say, with these verdicts and groups more."""
     return Standings((*found.verdicts, *verdicts), found.closed | frozenset(closed))
-
-
-def _is_of(entry: Entry, set_name: str) -> bool:
-    spec = entry.value.get("spec")
-    return entry.key.kind == KIND and isinstance(spec, Mapping) and spec.get("set") == set_name
