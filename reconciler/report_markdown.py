@@ -51,7 +51,7 @@ def _lines(report: Report, *, full: bool) -> Iterator[str]:
     for each in proposed.blocked:
         yield f"\n:warning: Not done: {_text(each.problem.what)} ({each.why.value})<br>fix: {_text(each.problem.fix)}"
     if proposed.course is not None:
-        yield from _course(proposed.course)
+        yield from _course(proposed.course, full=full)
     for cause, title in ((Cause.CHANGE, "Changes, in their order"), (Cause.DRIFT, "Drift that is put back")):
         steps = [step for step in report.steps() if step.cause is cause]
         if steps:
@@ -68,17 +68,21 @@ def _lines(report: Report, *, full: bool) -> Iterator[str]:
         yield f"\nTo approve this plan and no other: {_code(f'muslin approve {report.digest}')}"
 
 
-def _course(course: Course) -> Iterator[str]:
+def _course(course: Course, *, full: bool) -> Iterator[str]:
     yield f"\n#### In {len(course.stages)} stages, each when the one before has ended"
     number = 0
     for procedure in course.procedures:
         yield f"\n{_text(procedure.name)}: {_text(procedure.purpose)}\n"
-        for stage in procedure.stages:
+        shown = procedure.stages if full else procedure.stages[:_STEPS]
+        for stage in shown:
             number += 1
             what = [f"write {each.key}" for each in stage.write] + [f"remove {key}" for key in stage.remove]
             what += [f"for people: {line}" for line in stage.commands]
             yield f"{number}. **{_text(stage.name)}**: {_text(stage.reason)}"
             yield from (f"   - {_text(each)}" for each in (*what, *(f"until {each}" for each in stage.until)))
+        if len(shown) < len(procedure.stages):
+            yield f"\n{counted(len(procedure.stages) - len(shown), 'stage')} more; `--full` shows all."
+            number += len(procedure.stages) - len(shown)
 
 
 def _effect(report: Report, *, full: bool) -> Iterator[str]:

@@ -29,7 +29,7 @@ def tell(report: Report, *, full: bool) -> None:
         click.echo(f"From {short_commit(report.origin)} to {short_commit(proposed.commit)}; no datastore was asked.")
     if proposed.course is not None:
         click.echo()
-        for line in course_lines(proposed.course.to_json()):
+        for line in course_lines(proposed.course.to_json(), full=full):
             click.echo(line)
         click.echo(f"\nWhat follows is {printable(proposed.course.title)}; what it does to the network is told of all.")
     numbered = list(enumerate(report.steps(), 1))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from muslin.cli.printing import printable
 from muslin.cli.stored import mapping_at, text_at, value_at
 
 __all__ = ["course_lines", "stage_lines"]
+
+_SHOWN: Final = 15
 
 
 def stage_lines(status: Mapping[str, Any], indent: str) -> Iterator[str]:
@@ -29,19 +31,23 @@ def stage_lines(status: Mapping[str, Any], indent: str) -> Iterator[str]:
         yield f"{indent}  when it is so and is not seen here: muslin confirm stage {number}"
 
 
-def course_lines(course: Mapping[str, Any]) -> Iterator[str]:
-    """All stages, from a plan's JSON."""
+def course_lines(course: Mapping[str, Any], *, full: bool) -> Iterator[str]:
+    """All stages, from a plan's JSON; of many the first, and how many there are more."""
     yield f"In {text_at(course, 'of')} stages, each when the one before has ended:"
     for procedure in course["procedures"]:
+        stages = procedure["stages"]
+        shown = stages if full or len(stages) <= _SHOWN + 1 else stages[:_SHOWN]
         yield ""
         yield f"  {printable(procedure['name'])}: {printable(procedure['purpose'])}"
-        for stage in procedure["stages"]:
+        for stage in shown:
             mark = ">" if stage["number"] == course["stage"] else " "
             yield f"  {mark} {stage['number']}. {printable(stage['name'])} ({printable(stage['reason'])})"
             yield from (f"       write {printable(key)}" for key in stage["write"])
             yield from (f"       remove {printable(key)}" for key in stage["remove"])
             yield from (f"       for people: {printable(line)}" for line in stage["commands"])
             yield from (f"       until {printable(each['meaning'])}" for each in stage["until"])
+        if len(shown) < len(stages):
+            yield f"    {len(stages) - len(shown):,} stages more; --full shows all"
 
 
 def _texts(stage: Mapping[str, Any], name: str) -> list[str]:

@@ -27,6 +27,7 @@ _LEVELS: Final[Mapping[EventKind, Level]] = {
     EventKind.ROLLED_BACK: Level.ERROR,
     EventKind.FAILED: Level.ERROR,
     EventKind.REVERT: Level.WARNING,
+    EventKind.STAGE: Level.WARNING,
     EventKind.INCOMPLETE: Level.WARNING,
     EventKind.DRIFT_REPAIRED: Level.WARNING,
     EventKind.OBJECT_WAITS: Level.WARNING,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from blueprints.catalogue import BLUEPRINTS
+from muslin.datastore.memory import Faults, no_faults
 from muslin.resources.keys import Key
 from reconciler.control import confirm
 from reconciler.controller import Controller
@@ -75,10 +76,15 @@ class Staged:
         assert self.status.applied == commit, self.status
         return commit
 
-    def start(self) -> None:
-        """Another process."""
-        self.controller = self.world.controller()
+    def start(self, faults: Faults = no_faults) -> None:
+        """Another process, whose datastore has these faults."""
+        self.controller = self.world.controller(self.world.store.client(faults))
         self._tasks.append(asyncio.ensure_future(self.controller.run()))
+
+    @property
+    def task(self) -> asyncio.Future[None]:
+        """The process that was started last."""
+        return self._tasks[-1]
 
     async def kill(self) -> None:
         """It ends wherever it is."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from muslin.datastore import ipam
+from muslin.datastore.memory import Call, Fault, Operation
 from muslin.ipam.affinities import Owner, claim
 from muslin.net import parse_prefix
 from muslin.resources.keys import Key
@@ -84,6 +85,48 @@ def test_a_process_that_is_killed_goes_on_in_its_stage(after_s: float) -> None:
         assert all(len(up[name]) >= 2 for up in staged.nodes.history[1:] for name in NAMES)
 
     run(scenario)
+
+
+@pytest.mark.slow
+def test_killed_at_any_write_it_ends_the_same() -> None:
+    """Before the write reaches the store, or after it and before its answer: the next process comes to the same end."""
+    writes = (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
+    ends: list[dict[Key, Any]] = []
+    fatal, died = 0, True
+
+    async def scenario() -> None:
+        nonlocal died
+        staged, count = Staged(), 0
+        await staged.begin(facts())
+        await staged.kill()
+
+        def faults(call: Call) -> Fault:
+            nonlocal count, died
+            if call.operation not in writes:
+                return Fault()
+            count += 1
+            if count < fatal:
+                return Fault()
+            died = True
+            asyncio.get_running_loop().call_soon(staged.task.cancel)
+            return Fault(refused=fatal % 2 == 0 or count > fatal, answer_lost=fatal % 2 == 1 and count == fatal)
+
+        commit = staged.world.source.push(facts("n1", "n2"))
+        staged.start(faults)
+        await asyncio.sleep(60)
+        if died:
+            await staged.kill()
+            staged.start()
+            await asyncio.sleep(60)
+        assert (staged.status.applied, staged.stage()) == (commit, None), fatal
+        assert all(len(up[name]) >= 2 for up in staged.nodes.history[1:] for name in NAMES), fatal
+        ends.append(await staged.world.objects())
+
+    while died:
+        died, fatal = False, fatal + 1
+        run(scenario)
+    assert fatal > 20
+    assert all(each == ends[-1] for each in ends)
 
 
 def test_a_stage_that_fails_takes_the_commit_back() -> None:
