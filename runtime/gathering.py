@@ -21,6 +21,30 @@ _Asked = TypeVar("_Asked")
 _Got = TypeVar("_Got")
 
 
+class _Question(Generic[_Asked, _Got]):
+    """What somebody asked. Who is cancelled meanwhile waits for `ended` instead of the answer."""
+
+    __slots__ = ("answer", "ended", "told", "what")
+
+    def __init__(self, what: _Asked, answer: asyncio.Future[_Got]) -> None:
+        self.what, self.answer = what, answer
+        self.told = False
+        self.ended: asyncio.Future[None] | None = None
+
+    def tell(self, got: _Got | BaseException) -> None:
+        """On the loop: the work is done."""
+        self.told = True
+        if self.ended is not None:
+            self.ended.set_result(None)
+        elif self.answer.cancelled():
+            return  # and who asked has not run since
+        elif isinstance(got, BaseException):
+            self.answer.set_exception(got)
+            self.answer.exception()  # whoever asked may be gone
+        else:
+            self.answer.set_result(got)
+
+
 class Gathering(Generic[_Asked, _Got]):
     """Hands what was asked to `work`, in the order of asking, never two calls at once.
 
@@ -42,7 +66,7 @@ class Gathering(Generic[_Asked, _Got]):
     ) -> None:
         self._work, self._thread, self._at_most = work, thread, at_most
         self._lock = threading.Lock()
-        self._asked: list[tuple[_Asked, asyncio.Future[_Got]]] = []
+        self._asked: list[_Question[_Asked, _Got]] = []
         self._working = False
 
     async def ask(self, what: _Asked) -> _Got:
@@ -51,22 +75,23 @@ class Gathering(Generic[_Asked, _Got]):
         Returns only when `work` has done with it, cancelled or not: a descriptor's number, such as that of a pod's
         namespace, may be another's a moment later. Who is cancelled before it began had no work done.
         """
-        answer: asyncio.Future[_Got] = asyncio.get_running_loop().create_future()
-        asked = (what, answer)
+        loop = asyncio.get_running_loop()
+        asked: _Question[_Asked, _Got] = _Question(what, loop.create_future())
         with self._lock:
             self._asked.append(asked)
             begin, self._working = not self._working, True
         if begin:
             self._thread.submit(self._work_off)
         try:
-            return await asyncio.shield(answer)
+            return await asked.answer
         except asyncio.CancelledError:
-            with self._lock:
-                if not_begun := asked in self._asked:
-                    self._asked.remove(asked)
-            if not not_begun:
-                await asyncio.wait([answer])
-                answer.exception()  # nobody asks any more
+            if not asked.told:
+                with self._lock:
+                    if not_begun := asked in self._asked:
+                        self._asked.remove(asked)
+                if not not_begun:
+                    asked.ended = loop.create_future()
+                    await asyncio.wait([asked.ended])
             raise
 
     def _work_off(self) -> None:
@@ -78,19 +103,15 @@ class Gathering(Generic[_Asked, _Got]):
             return
         got: Sequence[_Got | BaseException]
         try:
-            got = self._work([what for what, _ in part])
-        except BaseException as error:  # noqa: BLE001 - of a socket, such as no memory for an answer; told to all who asked
+            got = self._work([asked.what for asked in part])
+        except BaseException as error:  # noqa: BLE001 - of a socket, such as no memory for an answer; told to all
             got = [error] * len(part)
         with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all who asked
-            part[0][1].get_loop().call_soon_threadsafe(_tell, part, got)
+            part[0].answer.get_loop().call_soon_threadsafe(_tell, part, got)
         with contextlib.suppress(RuntimeError):  # the thread is to end; so has everybody who could ask
             self._thread.submit(self._work_off)
 
 
-def _tell(part: Sequence[tuple[_Asked, asyncio.Future[_Got]]], got: Sequence[_Got | BaseException]) -> None:
-    for (_, answer), each in zip(part, got, strict=True):
-        if isinstance(each, BaseException):
-            answer.set_exception(each)
-            answer.exception()  # whoever asked may be gone
-        else:
-            answer.set_result(each)
+def _tell(part: Sequence[_Question[_Asked, _Got]], got: Sequence[_Got | BaseException]) -> None:
+    for asked, each in zip(part, got, strict=True):
+        asked.tell(each)

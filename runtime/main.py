@@ -54,7 +54,7 @@ __all__ = ["Settings", "main"]
 _REPAIR_AFTER_S = 0.2
 _GARBAGE_AFTER = 20_000
 """New objects before the collector looks for cycles among them; its default of 700 is a few pods' worth."""
-_SWITCH_S = 0.0001
+_SWITCH_S = 0.0003
 """Threads that wire pods need the interpreter for microseconds between two requests to the kernel, and would wait for a
 busy loop 5 ms each time."""
 _WAKE_AFTER_S = 0.016

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from muslin.conversion.endpoint_name import interface_of
 from muslin.datastore.protocol import Datastore, NotFound
@@ -30,6 +30,7 @@ from runtime.cni.turns import Turns
 __all__ = ["Addresses", "Attacher", "Link", "Links", "PolicyReady", "Seen"]
 
 _POLICY_TIMEOUT_S = 10
+_Known: TypeAlias = "asyncio.Future[tuple[Address, ...]]"
 _FIRST_INTERFACE = "eth0"
 """The name that every runtime gives a pod's first interface."""
 
@@ -209,25 +210,34 @@ class Attacher:
                 link = self._link(request, pod, ())
                 undo.push_async_callback(self._links.disconnect, link.interface)
                 mac = self._links.new_mac()
-                making = asyncio.ensure_future(self._links.make(link, mac, namespace))
-                undo.push_async_callback(_ended, making)
+                made, known = (asyncio.get_running_loop().create_future() for _ in range(2))
+                wiring = asyncio.ensure_future(self._wire(link, mac, namespace, made=made, known=known))
+                undo.push_async_callback(_ended, wiring)
                 addresses = await self._addresses.assign(handle, pod, request.network.pools)
-                connecting = asyncio.ensure_future(self._connect(replace(link, addresses=addresses), making, namespace))
-                undo.push_async_callback(_ended, connecting)
+                known.set_result(addresses)
                 undo.push_async_callback(self._endpoints.delete, pod, request.ifname, request.container_id)
                 attachment = await self._endpoints.put(
                     pod, request.ifname, request.container_id, interface=link.interface, addresses=addresses, mac=mac
                 )
-                await making
+                await made
+            if wiring.done():
+                await wiring  # refused: policy would be waited for in vain
             await self._wait_for_policy(request, attachment)
-            await connecting
+            await wiring
         except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(_take_back(undo, error)))
             raise
         return attachment
 
-    async def _connect(self, link: Link, making: asyncio.Future[int], namespace: PodNamespace) -> None:
-        await self._links.connect(link, await asyncio.shield(making), namespace)
+    async def _wire(
+        self, link: Link, mac: Mac, namespace: PodNamespace, *, made: asyncio.Future[None], known: _Known
+    ) -> None:
+        """The link, and in it the addresses once they are known; `made` says that there is one, or that none comes."""
+        try:
+            peer = await self._links.make(link, mac, namespace)
+        finally:
+            made.set_result(None)
+        await self._links.connect(replace(link, addresses=await known), peer, namespace)
 
     async def _wait_for_policy(self, request: Request, attachment: Attachment) -> None:
         limit_s = request.network.policy_timeout_s or _POLICY_TIMEOUT_S

@@ -85,3 +85,36 @@ def test_a_reason_is_for_whom_it_is_about_and_a_broken_socket_is_everybodys() ->
             assert await gathering.ask("good") == "good"
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("first_told", [True, False])
+def test_who_is_cancelled_as_the_answer_comes_waits_for_no_other(*, first_told: bool) -> None:
+    """Whichever comes first, cancellation or answer, it ends once the work is done."""
+    begin, next_began, last = threading.Event(), threading.Event(), threading.Event()
+
+    def work(asked: Sequence[int]) -> Sequence[int]:
+        assert begin.wait(5)
+        if asked == [1]:
+            next_began.set()
+            assert last.wait(5)
+        return asked
+
+    async def scenario() -> list[object]:
+        with ThreadPoolExecutor(1) as thread:
+            gathering = Gathering(work, thread, at_most=1)
+            waits = [asyncio.ensure_future(gathering.ask(number)) for number in range(2)]
+            await asyncio.sleep(0)
+            if not first_told:
+                waits[0].cancel()
+                await asyncio.sleep(0)
+            begin.set()
+            assert next_began.wait(5)  # by now the first answer is on its way to the loop
+            if first_told:
+                waits[0].cancel()
+            last.set()
+            return list(await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 5))
+
+    cancelled, answer = asyncio.run(scenario())
+
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert answer == 1
