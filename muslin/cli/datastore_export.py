@@ -129,8 +129,13 @@ async def _addresses(store: Datastore, names: Mapping[str, str]) -> dict[str, An
     for part, kind in IPAM_PARTS.items():
         pairs = []
         for entry in (await store.list(kind)).entries:
-            key, value = renamed(entry.key, entry.value, names)
-            pairs.append({"Key": etcd_key(key, value), "Value": to_etcd(key, value), "TTL": 0})
+            try:
+                key, value = renamed(entry.key, entry.value, names)
+                pairs.append({"Key": etcd_key(key, value), "Value": to_etcd(key, value), "TTL": 0})
+            except (KeyError, TypeError, ValueError) as error:
+                what = f"{entry.key} can't be read: {error}"
+                fix = "see what it is with `muslin datastore check`; write it again in its kind's form, or delete it"
+                raise Ended(f"Error exporting {part}: {what}", Problem(what, str(entry.key), fix)) from error
         if pairs:
             found[part] = pairs
     for entry in (await store.list("IPAMConfiguration")).entries:

@@ -202,7 +202,7 @@ def _named(entry: Entry) -> Json:
     Calicoctl shows a status of some kinds also where there is none, which is how Kubernetes and older writers keep it.
     """
     metadata, key, value = mapping_at(entry.value, "metadata"), entry.key, entry.value
-    if key.kind in _ALWAYS_WITH_STATUS and value.get("status") is None:
+    if key.kind in _ALWAYS_WITH_STATUS and value.get("status") is None and "spec" in value:
         value = {**value, "status": {}}
     if metadata.get("name") and value.get("kind") == key.kind:
         return value

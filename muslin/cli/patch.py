@@ -10,9 +10,10 @@ import click
 
 from muslin.cli.client import Client
 from muslin.cli.documents import Given
+from muslin.cli.kinds import SHOWN_KINDS
 from muslin.cli.options import Reach, reaching
 from muslin.cli.scope import named_on_command_line, namespace_of
-from muslin.cli.stored import mapping_at
+from muslin.cli.stored import mapping_at, text_at
 from muslin.cli.strategic import PatchRefused, json_patch, merge_patch, strategic_merge
 from muslin.cli.wording import Ended, reference_text
 from muslin.datastore.protocol import Conflict, Entry, Json
@@ -112,10 +113,11 @@ async def _patch(reach: Reach, key: Key, wanted: Any, how: str) -> None:
         _check_identity(live, changed["metadata"])
         kept = {name: live.value["metadata"][name] for name in _KEPT if name in live.value["metadata"]}
         own = {name: held for name, held in changed["metadata"].items() if name not in _KEPT}
-        changed = {**changed, "kind": key.kind, "apiVersion": live.value.get("apiVersion"), "metadata": {**own, **kept}}
-        if problems := worse(live.value, changed):
+        named = {"kind": key.kind, "apiVersion": _version(live)}
+        changed = {**changed, **named, "metadata": {**own, **kept}}
+        if problems := worse({**live.value, **named}, changed):
             raise BadInput(problems)
-        await Client(store, reach.settings()).write_over(live, _completed(Given(changed, ""), live.value))
+        await Client(store, reach.settings()).write_over(live, _completed(Given(changed, "")))
 
 
 def _check_identity(live: Entry, metadata: Json) -> None:
@@ -130,11 +132,16 @@ def _check_identity(live: Entry, metadata: Json) -> None:
             raise BadInput(Problem(what, f"--patch  metadata.{name}", fix))
 
 
-def _completed(given: Given, live: Json) -> Json:
+def _version(live: Entry) -> str:
+    """The object's apiVersion; somebody may have written it without one."""
+    return text_at(live.value, "apiVersion") or SHOWN_KINDS[live.key.kind].api_version
+
+
+def _completed(given: Given) -> Json:
     """The changed object in canonical form, unless it has fields that only a newer version knows."""
     from muslin.cli.client import checked  # noqa: PLC0415
 
     try:
         return {**checked(given), "metadata": given.value["metadata"]}
     except BadInput:
-        return {**given.value, "apiVersion": live.get("apiVersion")}
+        return given.value

@@ -133,3 +133,38 @@ def test_a_status_that_calicoctl_always_shows(calico: Calico, kind: str) -> None
     found = calico.get(kind)["items"]
     assert found
     assert all(each["status"] == {} for each in found)
+
+
+def _written(calico: Calico, key: Key, value: dict[str, Any]) -> None:
+    del calico  # it names the datastore
+
+    async def write() -> None:
+        store = EmbeddedDatastore.open(os.environ["MUSLIN_DATASTORE"])
+        await store.create(key, value)
+        await store.close()
+
+    asyncio.run(write())
+
+
+def test_a_patch_gives_an_object_the_version_that_it_lacks(calico: Calico) -> None:
+    """Somebody wrote it without; what was wrong before stays, what is patched must be right, and no null is written."""
+    key = Key("FelixConfiguration", "default")
+    _written(calico, key, {"metadata": {"name": "default"}, "spec": {"bpfEnabled": "maybe", "newField": 1}})
+
+    assert calico("patch", "felixconfig", "default", "-p", '{"spec": {"bpfLogLevel": "Loud"}}').status == 2
+    assert calico("patch", "felixconfig", "default", "-p", '{"spec": {"bpfLogLevel": "Info"}}').status == 0
+    (found,) = calico.get("felixconfig")["items"]
+    assert (found["apiVersion"], found["kind"]) == (_V3, "FelixConfiguration")
+    assert found["spec"] == {"bpfEnabled": "maybe", "newField": 1, "bpfLogLevel": "Info"}
+
+
+def test_an_export_names_the_address_books_that_it_cannot_read(calico: Calico) -> None:
+    """Nothing is left out without a word."""
+    _written(calico, Key("IPAMHandle", "bad"), {"metadata": {"name": "bad"}, "spec": []})
+    calico("datastore", "migrate", "lock")
+    ran = calico.ctl("datastore", "migrate", "export")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.splitlines()[0] == "Error exporting handles: IPAMHandle bad can't be read: spec.handleID is missing"
+    assert calico("delete", "ipamhandle", "bad").status == 0
+    assert calico.ctl("datastore", "migrate", "export").status == 0
