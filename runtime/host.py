@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import time
 from pathlib import Path
 
 from muslin.errors import BadInput, Problem
@@ -9,7 +12,7 @@ from muslin.net import Address, InterfaceAddress
 from runtime.dataplane import links as links_of_pods
 from runtime.dataplane.netlink import links, routes
 from runtime.dataplane.netlink.socket import ROUTE, NetlinkSocket
-from runtime.dataplane.ownership import INTERFACE_PREFIX, is_workload_interface
+from runtime.dataplane.ownership import is_workload_interface
 
 __all__ = ["HostSettings", "find_address", "host_addresses", "mtu_of"]
 
@@ -24,6 +27,9 @@ _ON_WORKLOADS = (
 )
 
 
+_WHOLE_AFTER_S = 30.0
+
+
 class HostSettings:
     """Keeps the kernel's settings without which no packet of a pod gets through; for the namespace it was made in.
 
@@ -34,6 +40,9 @@ class HostSettings:
     def __init__(self, sysctls: Path = _SYSCTLS) -> None:
         self._sysctls = sysctls
         self._listener = NetlinkSocket(ROUTE, (routes.GROUPS["ipv4-netconf"], routes.GROUPS["ipv6-netconf"]))
+        self._told: set[int] | None = None
+        """Interfaces that events were about since the last repair; None where it can be any."""
+        self._whole_at = 0.0
 
     def fileno(self) -> int:
         """Becomes readable when a setting changed, by whoever; then call `drain`."""
@@ -42,27 +51,52 @@ class HostSettings:
     def drain(self) -> bool:
         """Take all events; whether to look at the settings."""
         events = self._listener.events()
-        return events.lost or bool(events.received)
+        about = {routes.interface_of_settings(event.body) for event in events.received}
+        if events.lost or min(about, default=0) < 0:
+            self._told = None
+        elif self._told is not None:
+            self._told |= about
+        return events.lost or bool(about)
 
     def close(self) -> None:
         """Close the socket; the settings stay."""
         self._listener.close()
 
     def repair(self) -> tuple[str, ...]:
-        """Set what is not as it must be; gives what that was. Raises KernelRefused."""
+        """Set what is not as it must be; gives what that was. Raises KernelRefused.
+
+        Only interfaces that events were about are looked at, where there were any, so that a pod's start does not cost
+        more the more pods there are; and all of them again after a while, as not every setting has events.
+        """
+        told, self._told = self._told, set()
+        now = time.monotonic()
+        if not told or now - self._whole_at > _WHOLE_AFTER_S:
+            self._whole_at = now
+            there = os.listdir(self._sysctls / "ipv4/conf")  # noqa: PTH208 - names alone
+            names = sorted(filter(is_workload_interface, there))
+        else:
+            names = sorted(filter(is_workload_interface, map(_name_of, told)))
         wanted = [("ipv4/ip_forward", "1")]
-        for family, name, value in _ON_WORKLOADS:
-            found = (self._sysctls / family).glob(f"{INTERFACE_PREFIX}*/{name}")
-            wanted += [(str(path.relative_to(self._sysctls)), value) for path in found]
+        wanted += [(f"{family}/{name}/{setting}", value) for name in names for family, setting, value in _ON_WORKLOADS]
         wrong = []
         for setting, value in wanted:
+            path = f"{self._sysctls}/{setting}"
             try:
-                if (self._sysctls / setting).read_text(encoding="ascii").strip() != value:
-                    links_of_pods.write_sysctl(str(self._sysctls / setting), value)
+                with open(path, encoding="ascii") as file:  # noqa: PTH123 - paths cost as much as all the rest
+                    found = file.read().strip()
+                if found != value:
+                    links_of_pods.write_sysctl(path, value)
                     wrong.append(f"{setting} = {value}")
             except FileNotFoundError:
                 continue  # the interface went meanwhile
         return tuple(wrong)
+
+
+def _name_of(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""  # it went meanwhile
 
 
 def host_addresses(netlink: NetlinkSocket) -> frozenset[Address]:

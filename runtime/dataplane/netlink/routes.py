@@ -29,6 +29,7 @@ __all__ = [
     "dump_neighbours",
     "dump_routes",
     "interface_of_address",
+    "interface_of_settings",
     "is_in_table",
     "parse_address",
     "parse_neighbour",
@@ -56,6 +57,7 @@ _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
 UNICAST, BLACKHOLE = 1, 6
 _ONLINK = 0x4
 _PERMANENT = 0x80
+_SETTINGS_INTERFACE = 1  # NETCONFA_IFINDEX
 _IPV6_METRIC = 1024  # the kernel turns metric 0 into this for IPv6
 
 
@@ -150,6 +152,12 @@ def dump_routes(version: int, table: int, protocol: int) -> Message:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     head = _ROUTE.pack(family, 0, 0, 0, table & 0xFF, protocol, 0, 0, 0)
     return Message(_GET_ROUTE, 0, head + wire.u32(_TABLE, table))
+
+
+def interface_of_settings(body: bytes | memoryview) -> int:
+    """Which interface RTM_NEWNETCONF or RTM_DELNETCONF is about; negative for what is about many, or says nothing."""
+    found = wire.attributes(memoryview(body)[4:]).get(_SETTINGS_INTERFACE)
+    return -1 if found is None else int(struct.unpack("=i", found)[0])
 
 
 def is_in_table(body: bytes | memoryview, table: int) -> bool:
