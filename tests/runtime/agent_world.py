@@ -11,10 +11,12 @@ from typing import Any
 
 from muslin.datastore.initialize import ensure_initialized
 from muslin.datastore.memory import Call, Fault, MemoryDatastore
+from muslin.datastore.protocol import Datastore
 from muslin.net import Address, Prefix
 from muslin.resources import dump
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
+from reconciler.controller import Controller, Settings
 from runtime.agent import Agent, Parts
 from runtime.calc.state import NodeState
 from runtime.convergence import Kernel
@@ -23,14 +25,15 @@ from runtime.registration import NodeIdentity
 from tests.support.clusters import namespace_profile, policy, pool, workload
 from tests.support.fake_kernel import FakeKernel
 from tests.support.fake_nftables import FilterPacket
+from tests.support.memory_git import MemorySource
 from tests.support.virtual_time import run_virtual
 
-__all__ = ["CLIENT", "SERVER", "World", "allow", "run"]
+__all__ = ["CLIENT", "SERVER", "SilentSpeaker", "World", "allow", "push_as_one", "run"]
 
 CLIENT, SERVER = ip_address("10.48.0.1"), ip_address("10.48.0.2")
 
 
-class _Speaker:
+class SilentSpeaker:
     """A speaker without peers."""
 
     routes: Mapping[Prefix, Address] = {}
@@ -41,9 +44,11 @@ class _Speaker:
         """It has nobody to talk to."""
 
     def peer_of(self, prefix: Prefix) -> Address | None:
+        """Nobody has any."""
         return None
 
     def sessions(self) -> tuple[ReportedSession, ...]:
+        """None."""
         return ()
 
 
@@ -51,7 +56,7 @@ class World:
     """A node, its datastore and its log."""
 
     def __init__(self) -> None:
-        self.store, self.kernel, self.speaker = MemoryDatastore(), FakeKernel(), _Speaker()
+        self.store, self.kernel, self.speaker = MemoryDatastore(), FakeKernel(), SilentSpeaker()
         self.log: list[tuple[str, dict[str, Any]]] = []
         self.away = False
         self.deaf: Callable[[Call], bool] = lambda _: False
@@ -115,3 +120,40 @@ def allow(name: str, port: int) -> Resource:
     """A policy that lets the server be asked at one UDP port, and at no other."""
     rule = {"action": "Allow", "protocol": "UDP", "destination": {"ports": [port]}}
     return policy(name, selector="app == 'server'", types=["Ingress"], ingress=[rule])
+
+
+async def push_as_one(store: Datastore, namespace: str, passes: Callable[[int], bool]) -> None:
+    """A reconciler writes twelve policies, each of which allows the server's clients one port: none is ever cut.
+
+    Args:
+        store: of the reconciler, on the running loop.
+        namespace: of the server.
+        passes: whether the kernel lets a client ask the server at this UDP port; it does at all before.
+    """
+    ports = range(8000, 8012)
+    source = MemorySource()
+    source.push(
+        {
+            f"p{port}.yaml": f"""\
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {{name: p{port}, namespace: {namespace}}}
+spec:
+  selector: app == 'server'
+  types: [Ingress]
+  ingress:
+  - {{action: Allow, protocol: UDP, destination: {{ports: [{port}]}}}}
+"""
+            for port in ports
+        }
+    )
+    controller = Controller(
+        store, source, Settings("pushed", gates=None), random=Random(1),
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC), tell=lambda _: None,
+    )  # fmt: skip
+    writing = asyncio.ensure_future(controller.once())
+    async with asyncio.timeout(30):
+        while passes(443) or not writing.done():
+            assert all(map(passes, ports))
+            await asyncio.sleep(0.001)  # a kernel tells nobody
+    assert (await writing).settled

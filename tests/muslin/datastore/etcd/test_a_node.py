@@ -24,7 +24,7 @@ from runtime.convergence import Kernel
 from runtime.registration import NodeIdentity
 from tests.muslin.datastore.etcd.members import QUICK, opened
 from tests.muslin.datastore.suite.drivers import value
-from tests.runtime.test_agent import _Speaker
+from tests.runtime.agent_world import SilentSpeaker, push_as_one
 from tests.support.etcd_server import EtcdServer
 from tests.support.fake_kernel import FakeKernel
 from tests.support.fake_nftables import FilterPacket
@@ -83,15 +83,15 @@ def test_addresses_are_given_once() -> None:
 
 
 def test_an_agent_goes_on_while_its_etcd_is_away() -> None:
-    """What is in force stays in force without etcd, this is told, and what is written afterwards is enforced."""
+    """What is in force stays so without etcd, this is told, what is written afterwards is enforced; a push as one."""
     kernel, log = FakeKernel(), list[Any]()
     links = ["cali-client", "cali-server"]
     for link in links:
         kernel.routes.add_link(link)
 
-    def passes() -> bool:
+    def passes(port: int = 80) -> bool:
         addresses = ip_address("198.51.100.1"), ip_address("198.51.100.2")
-        packet = FilterPacket(*addresses, 17, 4000, 80, in_interface=links[0], out_interface=links[1])
+        packet = FilterPacket(*addresses, 17, 4000, port, in_interface=links[0], out_interface=links[1])
         return kernel.verdict(packet)
 
     async def until(holds: Any) -> None:
@@ -114,7 +114,7 @@ def test_an_agent_goes_on_while_its_etcd_is_away() -> None:
                 await one.create(key, endpoint)
             agent = Agent(
                 NodeIdentity("n1", ip_interface("192.0.2.2/24")),
-                Parts(two, Kernel(kernel.nftables, kernel.routes, kernel.conntrack, list), _Speaker()),
+                Parts(two, Kernel(kernel.nftables, kernel.routes, kernel.conntrack, list), SilentSpeaker()),
                 now=lambda: _NOW,
                 random=Random(1),
                 log=lambda event, **fields: log.append((event, fields)),
@@ -130,6 +130,9 @@ def test_an_agent_goes_on_while_its_etcd_is_away() -> None:
                 policy = Key("NetworkPolicy", "closed", "default")
                 await one.create(policy, value(policy, selector="app == 'server'", types=["Ingress"]))
                 await until(lambda: not passes())
+                await one.delete(policy)
+                await until(passes)
+                await push_as_one(one, "default", passes)
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)

@@ -34,7 +34,7 @@ from runtime.convergence import Kernel
 from runtime.node_status import node_status_object, report
 from runtime.registration import NodeIdentity, register
 from tests.muslin.datastore.kubernetes.clusters import cleared, cluster, install, over, value
-from tests.runtime.test_agent import _Speaker
+from tests.runtime.agent_world import SilentSpeaker, push_as_one
 from tests.support.engines import Missing
 from tests.support.fake_kernel import FakeKernel
 from tests.support.fake_nftables import FilterPacket
@@ -199,7 +199,7 @@ def _filtered(kernel: FakeKernel, interfaces: list[str], port: int) -> bool:
 
 
 def test_an_agent_enforces_what_the_api_says(real: KubeApiserver) -> None:
-    """Pods with addresses and a policy on them reach the kernel of a node's agent, and its report says so."""
+    """Pods and a policy on them reach the kernel of a node's agent, its report says so; a push is taken as one."""
     core = {"metadata": {"name": "n2", "labels": {"kubernetes.io/hostname": "n2"}}}
     assert real.request("POST", "/api/v1/nodes", core).status == 201
     namespace, kernel, log = real.new_namespace(), FakeKernel(), list[Any]()
@@ -224,7 +224,7 @@ def test_an_agent_enforces_what_the_api_says(real: KubeApiserver) -> None:
             await one.update(key, value(key, spec=networks), entry.revision)
         agent = Agent(
             NodeIdentity("n2", ip_interface("192.0.2.2/24")),
-            Parts(two, Kernel(kernel.nftables, kernel.routes, kernel.conntrack, list), _Speaker()),
+            Parts(two, Kernel(kernel.nftables, kernel.routes, kernel.conntrack, list), SilentSpeaker()),
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             random=Random(1),
             log=lambda event, **fields: log.append((event, fields)),
@@ -241,6 +241,11 @@ def test_an_agent_enforces_what_the_api_says(real: KubeApiserver) -> None:
             async for event in reports:
                 if isinstance(event, Change) and event.key.name == "n2" and not _filtered(kernel, links, 80):
                     break
+            await one.delete(policy)
+            async for event in reports:
+                if isinstance(event, Change) and event.key.name == "n2" and _filtered(kernel, links, 80):
+                    break
+            await push_as_one(one, namespace, lambda port: _filtered(kernel, links, port))
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
