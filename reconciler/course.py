@@ -20,7 +20,7 @@ from muslin.datastore.protocol import Entry, Json
 from muslin.errors import BadInput, MuslinError, Problem
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
-from reconciler.compare import canonical, differences, ours, stripped
+from reconciler.compare import SHARED_KINDS, canonical, differences, ours, stripped
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared, Reading
 from reconciler.plan import Plan
@@ -93,6 +93,11 @@ class Course:
     def touched(self) -> frozenset[Key]:
         """What any stage writes or removes."""
         return frozenset(key for stage in self.stages for key in touched(stage))
+
+    @property
+    def removes(self) -> frozenset[Key]:
+        """Objects that are gone in the end; a node only loses what is ours of it."""
+        return frozenset(key for stage in self.stages for key in stage.remove if key.kind not in SHARED_KINDS)
 
     @property
     def following(self) -> Course | None:

@@ -238,7 +238,9 @@ def hold(
     """
     if proposed.refused:
         return Hold.NOT_LIVE, proposed.refused[0]
-    deletes = sum(step.action is Action.DELETE for step in proposed.steps)
+    going = {step.key for step in proposed.steps if step.action is Action.DELETE}
+    later = proposed.course.removes if proposed.course is not None else frozenset[Key]()
+    deletes = len(going | later)
     if declared == 0 and owned > 0 and not budget.allow_empty:
         what = f"the commit declares nothing, and {owned} objects are ours"
         fix = "push a commit that declares what is meant, or start once with --allow-empty"

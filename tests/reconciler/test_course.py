@@ -21,7 +21,7 @@ from reconciler.digest import deeds
 from reconciler.ledger import Owned, applied
 from reconciler.manifests import Manifests, Reading
 from reconciler.node_reports import NodeReport
-from reconciler.plan import Plan
+from reconciler.plan import Budget, Hold, Plan, hold
 from reconciler.report import Report
 from reconciler.report_cluster import as_planned, between, with_declared
 from reconciler.report_markdown import markdown
@@ -136,6 +136,16 @@ def test_whoever_approves_approves_every_stage() -> None:
     assert deeds(plans[0]) != deeds(plans[1])
     assert deeds(plans[0]) != deeds(Plan("c"))
     assert deeds(plans[0]) == deeds(plans[2])
+
+
+def test_what_later_stages_remove_counts_for_the_budget() -> None:
+    """The first stage of a way back to the mesh removes nothing; the last both peers, which is more than one may."""
+    found, _ = _course(facts("n1", "n2"), facts())
+    made = Plan("c", course=found)
+
+    assert found.removes == {Key("BGPPeer", "node-peer-to-rr"), Key("BGPPeer", "rr-to-rr-peer")}
+    assert hold(made, 5, 7, Budget(part=0.1, least=2)) is None
+    assert (hold(made, 5, 7, Budget(part=0.1, least=1)) or ("",))[0] is Hold.TOO_MANY_DELETES
 
 
 def test_a_plan_shows_its_stages() -> None:
