@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from blueprints.decision import Blueprint, Decision
 from blueprints.stages import Procedure, Stage
+from muslin.errors import BadInput, Failed, Problem
 from muslin.resources import dump
 from muslin.resources.base import Resource
 from muslin.resources.places import FieldPath
+from muslin.yaml.read import load
 from muslin.yaml.write import Comments, dump_documents
 
-__all__ = ["DECISIONS_FILE", "decisions_text", "procedure_text", "render"]
+__all__ = ["DECISIONS_FILE", "decisions_text", "procedure_text", "read_back", "render"]
 
 DECISIONS_FILE = "DECISIONS.md"
 
@@ -36,17 +38,34 @@ def render(blueprint: Blueprint, groups: Iterable[str] | None = None) -> Mapping
     missing = [name for name in wanted if name not in known]
     if missing:
         raise ValueError(f"no group is named {', '.join(missing)}; there are {', '.join(known)}")
-    texts = {path: _file(blueprint, resources) for name in wanted for path, resources in known[name].files.items()}
+    files = [each for name in wanted for each in known[name].files.items()]
+    texts = {path: _file(blueprint, path, resources) for path, resources in files}
     return MappingProxyType({DECISIONS_FILE: decisions_text(blueprint), **texts})
 
 
-def _file(blueprint: Blueprint, resources: tuple[Resource, ...]) -> str:
+def read_back(text: str, objects: Sequence[Mapping[str, Any]], path: str) -> str:
+    """The text, which whoever reads it takes for exactly these objects: selectors, numbers and comments are traps.
+
+    Raises:
+        Failed: it is read as something else, or not at all. That is a mistake of this program.
+    """
+    fix = "report it with the file of facts; do not push this file"
+    try:
+        found = [document.value for document in load(text.encode(), path)]
+    except BadInput as error:
+        raise Failed(Problem(f"what was written can't be read: {error.problems[0].what}", path, fix)) from None
+    if found != list(objects):
+        raise Failed(Problem("what was written is read as something else", path, fix))
+    return text
+
+
+def _file(blueprint: Blueprint, path: str, resources: tuple[Resource, ...]) -> str:
     objects = [dump(resource) for resource in resources]
     comments = [
         Comments(fields=_comments(blueprint.decisions, resource, obj))
         for resource, obj in zip(resources, objects, strict=True)
     ]
-    return dump_documents(objects, comments)
+    return read_back(dump_documents(objects, comments), objects, path)
 
 
 def _comments(decisions: Iterable[Decision], resource: Resource, obj: Mapping[str, Any]) -> Mapping[FieldPath, str]:

@@ -16,6 +16,7 @@ from blueprints.decision import Alternative, Decision, Outcome
 from blueprints.fact_parts import HostEndpointFacts
 from blueprints.facts import Facts
 from blueprints.musts import Must, refuse
+from blueprints.staged import in_files
 from muslin import resources
 from muslin.errors import Problem
 from muslin.net import Prefix
@@ -117,7 +118,7 @@ def failsafe_fields(facts: Facts) -> dict[str, Any]:
 def host_files(facts: Facts, wish: HostEndpointFacts) -> Mapping[str, tuple[Resource, ...]]:
     """Mapping[path, resources]: the policy, then the endpoints, which it begins to judge as they come."""
     endpoints = tuple(_endpoint(node.name, wish) for node in facts.nodes)
-    return {"hosts/policy.yaml": (_policy(facts, wish),), "hosts/endpoints.yaml": endpoints}
+    return {"hosts/policy.yaml": (_policy(facts, wish),), **in_files("hosts/endpoints.yaml", endpoints)}
 
 
 def _endpoint(node: str, wish: HostEndpointFacts) -> HostEndpoint:

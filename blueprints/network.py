@@ -19,6 +19,7 @@ from blueprints.mtu import FELIX, felix_mtus, mtu
 from blueprints.rack_reflectors import rack_peers
 from blueprints.reflectors import peer_resources
 from blueprints.routable import OTHERS, ROUTABLE_POOL, routable, routable_pool, service_fields
+from blueprints.staged import in_files
 from blueprints.stages import Procedure
 from blueprints.starting_policies import starting_policies, starting_policies_decision
 from blueprints.storage import storage
@@ -118,7 +119,7 @@ def network_files(
     if peers:
         files["network/bgp-peers.yaml"] = peers
     if nodes := declared_nodes(asked.facts, reflecting, numbered=switches_alone):
-        files["network/nodes.yaml"] = nodes
+        files |= in_files("network/nodes.yaml", nodes)
     mtus = felix_mtus(asked, int(by_name["MTU"].chosen), modes)
     settings = encryption_fields(asked) | mtus | failsafe_fields(asked.facts)
     if settings:

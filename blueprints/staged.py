@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from muslin.resources.keys import Key
 if TYPE_CHECKING:
     from muslin.resources.base import Resource
 
-__all__ = ["FILE_OF", "staged", "stages_of", "states_of"]
+__all__ = ["FILE_OF", "in_files", "staged", "stages_of", "states_of", "written_to"]
 
 FILE_OF: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -25,7 +26,30 @@ FILE_OF: Final[Mapping[str, str]] = MappingProxyType(
         "FelixConfiguration": "network/felix.yaml",
     }
 )
-"""Mapping[kind, path]: where objects of the network group stand."""
+"""Mapping[kind, path]: where objects of the network group stand; see `in_files`."""
+
+
+_MOST_IN_A_FILE: Final = 1000
+"""Objects of nodes: fewer than a file of a repository may hold, however long their names are."""
+
+
+def in_files(path: str, held: Sequence[Resource]) -> Mapping[str, tuple[Resource, ...]]:
+    """Mapping[path, resources]: in this file, and for many nodes in others beside it, as `nodes-2.yaml`."""
+    stem = path.removesuffix(".yaml")
+    starts = range(0, len(held), _MOST_IN_A_FILE)
+    return {
+        path if number == 1 else f"{stem}-{number}.yaml": tuple(held[start : start + _MOST_IN_A_FILE])
+        for number, start in enumerate(starts, 1)
+    }
+
+
+def written_to(kind: str, file: str | None) -> bool:
+    """Whether a blueprint writes objects of a kind to this file, or one beside it."""
+    path = FILE_OF.get(kind)
+    return (
+        path is not None
+        and re.fullmatch(rf"{re.escape(path.removesuffix('.yaml'))}(-\d+)?\.yaml", file or "") is not None
+    )
 
 
 def stages_of(blueprint: Blueprint) -> tuple[Stage, ...]:

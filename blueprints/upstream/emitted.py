@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from blueprints.emit import read_back
 from muslin.resources.places import FieldPath
 from muslin.yaml.write import Comments, dump_documents
 
@@ -28,7 +29,8 @@ class Emitted:
 
 
 def text_of(objects: Iterable[Emitted]) -> str:
-    """The objects as one YAML text. Raises ValueError for a reason whose field is not there."""
+    """The objects as one YAML text, read back. Raises ValueError for a reason whose field is not there."""
     given = tuple(objects)
     comments = [Comments(each.header, {path: text for path, text in each.why.items() if text}) for each in given]
-    return dump_documents([each.value for each in given], comments)
+    values = [each.value for each in given]
+    return read_back(dump_documents(values, comments), values, str(values[0].get("kind", "")) if values else "")

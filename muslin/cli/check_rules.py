@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from blueprints import catalogue, draft, facts
 from blueprints.decision import Blueprint
-from blueprints.staged import FILE_OF, states_of
+from blueprints.staged import states_of, written_to
 from muslin import resources, yaml
 from muslin.errors import BadInput, Place, Problem
 from muslin.resources.base import Resource
@@ -180,7 +180,7 @@ def _missing(name: str, decided: Blueprint, reading: Reading, always: set[Key]) 
 def _left_over(name: str, reading: Reading, meant: set[Key]) -> Iterator[Finding]:
     """What stands in a file that the blueprint writes, and is not decided any more."""
     for key, each in reading.resources.items():
-        if key not in meant and each.place.file == FILE_OF.get(key.kind):
+        if key not in meant and written_to(key.kind, each.place.file):
             what = f"{key} is not decided by {name}, and stays in force"
             fix = "remove it from the file; what is your own belongs into a file of another name"
             yield Finding(Rule.AS_DECIDED, what, each.place, fix)

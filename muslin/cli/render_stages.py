@@ -45,4 +45,9 @@ def in_stage(decided: Blueprint, stage: int | None, *, writing: bool) -> Bluepri
 
 def left_over(folder: Path, texts: Mapping[str, str]) -> Iterator[Path]:
     """Files of an earlier rendering for which this one has nothing: what stands in them would stay in force."""
-    return (folder / path for path in FILE_OF.values() if path not in texts and (folder / path).is_file())
+    kept = {folder / path for path in texts}
+    for path in FILE_OF.values():
+        place = folder / path
+        beside = sorted(place.parent.glob(f"{place.stem}-*.yaml")) if place.parent.is_dir() else []
+        known = (each for each in beside if each.stem.removeprefix(f"{place.stem}-").isdecimal())
+        yield from (each for each in (place, *known) if each not in kept and each.is_file())
