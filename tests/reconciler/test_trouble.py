@@ -12,7 +12,7 @@ from muslin.datastore.protocol import Entry, Json
 from muslin.errors import BadInput, Problem, Unavailable
 from muslin.resources.keys import Key
 from reconciler.fetch_state import Standing
-from reconciler.plan import Budget
+from reconciler.plan import Budget, Why
 from reconciler.status import Status
 from tests.reconciler.cases import World, commit_of, policy, policy_key, pool, tier
 
@@ -175,5 +175,28 @@ def test_who_cannot_be_asked_who_needs_it_removes_nothing(kind: str, gone: str) 
         assert await world.objects() == before
         await world.look()
         assert len(await world.objects()) == len(before) - 1
+
+    asyncio.run(scenario())
+
+
+def test_a_pool_that_was_in_use_stays_while_nobody_can_be_asked() -> None:
+    """Its commit is in force, so nothing but IPAM's blocks keeps it: a refused list of them is not an empty one."""
+
+    async def scenario() -> None:
+        world = World()
+        block = Key("IPAMBlock", "10-48-0-0-26")
+        metadata = {"name": block.name}
+        await world.store.create(block, {"kind": block.kind, "metadata": metadata, "spec": {"cidr": "10.48.0.0/26"}})
+        world.source.push(commit_of("a") | {"p.yaml": pool("p", "10.48.0.0/16")})
+        await world.look()
+        world.source.push(commit_of("a"))
+        assert [why for _, why, _ in (await world.look()).blocked] == [Why.POOL_IN_USE]
+
+        def away(call: Call) -> Fault:
+            return Fault(refused=call.operation is Operation.LIST and call.kind == block.kind)
+
+        with pytest.raises(Unavailable):
+            await world.controller(world.store.client(away)).once(attempts=2)
+        assert Key("IPPool", "p") in await world.objects()
 
     asyncio.run(scenario())
