@@ -112,7 +112,8 @@ def _agents(world: World) -> Finding:
 
 def _sessions(until: Until, world: World) -> Finding:
     addresses = world.addresses
-    whole = not until.but and until.nodes in ((), until.peers)
+    # nodes among themselves: each but itself, and of those that run
+    whole = not until.but and until.nodes in ((), until.peers) and until.count < len(until.peers)
     peers = {each: addresses.get(each, (each,)) for each in until.peers if each in addresses or not whole}
     owner = {address: name for name, held in addresses.items() for address in held}
     lacks: list[str] = []

@@ -186,6 +186,8 @@ def _world(*told: Any, **more: Any) -> World:
 
 
 _ROUTE = NodeReport("n1", "9", {}, {"10.48.0.64/26": "192.0.2.2"}, heard=True)
+_PEERED = NodeReport("n1", "9", {"203.0.113.1": False}, {}, heard=True)
+_SWITCH = Until(Condition.SESSIONS, peers=("203.0.113.1",), count=1)
 _MESH = Until(Condition.SESSIONS, nodes=NAMES, peers=NAMES, count=3)
 _CLIENTS = Until(Condition.SESSIONS, but=("n1", "n2"), peers=("n1", "n2"), count=2)
 
@@ -205,6 +207,9 @@ _CLIENTS = Until(Condition.SESSIONS, but=("n1", "n2"), peers=("n1", "n2"), count
             (), (),
         ),
         (_CLIENTS, _world(_reports(**_FULL)), (), ()),
+        (_SWITCH, _world(_reports(**_FULL)), ("n1 has no session with 203.0.113.1",), ()),
+        (_SWITCH, _world(dict.fromkeys(NAMES, _PEERED)), (), ()),
+        (replace(_SWITCH, nodes=("n1",)), _world({"n1": _PEERED}), (), ()),
         (
             _CLIENTS, _world(_reports(**_FULL | {"n3": ["n1"]}), excused=["n3 192.0.2.2"]),
             ("n3 has no session with n2",), (),
