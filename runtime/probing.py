@@ -13,9 +13,9 @@ from typing import Any, Final, Protocol
 
 from pydantic import Field
 
-from muslin.datastore.mirror import Decoded, Mirror
+from muslin.datastore.mirror import Backoff, Decoded, Mirror
 from muslin.datastore.protocol import Conflict, Datastore, Json, NotFound
-from muslin.errors import BadInput, MuslinError
+from muslin.errors import BadInput, MuslinError, Unavailable
 from muslin.net import Address
 from muslin.resources.base import Resource
 from muslin.resources.fields import Text
@@ -34,8 +34,8 @@ _EVERY_S: Final = 1.0
 _PAUSE_S: Final = 0.25
 _LONGEST_S: Final = 600.0
 """A question that stands for longer is nobody's: whoever asked would have asked another, or taken it away."""
-_RETRY_S: Final = 5.0
-_RETRY_AT_MOST_S: Final = 60.0
+_BACKOFF: Final = Backoff(first_s=0.2, longest_s=10.0)
+_AFTER_A_FAULT_S: Final = 60.0
 
 
 class Asker(Protocol):
@@ -84,6 +84,7 @@ class Probing:
         self._snapshot, self._applied, self._on_failure = snapshot, applied, on_failure
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._moved = asyncio.Event()
+        self._told: set[str] = set()
         self._answering: dict[Key, tuple[Wanted, asyncio.Task[None]]] = {}
 
     def applied_moved(self) -> None:
@@ -92,21 +93,24 @@ class Probing:
         moved.set()
 
     async def run(self) -> None:
-        """Answer, for ever. A store that has no such requests, or refuses to tell, is asked again from time to time."""
-        retry_s = _RETRY_S
+        """Answer, for ever. Where requests may not be read, that is told once, and tried again from time to time."""
         while True:
-            mirror = Mirror(self._datastore, (KIND,), _decoded)
+            mirror = Mirror(self._datastore, (KIND,), _decoded, backoff=_BACKOFF, on_failure=self._unread)
             mirror.start()
             try:
                 async for seen in mirror.changes():
-                    retry_s = _RETRY_S
                     self._take(mirror, seen)
-            except MuslinError as error:
-                self._on_failure(error, retry_s)
+            except Exception as error:  # noqa: BLE001 - a fault here must not end the agent
+                self._on_failure(error, _AFTER_A_FAULT_S)
             finally:
                 await self._stop(mirror)
-            await asyncio.sleep(retry_s)
-            retry_s = min(2 * retry_s, _RETRY_AT_MOST_S)
+            await asyncio.sleep(_AFTER_A_FAULT_S)
+
+    def _unread(self, error: MuslinError, pause_s: float) -> None:
+        """That the datastore is away the agent says itself."""
+        if not isinstance(error, Unavailable) and str(error) not in self._told:
+            self._told.add(str(error))
+            self._on_failure(error, pause_s)
 
     async def _stop(self, mirror: Mirror) -> None:
         tasks = [task for _, task in self._answering.values()]

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from muslin.datastore.memory import MemoryDatastore
+from muslin.datastore.protocol import Forbidden, Listing
 from muslin.net import Address
 from muslin.resources.keys import Key
 from muslin.resources.workload_endpoint import WorkloadEndpoint
@@ -191,6 +192,37 @@ def test_it_is_bounded_whatever_is_asked() -> None:
         count = len(node.asker.asked)
         await asyncio.sleep(100)
         assert len(node.asker.asked) == count
+
+    _run(scenario)
+
+
+def test_a_store_that_does_not_let_requests_be_read_is_told_once() -> None:
+    """Without the right to read them the agent goes on, says so once, and answers when it has it."""
+
+    async def scenario(node: _Node) -> None:
+        client = node.store.client()
+        listed, refused = client.list, [True]
+
+        async def refusing(kind: str, **more: Any) -> Listing:
+            if refused[0]:
+                raise Forbidden("it may not be read", kind)
+            return await listed(kind, **more)
+
+        client.list = refusing  # type: ignore[method-assign]
+        probing = Probing(
+            "n3", client, node.asker, snapshot=lambda: node.snapshot, applied=lambda: "10",
+            on_failure=lambda error, _: node.failures.append(error),
+        )  # fmt: skip
+        await node.ask("192.0.2.10", node="n2")
+        task = asyncio.ensure_future(probing.run())
+        await asyncio.sleep(120)
+        assert [type(each) for each in node.failures] == [Forbidden]
+        refused[0] = False
+        await node.ask("192.0.2.10", mark="n", node="n3")
+        await asyncio.sleep(15)
+        assert await node.answers() == ["NoPod"]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     _run(scenario)
 
