@@ -38,7 +38,6 @@ from muslin.datastore.protocol import (
     Entry,
     Json,
     Listing,
-    NotFound,
     Revision,
 )
 from muslin.datastore.wake import Bell, Waking
@@ -169,9 +168,9 @@ class EmbeddedDatastore:
         text = text_of_new(key, value, uid=self._new_uid(), now=self._now())
 
         def change(revision: int) -> Entry:
-            with suppress(NotFound):
+            if not rows.create(self._writer, key, text, revision):
                 raise AlreadyExists(rows.entry_of(self._writer, key))
-            self._put(key, text, revision, former=None)
+            self._written = revision
             return entry(key, text, revision)
 
         return change
@@ -343,7 +342,7 @@ class EmbeddedDatastore:
         except MuslinError as refusal:
             return refusal
 
-    def _put(self, key: Key, text: str | None, revision: int, former: tuple[int, str] | None) -> None:
+    def _put(self, key: Key, text: str | None, revision: int, former: tuple[int, str]) -> None:
         rows.put(self._writer, key, text, revision, former)
         self._written = revision
 

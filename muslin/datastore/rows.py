@@ -16,7 +16,9 @@ from muslin.datastore.objects import entry
 from muslin.datastore.protocol import Compacted, Entry, NotFound, Revision
 from muslin.resources.keys import Key
 
-__all__ = ["SCHEMA", "affordable", "changes", "compact", "entry_of", "head_of", "kinds", "page", "put", "row_of"]
+__all__ = [
+    "SCHEMA", "affordable", "changes", "compact", "create", "entry_of", "head_of", "kinds", "page", "put", "row_of",
+]  # fmt: skip
 
 SCHEMA: Final = """
 CREATE TABLE objects (
@@ -121,13 +123,21 @@ def page(
         return connection.execute(_LIST, named).fetchall(), at
 
 
-def put(
-    connection: sqlite3.Connection, key: Key, text: str | None, revision: int, former: tuple[int, str] | None
-) -> None:
-    """Append a change to the log and make it: `text` None removes the object."""
+def create(connection: sqlite3.Connection, key: Key, text: str, revision: int) -> bool:
+    """Make an object that is not there, and append that to the log. False, and nothing done, where it is there."""
     name = (key.kind, key.namespace or "", key.name)
-    former_revision, former_text = former or (None, None)
-    connection.execute(_APPEND, (revision, *name, text, former_revision, former_text))
+    try:
+        connection.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", (*name, revision, text))
+    except sqlite3.IntegrityError:
+        return False
+    connection.execute(_APPEND, (revision, *name, text, None, None))
+    return True
+
+
+def put(connection: sqlite3.Connection, key: Key, text: str | None, revision: int, former: tuple[int, str]) -> None:
+    """Append a change of an object that is there to the log, and make it: `text` None removes the object."""
+    name = (key.kind, key.namespace or "", key.name)
+    connection.execute(_APPEND, (revision, *name, text, *former))
     if text is None:
         connection.execute("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", name)
     else:
