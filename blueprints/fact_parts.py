@@ -190,6 +190,7 @@ class ExternalReflectorFacts(Part):
     address: AddressField = Field(description="Address that it speaks BGP from.")
     address_v6: V6Address | None = Field(default=None, description="Its IPv6 address, for the routes of that family.")
     as_number: AsNumberField | None = Field(default=None, description="Its AS number, which is the nodes' too.")
+    rack: Text | None = Field(default=None, description="Rack, zone or whatever else fails as a whole.")
     password_secret: ObjectName | None = Field(
         default=None, description="Secret with the sessions' password, under the key `password`."
     )

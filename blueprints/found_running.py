@@ -27,6 +27,8 @@ _PLAIN: Final = "no encapsulation"
 _DEFAULT_AS: Final = 64512
 _OURS: Final = "tor-"
 """What blueprints put before a switch's name."""
+_REFLECTOR, _SIX = "rr-", "-v6"
+"""What they put before a reflector's name, and behind it for its IPv6 address."""
 
 
 def facts_of_running(
@@ -82,7 +84,8 @@ def unsaid_peers(
     """Names of BGPPeers with an address that facts can't say: a port, a selector of other things than racks."""
     machines, listed = list(nodes), list(peers)
     number = _number(mapping((settings or {}).get("spec")).get("asNumber"), _DEFAULT_AS)
-    said = {each["address"] for told in _outside(listed, machines, number).values() for each in told}
+    told = [each for found in _outside(listed, machines, number).values() for each in found]
+    said = {each[field] for each in told for field in ("address", "addressV6") if field in each}
     return tuple(
         _name(each)
         for each in listed
@@ -198,7 +201,19 @@ def _outside(
         elif racks := _racks(chosen, nodes):
             near = {"nextToNodes": True} if spec.get("ttlSecurity") == 1 else {}
             switches.append({**common, "racks": racks, **_own_number(spec, chosen, number), **near})
-    return {name: listed for name, listed in (("topOfRack", switches), ("externalReflectors", reflectors)) if listed}
+    told = (("topOfRack", switches), ("externalReflectors", _whole(reflectors)))
+    return {name: listed for name, listed in told if listed}
+
+
+def _whole(peers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Reflectors with the addresses of both families, where their BGPPeers are named as ours are."""
+    listed = {each["name"]: {**each, "name": str(each["name"]).removeprefix(_REFLECTOR)} for each in peers}
+    for name in sorted(listed):
+        other = listed.get(f"{name}{_SIX}")
+        if other is not None and ":" in str(other["address"]):
+            listed[name]["addressV6"] = other["address"]
+            del listed[f"{name}{_SIX}"]
+    return list(listed.values())
 
 
 def _selects(spec: Mapping[str, Any], node: Mapping[str, Any]) -> bool:

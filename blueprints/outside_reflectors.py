@@ -39,6 +39,7 @@ def outside_placement(asked: Asked, families: Sequence[int]) -> Outcome:
     given = facts.external_reflectors
     size, count = facts.size, len(given)
     peers = outside_peers(facts, families)
+    racks = {each.rack for each in given}
     return Decision(
         "reflectors",
         ", ".join(each.name for each in given),
@@ -50,7 +51,8 @@ def outside_placement(asked: Asked, families: Sequence[int]) -> Outcome:
         ),
         f"{size * len(peers)} sessions: {len(peers)} on every node, {size} on each reflector for each family; whoever"
         f" runs them makes the nodes their clients, peers the {count} with each other, and gives those that serve the"
-        " same clients one cluster ID",
+        " same clients one cluster ID"
+        + ("; say in which racks they stand, so that they do not fail together" if None in racks else ""),
         _SOURCE,
         tuple((each.key, ("spec", "peerIP")) for each in peers),
     )
@@ -62,6 +64,10 @@ def _objections(asked: Asked, families: Sequence[int]) -> Iterator[Problem]:
     if len(facts.external_reflectors) < _AT_LEAST:
         what = f"{facts.external_reflectors[0].name} alone would reflect all routes: when it fails, nobody learns any"
         yield from refuse(Must.TWO_REFLECTORS, what, where, "name a second one")
+    racks = {each.rack for each in facts.external_reflectors}
+    if len(facts.external_reflectors) >= _AT_LEAST and len(racks) == 1 and None not in racks:
+        what = f"all reflectors stand in rack {facts.external_reflectors[0].rack} and fail with it"
+        yield from refuse(Must.REFLECTORS_APART, what, where, "name one of another rack")
     for index, node in enumerate(facts.nodes):
         if NodeRole.REFLECTOR in node.roles:
             what = f"node {node.name} is to reflect, and so are machines outside of the cluster"

@@ -91,6 +91,7 @@ def _overlap(one: Prefix, other: Prefix) -> bool:
 
 
 def _kubernetes(facts: Facts) -> Iterator[Breach]:
+    """Link-local is where a cache of each node answers for the DNS service: NodeLocal DNSCache."""
     told = facts.kubernetes
     for given, pods in (("podRange", facts.pod_range), ("podRangeV6", facts.pod_range_v6)):
         of_family = [each for each in told.pod_subnets if pods is not None and each.version == pods.version]
@@ -103,7 +104,7 @@ def _kubernetes(facts: Facts) -> Iterator[Breach]:
             yield Breach(what, ("serviceRanges", index), "use Kubernetes' serviceSubnet")
     services = (*facts.service_ranges, *told.service_subnets)
     for index, address in enumerate(told.dns):
-        if services and not any(address in each for each in services):
+        if services and not address.is_link_local and not any(address in each for each in services):
             where: FieldPath = ("kubernetes", "dns", index)
             yield Breach(f"the DNS service {address} is in no service range", where, "correct the address or the range")
     for path, prefix, what in _pods_and_services(facts):

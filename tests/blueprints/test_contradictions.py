@@ -90,10 +90,11 @@ def test_what_can_not_be(told: dict[str, Any], where: str, words: str) -> None:
                     "roles": ["reflector"]}]},
         _in_rack(labels={"rack": "r1"}),
         {"running": {"reflectors": ["node-a"]}},
+        {"serviceRanges": ["10.96.0.0/12"], "kubernetes": {"dns": ["169.254.20.10"]}},
     ],
 )  # fmt: skip
 def test_what_may_be(told: dict[str, Any]) -> None:
-    """The other side of the same rules: a switch that routes, two machines on a link, the same said twice."""
+    """The other side of the same rules: a switch that routes, two machines on a link, a node's own DNS cache."""
     assert facts(**told).name == "demo"
 
 

@@ -216,3 +216,17 @@ def test_strange_nodes_are_read_as_far_as_they_are_known() -> None:
     }
 
     assert facts_of_nodes([strange, {}]) == {"nodes": [{"name": "n"}, {"name": None}]}
+
+
+def test_reflectors_of_ours_are_found_again() -> None:
+    """With both addresses, and the names that facts gave them."""
+    peers = [
+        _peer("rr-bird-1", peerIP="192.0.2.251"), _peer("rr-bird-1-v6", peerIP="2001:db8::251"),
+        _peer("rr-bird-2", peerIP="192.0.2.252"), _peer("rr-bird-2-v6", peerIP="2001:db8::252"),
+    ]  # fmt: skip
+
+    assert facts_of_running([_NATIVE], _SETTINGS, _MACHINES, peers)["externalReflectors"] == [
+        {"name": "bird-1", "address": "192.0.2.251", "asNumber": 64600, "addressV6": "2001:db8::251"},
+        {"name": "bird-2", "address": "192.0.2.252", "asNumber": 64600, "addressV6": "2001:db8::252"},
+    ]
+    assert unsaid_peers(peers, _MACHINES, _SETTINGS) == ()

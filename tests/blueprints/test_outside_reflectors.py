@@ -57,6 +57,7 @@ def test_both_families_have_their_own_sessions() -> None:
     ("given", "must"),
     [
         (_given(_TWO[0]), Must.TWO_REFLECTORS),
+        (_given(*(each | {"rack": "r1"} for each in _TWO)), Must.REFLECTORS_APART),
         (_given(*_TWO, asNumber=64500, externalReflectors=[e | {"asNumber": 64501} for e in _TWO]), Must.ONE_AS_INSIDE),
         (_given(*_TWO, nodes=[e | {"roles": ["reflector"]} for e in nodes_in(4)["nodes"]]),
          Must.ONE_KIND_OF_REFLECTOR),
