@@ -81,7 +81,7 @@ class Ledger:
         self._datastore = datastore
         self._set = set_name
         self._parts = [_Part() for _ in range(PARTS)]
-        self._all: Mapping[Key, Owned] | None = None
+        self._all: dict[Key, Owned] | None = None
         self._to_move: set[int] = set()
         self.accepted: str | None = None
         self.before: str | None = None
@@ -97,8 +97,8 @@ class Ledger:
     def owned(self) -> Mapping[Key, Owned]:
         """Mapping[Key, Owned]: every object that is ours or about to be. Another object after each change."""
         if self._all is None:
-            self._all = MappingProxyType({key: item for part in self._parts for key, item in part.items.items()})
-        return self._all
+            self._all = {key: item for part in self._parts for key, item in part.items.items()}
+        return MappingProxyType(self._all)
 
     @classmethod
     async def load(cls, datastore: Datastore, set_name: str) -> Ledger:
@@ -172,13 +172,13 @@ class Ledger:
         part.entry = await self._write(number, part.entry, fresh, commits)
         part.items = fresh
         if self._all is not None and items:
-            whole = dict(self._all)  # a copy of 10,000 costs a twentieth of collecting them from the parts
+            whole = self._all.copy()  # of 10,000, in a twentieth of the time of collecting them from the parts
             for key, item in items.items():
                 if item is None:
                     whole.pop(key, None)
                 else:
                     whole[key] = item
-            self._all = MappingProxyType(whole)
+            self._all = whole
         if number == 0:
             self.accepted, self.before = commits
 

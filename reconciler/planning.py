@@ -89,7 +89,6 @@ def plan(
     """
     known: Settled = {} if settled is None else settled
     work = _Planning(commit, live, canonical, tuple(blocks), leave)
-    live, owned = dict(live), dict(owned)  # 40,000 lookups through proxies cost more than two copies
     for key, declared in desired.items():
         if others and key in others:
             work.block(
