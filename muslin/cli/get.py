@@ -95,7 +95,7 @@ def get(
     if export and names:
         read.values[:] = [_exported(value) for value in read.values]
     printer.show(read, namespaces=all_namespaces or bool(namespace))
-    if reach.calicoctl and printer.tabular:
+    if reach.calicoctl and printer.tabular and read.values:
         click.echo()  # calicoctl leaves a line free after a table
     if not reach.calicoctl or reach.verbose:
         for problem in read.problems:
