@@ -1,6 +1,7 @@
 """Procedures of blueprints, run by the reconciler in a whole cluster: no route is lost, whenever it is killed.
 
-One commit of facts each. Somebody does what the status tells people to do; somebody else kills the reconciler.
+One commit of facts each. Somebody does what the status tells people to do; somebody else kills the reconciler, and
+the datastore refuses calls and loses answers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from muslin.datastore.history import History
 from muslin.datastore.memory import MemoryDatastore
 from muslin.resources.keys import Key
 from reconciler.status import KIND as STATUS
-from tests.simulation.cluster import NODES, Cluster
+from tests.simulation.cluster import NODES, Cluster, Weather
 from tests.simulation.node import PodName, wall_clock
 from tests.simulation.oracle import Oracle
 from tests.simulation.witness import Witness, in_a_cluster, settled
@@ -108,13 +109,15 @@ class _Life:
         return witness
 
     async def applied(self, files: dict[str, str], within_s: float) -> None:
-        """Push, be killed while it is applied, and be sure that it is in the end."""
+        """Push, be killed while it is applied, with answers that are lost; be sure that it is applied in the end."""
         cluster = self.cluster
         commit = cluster.push(files, told=True)
         if self._seed is not None:
             reaping = asyncio.get_running_loop().create_task(_reap(cluster, Random(self._seed)))
+            cluster.weather = Weather(refused=0.03, answer_lost=0.03, watch_broken=0.01)
             await asyncio.sleep(within_s)
             reaping.cancel()
+            cluster.weather = Weather()
             if cluster.reconciler_process is not None:
                 cluster.reconciler_process.fatal_step = None
             cluster.start_reconciler()
