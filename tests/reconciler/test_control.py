@@ -27,7 +27,6 @@ from reconciler.control import (
     suspend,
 )
 from reconciler.digest import deeds
-from reconciler.guard import RevertRequest
 from reconciler.ledger import Ledger
 from reconciler.plan import Budget, Hold
 from reconciler.preview import preview
@@ -309,35 +308,5 @@ def test_what_was_said_before_is_not_written_again() -> None:
         head = world.store.history.head
         assert [await each() for each in said] == [Answer.ALREADY_SO] * len(said)
         assert world.store.history.head == head
-
-    asyncio.run(scenario())
-
-
-def test_a_revert_is_asked_for_as_long_as_a_commit_is_taken_back() -> None:
-    """At each look of any process, so that none is lost to a crash; not while suspended, released or followed."""
-
-    async def scenario() -> None:
-        world = World()
-        good = world.source.push(commit_of("a"))
-        await world.look()
-        bad = world.source.push(commit_of("a", "b"))
-        await world.look()
-
-        async def asked() -> list[tuple[str, str, str] | None]:
-            told: list[RevertRequest | None] = []
-            await world.controller(ask_revert=told.append).once()
-            return [None if each is None else (each.commit, each.back_to, each.reason) for each in told]
-
-        assert set(await asked()) == {None}
-        await rollback(world.store, "default", reason="it hurts", by="ada", at=_AT)
-        for _ in range(2):  # the second is a process that was just started
-            assert set(await asked()) == {(bad, good, "it hurts")}
-        await suspend(world.store, "default", reason="wait", by="ada", at=_AT)
-        assert set(await asked()) == {None}
-        await resume(world.store, "default")
-        assert set(await asked()) == {(bad, good, "it hurts")}
-        world.source.push(commit_of("c"))
-        assert (await asked())[-1] is None
-        assert set(await asked()) == {None}
 
     asyncio.run(scenario())

@@ -96,6 +96,19 @@ def test_paused_failed_waiting_blocked_and_fetch_are_told(run: Run, cluster: Clu
     ]
 
 
+def test_what_became_of_a_revert_is_told(run: Run, cluster: Cluster) -> None:
+    """Where it was pushed to, or why not, beside the commit that is held; nothing in it speaks to a terminal."""
+    said = "the revert of cccccccccccc: Refused: hook declined \x1b[2J"
+    status = {"apiVersion": "reconciler.muslin/v1alpha1", "kind": "ReconcilerStatus", "metadata": {"name": "b"}}
+    fetch = {"standing": "Current", "reverts": [{"commit": "c" * 40, "said": said}]}
+    cluster.put({**status, "status": {"fetch": fetch, "held": {"commit": "c" * 40, "reason": "RolledBack"}}})
+    told = run("status", "--set", "b", "--datastore", cluster.file)
+    why = run("status", "--set", "b", "--why", "--datastore", cluster.file)
+
+    assert "  the revert of cccccccccccc: Refused: hook declined \\x1b[2J" in told.out.splitlines()
+    assert "hook declined" in why.out
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
