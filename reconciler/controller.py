@@ -41,7 +41,7 @@ from reconciler.settings import Settings
 from reconciler.source import Head, ReadsFormer, Source, recall
 from reconciler.staging import Judged, Staging, course_status
 from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
-from reconciler.telling import Teller, fetch_words, moved_problem, refused_problem, stale_problem
+from reconciler.telling import Teller, fetch_words, moved_problem, stale_problem, with_outcome
 from reconciler.together import either
 from reconciler.trial import Trial
 
@@ -298,19 +298,9 @@ class Controller:
         believed = watched is None or watched.standing not in (Standing.WAITING, Standing.SETTLING)
         verdicts = (*standings.verdicts, *(judged.verdicts if judged else ()), *([watched] if watched else ()))
         status = replace(
-            status,
-            accepted=commit,
+            with_outcome(status, proposed, outcome, verdicts),
             applied=commit if complete and believed else status.applied,
             plan=proposed.counts if proposed.steps else self._board.last_plan or proposed.counts,
-            blocked=tuple((each.key, each.why.value, each.problem) for each in proposed.blocked),
-            failed=(
-                *((step.key, problem) for step, problems in outcome.failed for problem in problems[:1]),
-                *((key, refused_problem(key, fields)) for key, fields in outcome.refused.items()),
-            ),
-            waiting=tuple((step.key, other) for step, other in outcome.waiting),
-            gates=tuple(each for each in verdicts if each.standing is not Standing.OPEN),
-            gated=tuple(step.key for step in outcome.gated),
-            drifted=proposed.drifted,
             stage=course_status(proposed.course, self._guard.seen, commit) if proposed.course else None,
         )
         await self._show(status, repairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,13 +14,14 @@ from reconciler.apply import Outcome
 from reconciler.control import HeldCommit
 from reconciler.digest import deeds
 from reconciler.drift import Mode
+from reconciler.gates import Standing, Verdict
 from reconciler.hidden import shown
 from reconciler.plan import Action, Cause, Plan, Step
 from reconciler.remotes import short
 from reconciler.source import Head
-from reconciler.status import Event, EventKind, Repair
+from reconciler.status import Event, EventKind, Repair, Status
 
-__all__ = ["Teller", "fetch_words", "moved_problem", "refused_problem", "stale_problem"]
+__all__ = ["Teller", "fetch_words", "moved_problem", "refused_problem", "stale_problem", "with_outcome"]
 
 
 class Teller:
@@ -147,3 +149,20 @@ def stale_problem(steps: Sequence[Step]) -> Problem:
     """Others wrote what the plan was made of."""
     named = ", ".join(str(step.key) for step in steps[:5])
     return Problem(f"{len(steps)} objects were written by others meanwhile", named, "nothing: they are planned again")
+
+
+def with_outcome(status: Status, proposed: Plan, outcome: Outcome, verdicts: Iterable[Verdict]) -> Status:
+    """What became of a plan, and which gates are not simply open."""
+    return replace(
+        status,
+        accepted=proposed.commit,
+        blocked=tuple((each.key, each.why.value, each.problem) for each in proposed.blocked),
+        failed=(
+            *((step.key, problem) for step, problems in outcome.failed for problem in problems[:1]),
+            *((key, refused_problem(key, fields)) for key, fields in outcome.refused.items()),
+        ),
+        waiting=tuple((step.key, other) for step, other in outcome.waiting),
+        gates=tuple(each for each in verdicts if each.standing is not Standing.OPEN),
+        gated=tuple(step.key for step in outcome.gated),
+        drifted=proposed.drifted,
+    )
