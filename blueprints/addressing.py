@@ -23,6 +23,8 @@ POOLS = {4: Key("IPPool", "default-ipv4-ippool"), 6: Key("IPPool", "default-ipv6
 
 _SOURCE = section("Single Subnet Configuration")
 _SHORTEST, _LONGEST = 20, 32
+_SMALL = 29
+"""The longest blocks that anybody is advised to have: eight addresses."""
 _USUAL_PODS = 110
 """Kubernetes' maxPods where nobody has set it."""
 
@@ -159,11 +161,13 @@ def block_size(asked: Asked, given: Prefix) -> Outcome:
     each = -(-most // size)
     addresses = given.num_addresses
     if blocks < facts.size:
+        enough = given.prefixlen + (facts.size - 1).bit_length()
+        smaller = f", or override the block size with /{enough}" if enough <= _SMALL else ""
         return refuse(
             Must.ROOM_FOR_ALL,
             f"the pod range {given} has {blocks} blocks of {size} addresses, too few for {facts.size} nodes",
             asked.place("podRange"),
-            f"give a range of at least /{_needed(facts.size, length)}",
+            f"give a range of at least /{_needed(facts.size, length)}{smaller}",
         )
     if facts.pods_per_node is not None and addresses < facts.size * facts.pods_per_node:
         return refuse(

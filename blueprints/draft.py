@@ -48,7 +48,7 @@ def fitting(facts: Facts) -> str:
     candidates: list[tuple[str, Callable[[Facts], Blueprint]]] = []
     if facts.top_of_rack:
         candidates.append((top_of_rack.NAME, top_of_rack.top_of_rack))
-    named = any(NodeRole.REFLECTOR in node.roles for node in facts.nodes)
+    named = facts.reflectors_per_rack or any(NodeRole.REFLECTOR in node.roles for node in facts.nodes)
     if facts.size >= MESH_LIMIT or facts.external_reflectors or named:
         candidates.append((route_reflectors.NAME, route_reflectors.route_reflectors))
     if facts.external_reflectors:

@@ -14,7 +14,7 @@ from blueprints.found import facts_of_dns, facts_of_kubeadm, facts_of_nodes, mer
 from blueprints.found_running import facts_of_running, unsaid_peers
 from muslin.errors import BadInput
 from muslin.resources import dump
-from tests.blueprints.clusters import facts
+from tests.blueprints.clusters import facts, nodes_in
 
 _POOL = {
     "metadata": {"name": "default-ipv4-ippool"},
@@ -206,6 +206,10 @@ def test_nodes_that_are_named_for_it_reflect() -> None:
         node["roles"] = ["reflector"]  # type: ignore[assignment]
 
     assert fitting(facts(nodes=roles)) == "route_reflectors"
+    racks = nodes_in(6, racks=2)
+    assert (fitting(facts(**racks)), fitting(facts(**racks, reflectorsPerRack=True))) == (
+        "single_subnet", "route_reflectors",
+    )  # fmt: skip
 
 
 def test_strange_nodes_are_read_as_far_as_they_are_known() -> None:
