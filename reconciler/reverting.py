@@ -103,16 +103,21 @@ class Reverting:
     async def look(self, tip: str, before: Sequence[RevertOutcome]) -> tuple[RevertOutcome, ...]:
         """What became of all that is asked for now: makes and pushes what is due.
 
+        What is asked for no more is remembered as long as the branch is there: a reconciler that starts anew asks
+        again, and gets the same answer and not the same number of tries.
+
         Args:
             tip: where the branch is at this moment.
             before: what `look` gave last.
         """
         asked = self._asked()
-        if not asked:
-            return ()
         known = {each.commit: each for each in before}
+        kept = [each for each in before if each.commit not in asked and each.commit == tip]
+        if not asked:
+            return tuple(kept)
         settings = self._settings()
-        return tuple([await self._one(each, tip, known.get(commit), settings) for commit, each in asked.items()])
+        found = [await self._one(each, tip, known.get(commit), settings) for commit, each in asked.items()]
+        return (*found, *kept)
 
     async def _one(
         self, asked: list[RevertAsked], tip: str, known: RevertOutcome | None, settings: str

@@ -105,6 +105,12 @@ def test_a_revert_goes_to_a_branch_of_its_own_for_a_review(tmp_path: Path) -> No
     assert bench.look() == (outcome,)
     assert list(bench.branches) == ["main"]
     bench.file.unlink()
+    assert bench.look() == (outcome,)  # a reconciler that starts anew asks again
+    bench.ask()
+    assert bench.look() == (outcome,)
+    assert list(bench.branches) == ["main"]
+    bench.file.unlink()
+    push(tmp_path / "w", bench.remote, {_A: policy("newer")})
     assert bench.look() == ()
 
 
