@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_network
 
 from muslin.errors import Problem
@@ -45,6 +46,12 @@ def is_host(address: Address) -> bool:
     return not any(address.version == range_.version and address in range_ for range_ in _NO_HOSTS)
 
 
+@lru_cache(4096)
+def _nobodys(prefix: Prefix) -> Prefix | None:
+    """A range without hosts that a prefix overlaps; asked again for the same prefix whenever a pod starts anywhere."""
+    return next((each for each in _NO_HOSTS if prefix.version == each.version and prefix.overlaps(each)), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reserved:
     """Addresses that no route of ours may lead away.
@@ -66,9 +73,9 @@ class Reserved:
 
     def why(self, prefix: Prefix) -> str | None:
         """What forbids a route to a prefix, as the end of a sentence that begins with it; None if nothing does."""
-        for range_ in _NO_HOSTS:
-            if prefix.version == range_.version and prefix.overlaps(range_):
-                return f"overlaps {range_}, whose addresses are no host's"
+        nobodys = _nobodys(prefix)
+        if nobodys is not None:
+            return f"overlaps {nobodys}, whose addresses are no host's"
         # Asked of every route, pod and block; there may be thousands of nodes.
         in_order = self._in_order[prefix.version]
         first = bisect_left(in_order, prefix.network_address)

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
 from typing import Final, NamedTuple, TypeAlias
 
 from muslin.errors import KernelRefused
-from muslin.net import Address, Mac
+from muslin.net import Address, InterfaceAddress, Mac
 from runtime.dataplane.netlink import links as codec
 from runtime.dataplane.netlink import routes
 from runtime.dataplane.netlink.links import Link
@@ -197,11 +197,17 @@ def configure_pod_side(pod: NetlinkSocket, index: int, interface: str, addresses
     versions = set()
     for address in addresses:
         versions.add(address.version)
-        what = ip_interface(address)
+        what = _alone(address)
         steps.append(("address add", f"{what} on {interface}", routes.add_address(index, what)))
     for version in sorted(versions):
         steps += _gateway(index, version)
     _do(pod, steps)
+
+
+@functools.lru_cache(4096)
+def _alone(address: Address) -> InterfaceAddress:
+    """The address with no other in its network; made by way of text, so that it is worth remembering."""
+    return ip_interface(address)
 
 
 @functools.lru_cache(64)
