@@ -15,6 +15,13 @@ from tests.support.kube_apiserver import KubeApiserver
 pytestmark = pytest.mark.engines
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _definitions(kube_apiserver: KubeApiserver) -> None:
+    """Calico's kinds in the API."""
+    for definition in definitions():
+        kube_apiserver.install(definition)
+
+
 def _pod(server: KubeApiserver, namespace: str, name: str, address: str) -> None:
     metadata = {"name": name, "labels": {"app": name}, "annotations": {"cni.projectcalico.org/podIP": f"{address}/32"}}
     spec = {"nodeName": "plan-node", "containers": [{"name": "c", "image": "registry.example/x"}]}
@@ -26,8 +33,6 @@ def test_whose_each_field_is_now(
     kube_apiserver: KubeApiserver, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Managers are named as the API has them, for each field, whoever they are; the record itself is not shown."""
-    for definition in definitions():
-        kube_apiserver.install(definition)
     environment = {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": str(kube_apiserver.kubeconfig)}
     calico = Calico(run, tmp_path, {**environment, "K8S_CLIENT_QPS": "1000"}, monkeypatch)
     namespace = kube_apiserver.new_namespace({})
@@ -58,8 +63,6 @@ def test_pods_of_a_cluster_are_judged(
     kube_apiserver: KubeApiserver, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A policy cuts one pod off; where Kubernetes' own policy closes it already, nothing is left to cut."""
-    for definition in definitions():
-        kube_apiserver.install(definition)
     environment = {"DATASTORE_TYPE": "kubernetes", "KUBECONFIG": str(kube_apiserver.kubeconfig)}
     calico = Calico(run, tmp_path, {**environment, "K8S_CLIENT_QPS": "1000"}, monkeypatch)
     namespace = kube_apiserver.new_namespace({"stage": "test"})
