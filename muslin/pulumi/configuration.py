@@ -69,8 +69,8 @@ def configured(blueprint: str) -> ReferenceNetworkArgs:
         retain=reading.truth("retain", default=False),
         look_first=reading.truth("lookFirst", default=True),
         client=Client(
-            kubeconfig=reading.text("kubeconfig"),
-            context=reading.text("context"),
+            kubeconfig=reading.text("kubeconfig") or None,
+            context=reading.text("context") or None,
             qps=reading.number("qps", defaults[0].qps),
             burst=reading.number("burst", defaults[0].burst),
         ),
@@ -82,12 +82,20 @@ def configured(blueprint: str) -> ReferenceNetworkArgs:
 
 def _misspelt(project: str) -> Iterator[Problem]:
     """Keys that are nearly ours: a program may read others of its own, and what is misspelt would be without effect."""
+    ours = {_plain(key): key for key in KEYS}
     for name in sorted({*given.CONFIG.get(), *given.get_config_env()}):
         namespace, _, key = name.rpartition(":")
-        near = difflib.get_close_matches(key, KEYS, 1, _NEAR) if namespace == project and key not in KEYS else ()
-        for meant in near:
+        if namespace != project or key in KEYS:
+            continue
+        for plain in difflib.get_close_matches(_plain(key), ours, 1, _NEAR):
+            meant = ours[plain]
             fix = f"pulumi config rm {key}; pulumi config set {meant} ...: {KEYS[meant]}"
             yield Problem(f"there is no {key}; {meant} is probably meant", name, fix)
+
+
+def _plain(key: str) -> str:
+    """Without what differs between ways to write it: `wait_for_sessions`, `wait-for-sessions`, `WaitForSessions`."""
+    return key.replace("_", "").replace("-", "").lower()
 
 
 class _Reading:

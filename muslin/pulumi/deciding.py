@@ -48,9 +48,11 @@ def decided(args: ReferenceNetworkArgs, *, installs: bool = False) -> Decided:
     """
     from blueprints import catalogue, draft  # noqa: PLC0415 - see the module
     from blueprints.staged import staged  # noqa: PLC0415 - as above
+    from muslin.resources.places import place_of  # noqa: PLC0415 - as above
 
     try:
         given, places, file = _facts(args.facts)
+        _of_one_mind(args.blueprint, given.blueprint, str(place_of(("blueprint",), places, file)))
         name = args.blueprint or given.blueprint or draft.fitting(given)
         blueprint = catalogue.decide(given.model_copy(update={"blueprint": name}), places, file)
     except BadInput as refusal:
@@ -61,6 +63,14 @@ def decided(args: ReferenceNetworkArgs, *, installs: bool = False) -> Decided:
     if problems:
         raise Refused(problems)
     return Decided(given, blueprint if args.stage is None else staged(blueprint, args.stage))
+
+
+def _of_one_mind(program: str | None, facts: str | None, where: str) -> None:
+    """Raise BadInput where the facts name another blueprint: `muslin explain` would tell of what is not written."""
+    if program is not None and facts is not None and program != facts:
+        fix = f"set blueprint: {program} in the facts, or copy the stack for {facts}"
+        what = f"the program is for {program}, and its facts say {facts}"
+        raise BadInput(Problem(what, where, fix))
 
 
 def _at_once(stage: int | None, blueprint: Blueprint) -> list[Problem]:

@@ -42,6 +42,8 @@ _OF_KUBERNETES: Final = {
     "Node": ("", "nodes"), "Secret": ("", "secrets"), "Role": (_RBAC, "roles"), "RoleBinding": (_RBAC, "rolebindings"),
 }  # fmt: skip
 """Mapping[kind, (group, plural)] of what is not Calico's."""
+_LONGEST_PATH: Final = 255
+"""Characters of what can be a path; longer, it is credentials that came in an unknown form, which are not shown."""
 _Seen = TypeVar("_Seen")
 
 
@@ -138,12 +140,23 @@ def access_of(client: Client) -> Access:
     given = client.kubeconfig if isinstance(client.kubeconfig, str) else None
     if given is not None and ("\n" in given or given.lstrip().startswith("{")):
         return find_access(inline=given, context=client.context)
+    if given and not _is_file(given):
+        shown = f"kubeconfig: {given}" if given.isprintable() and len(given) <= _LONGEST_PATH else "kubeconfig"
+        fix = "give one or the other; for several files leave it out and set KUBECONFIG"
+        raise BadInput(Problem("this is neither a kubeconfig's text nor the path of one", shown, fix))
     usual = Path("~/.kube/config").expanduser()
     path = given or os.environ.get("KUBECONFIG") or (str(usual) if usual.is_file() else None)
     if path is None and "KUBERNETES_SERVICE_HOST" not in os.environ:
         fix = "set KUBECONFIG, or kubeconfig in the stack's configuration; lookFirst: false goes without asking"
         raise BadInput(Problem("no kubeconfig says which cluster is meant", "KUBECONFIG", fix))
     return find_access(kubeconfig=path, context=client.context)
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).expanduser().is_file()
+    except (OSError, RuntimeError):
+        return False
 
 
 def _apart(work: Coroutine[Any, Any, _Seen]) -> _Seen:

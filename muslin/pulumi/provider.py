@@ -22,6 +22,10 @@ def provider_of(component: pulumi.ComponentResource, name: str, client: Client) 
     It makes objects with server-side apply also where they exist (`upsertExistingObjects`): `default` and Calico's own
     pools are adopted, and a field that somebody else set to another value is a conflict, told at preview. Secrets are
     changed in place, so that a new password never leaves a moment without any.
+
+    Where no kubeconfig is given, the provider looks for one by itself, as kubectl does. The SDK would hand it the text
+    of KUBECONFIG as a path: several files could not be read, and a state that remembers where one machine has its file
+    is of no use on the next. Server-side apply is said, because a variable of the environment turns it off otherwise.
     """
     if component.get_provider(_PACKAGE) is not None:
         return None
@@ -30,8 +34,9 @@ def provider_of(component: pulumi.ComponentResource, name: str, client: Client) 
     return kubernetes.Provider(
         f"{name}-kubernetes",
         # credentials may stand in it
-        kubeconfig=None if client.kubeconfig is None else pulumi.Output.secret(client.kubeconfig),
+        kubeconfig="" if client.kubeconfig is None else pulumi.Output.secret(client.kubeconfig),
         context=client.context,
+        enable_server_side_apply=True,
         upsert_existing_objects=True,
         enable_secret_mutable=True,
         kube_client_settings=kubernetes.KubeClientSettingsArgs(qps=client.qps, burst=client.burst),

@@ -191,6 +191,23 @@ def test_which_cluster_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert {access_of(Client(kubeconfig=given)).server for given in (text, path, None)} == {"https://192.0.2.1:6443"}
 
 
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ("/one/config:/other/config", "kubeconfig: /one/config:/other/config"),
+        ("/nowhere", "kubeconfig: /nowhere"),
+        ("/a\0b", "kubeconfig"),
+        ("YXBpVmVyc2lvbjogdjEK" * 200, "kubeconfig"),
+    ],
+)
+def test_what_is_no_kubeconfig(given: str, where: str) -> None:
+    """Neither a text nor a path, as the provider takes them: told, and what may be credentials is not shown."""
+    with pytest.raises(BadInput) as refused:
+        access_of(Client(kubeconfig=given))
+
+    assert [each.where for each in refused.value.problems] == [where]
+
+
 def test_no_cluster_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where nothing says which cluster is meant, a program is told how to say it."""
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -175,12 +175,22 @@ def test_the_provider_asks_fast_and_adopts() -> None:
     assert json.loads(given["kubeClientSettings"]) == {"qps": 500, "burst": 1000}
 
 
+def test_the_provider_finds_its_cluster_as_kubectl_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine's path of a kubeconfig is in the state, several files are no path, and no variable ends the apply."""
+    monkeypatch.setenv("KUBECONFIG", "/one/config:/other/config")
+    monkeypatch.setenv("PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY", "false")
+    given = _network({}, blueprint="single_subnet").resources["net-kubernetes"].inputs
+
+    assert given["kubeconfig"] == ""
+    assert given["enableServerSideApply"] == "true"
+
+
 def test_retained_before_hand_over() -> None:
     """With `retain` every object stays when the stack goes, except those that only ask nodes for reports."""
     done = _network(nodes_in(3, 3), blueprint="route_reflectors", retain=True)
     gone = [name for name, each in done.resources.items() if "metadata" in each.inputs and not each.retain]
 
-    assert gone == ["net-caliconodestatus-sessions-of-n0-0", "net-caliconodestatus-sessions-of-n1-0"]
+    assert sorted(gone) == ["net-caliconodestatus-sessions-of-n0-0", "net-caliconodestatus-sessions-of-n1-0"]
 
 
 def test_outputs_say_why() -> None:
@@ -228,6 +238,7 @@ def test_a_change_in_stages() -> None:
         (_RUNNING, {"stage": 99, "blueprint": "route_reflectors"}, "there is no stage 99"),
         ({}, {"blueprint": "ring"}, "there is no blueprint 'ring'"),
         ({"plannedNodes": 80}, {"blueprint": "single_subnet"}, "80 nodes"),
+        ({"blueprint": "multi_subnet"}, {"blueprint": "single_subnet"}, "for single_subnet, and its facts say multi_s"),
     ],
 )
 def test_refused_before_anything_is_registered(told: dict[str, Any], args: dict[str, Any], said: str) -> None:

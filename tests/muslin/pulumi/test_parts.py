@@ -209,6 +209,22 @@ def test_a_misspelt_key() -> None:
     assert own.error is None
 
 
+@pytest.mark.parametrize("key", ["wait_for_sessions", "facts-file", "look_first", "defaultpolicy", "WaitSecond"])
+def test_a_key_in_another_fashion(key: str) -> None:
+    """Python's way to write a name, or a shell's, is no key: what it says would be without effect."""
+    done = run(lambda: configured("single_subnet"), {key: "false"})
+
+    assert f"there is no {key}; " in str(done.error)
+
+
+def test_an_empty_kubeconfig_is_none() -> None:
+    """What a pipeline sets from a variable that is not there means the usual one, to us and to Pulumi's provider."""
+    read: list[ReferenceNetworkArgs] = []
+    run(lambda: read.append(configured("single_subnet")), {"kubeconfig": "", "context": ""})
+
+    assert read[0].client == Client()
+
+
 def test_arguments_show_no_secret() -> None:
     """Who logs the arguments logs no password, credentials or certificate."""
     args = ReferenceNetworkArgs("x", passwords={"bgp": _PASSWORD}, client=Client(kubeconfig=_PASSWORD))
