@@ -43,15 +43,20 @@ class Hearing:
         self._swept = False
         self.follows = False
 
-    async def entries(self, more: Collection[str] = ()) -> Mapping[Key, Entry]:
-        """What is reported, and all objects of `more` kinds: from the copy that is kept, else asked for now."""
-        kinds = _KINDS | set(more)
+    async def entries(self, more: Collection[str] = (), *, reports: bool = True) -> Mapping[Key, Entry]:
+        """What is reported, and all objects of `more` kinds: from the copy that is kept, else asked for now.
+
+        Without `reports` those are not followed: nodes tell news all the time, and people take days.
+        """
+        kinds = (_KINDS if reports else frozenset()) | set(more)
+        if not reports and self._kinds & _KINDS:
+            await self.quiet()
         if self._live is not None and self._live.in_sync.is_set() and kinds <= self._kinds:
             entries: Mapping[Key, Entry] = self._live.entries
         else:
             entries, _ = await listed(self._datastore, kinds)
             await self._follow(kinds)
-        if not self._swept:
+        if reports and not self._swept:
             # a reconciler before us may have been killed at a gate
             self._swept = True
             self._made |= {key for key, each in entries.items() if _is_made(each, self._set)}

@@ -99,7 +99,8 @@ class Staging:
         stage = course.stage
         self._keeper.of(f"{proposed.commit} {course.number}")
         now = asyncio.get_running_loop().time()
-        entries = await self._hearing.entries(kinds_for(stage.until))
+        seen = any(each.condition not in PEOPLE for each in stage.until)
+        entries = await self._hearing.entries(kinds_for(stage.until), reports=seen)
         await self._give_back(course, entries)
         world = self._world(proposed, control, entries)
         confirmed = confirmation(course.number) in control.confirmed

@@ -154,6 +154,27 @@ def test_a_stage_that_fails_takes_the_commit_back() -> None:
     run(scenario)
 
 
+def test_while_people_are_waited_for_reports_wake_nobody() -> None:
+    """Nodes tell news all the time, for days; what people do is seen at once."""
+
+    async def scenario() -> None:
+        staged = Staged()
+        await staged.begin(facts())
+        await staged.create(pod("web", "n1"))
+        staged.push(facts("n1", "n2"))
+        await asyncio.sleep(10)
+        looks = staged.controller.looks
+        for _ in range(5):
+            await staged.nodes.settle("99")
+            await asyncio.sleep(1)
+        assert staged.controller.looks == looks
+        await staged.world.store.delete(pod("web", "n1")[0])
+        await asyncio.sleep(0.5)
+        assert staged.stage() != (1, "set the reflectors aside")
+
+    run(scenario)
+
+
 def test_another_commit_is_planned_from_what_is_there() -> None:
     """One with the same wish goes on in the stage; one that wishes the mesh back ends the wait, and leaves no trace."""
 
