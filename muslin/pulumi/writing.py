@@ -94,9 +94,17 @@ class Writing:
         metadata = annotated(value["metadata"], force=spoken(key) in self._args.force, more=noted)
         if key.kind == "Node":
             return _node(name, metadata, value, opts)
-        kind = CustomResourcePatch if is_shared(key, self._args) else CustomResource
+        shared = is_shared(key, self._args)
+        # what was ours and is shared now, or the other way, is the same: as a new one its former self would be deleted
+        former = pulumi.Alias(type_=f"kubernetes:{value['apiVersion']}:{key.kind}{'' if shared else 'Patch'}")
+        kind = CustomResourcePatch if shared else CustomResource
         return kind(
-            name, api_version=value["apiVersion"], kind=key.kind, metadata=metadata, spec=value.get("spec"), opts=opts
+            name,
+            api_version=value["apiVersion"],
+            kind=key.kind,
+            metadata=metadata,
+            spec=value.get("spec"),
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=[former])),
         )
 
 

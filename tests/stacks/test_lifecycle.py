@@ -238,6 +238,25 @@ def test_shared_settings_stay_when_the_stack_goes(any_stack: MakeAny, cluster: K
     assert left["logSeverityScreen"] == "Info"
 
 
+def test_an_object_becomes_shared_and_ours_again(any_stack: MakeAny, cluster: KubeApiserver) -> None:
+    """Who says later that an object is another's, or ours, keeps it as it is: it is no new one to Pulumi."""
+    mine = any_stack("single_subnet", defaultPolicy=False)
+    path = f"{_API}/bgpconfigurations/default"
+    assert mine.up().error == ""
+    made = cluster.request("GET", path)
+
+    for shared in (["BGPConfiguration/default"], []):
+        mine.config["shared"] = shared
+        assert mine.up().error == ""
+        now = cluster.request("GET", path)
+        assert (now.status, now["metadata"]["uid"]) == (200, made["metadata"]["uid"])
+        assert now["spec"] == made["spec"]
+
+    mine.unprotect()
+    mine.destroy()
+    assert not _there(cluster, path)
+
+
 def test_objects_of_a_program_with_its_own_provider(any_stack: MakeAny, cluster: KubeApiserver) -> None:
     """Made by POST as Pulumi's manager, then applied under the reconciler's: no field is left with the first."""
     mine = any_stack("own_provider")

@@ -196,7 +196,7 @@ class Run:
         if self._program.status and not error:
             error = printed
         steps = list(monitor.steps)
-        gone = [urn for urn in stack.state.resources if urn not in monitor.after.resources]
+        gone = [urn for urn in stack.state.resources if urn not in {*monitor.after.resources, *monitor.renamed}]
         if not error and self._preview:
             steps += [Step("delete", urn, stack.state.resources[urn].type) for urn in reversed(gone)]
         elif not self._preview:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         steps: in the order in which they ended.
         failed: what the provider said of the first resource that could not be.
         outputs: of components, as registered.
+        renamed: URNs of the state that a resource of the program had before, by its aliases: nothing is deleted there.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self.steps: list[Step] = []
         self.failed: list[str] = []
         self.outputs: dict[str, Any] = {}
+        self.renamed: set[str] = set()
 
     def stop_waiting(self) -> None:
         """End what waits for a condition, as its timeout would."""
@@ -137,7 +139,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             if self.failed:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "resource monitor shut down")
         try:
-            action = self._carry_out(mine)
+            action = self._carry_out(mine, self._former(mine, parents, request.aliases))
         except Refusal as refusal:
             with self._lock:
                 self.failed.append(f"{request.type} {request.name}: {refusal}")
@@ -152,9 +154,17 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         identity = "" if self._preview and action == "create" else mine.id
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=written(known))
 
-    def _carry_out(self, mine: Remembered) -> str:
-        """Make it so; gives what was done. `mine` learns its id and outputs."""
+    def _former(self, mine: Remembered, parents: str, aliases: Iterable[Any]) -> Remembered | None:
+        """The resource as the state has it, under its URN or one that an alias names: here, by another type only."""
         former = self._before.resources.get(mine.urn)
+        for each in aliases:
+            urn = mine.urn.replace(f"::{parents}{mine.type}::", f"::{parents}{each.spec.type}::")
+            if former is None and (former := self._before.resources.get(urn)) is not None:
+                self.renamed.add(urn)
+        return former
+
+    def _carry_out(self, mine: Remembered, former: Remembered | None) -> str:
+        """Make it so; gives what was done. `mine` learns its id and outputs."""
         if not mine.custom:
             return "same" if former is not None else "create"
         inputs = plain(mine.inputs)
