@@ -46,7 +46,7 @@ def underway(control: Control, commit: str | None) -> Underway | None:
             {_key(each): each.get("value") for each in stored["former"]},
             {_key(each): each["value"] for each in stored["others"]},
             tuple(map(str, stored["nodes"])),
-            (stored["mtus"][0], stored["mtus"][1]),
+            (stored["mtus"].get("running"), stored["mtus"].get("wished")),
         )
         return Underway(start, int(stored["stage"]), str(stored["since"]), str(stored["wish"]))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
@@ -128,7 +128,7 @@ def _stored(found: Underway) -> dict[str, Any]:
         "former": [_named(key) | ({} if value is None else {"value": value}) for key, value in start.former.items()],
         "others": [_named(key) | {"value": value} for key, value in start.others.items()],
         "nodes": list(start.nodes),
-        "mtus": list(start.mtus),
+        "mtus": {name: mtu for name, mtu in zip(("running", "wished"), start.mtus, strict=True) if mtu is not None},
     }
 
 
