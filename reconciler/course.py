@@ -23,10 +23,10 @@ from muslin.resources.keys import Key
 from reconciler.compare import SHARED_KINDS, canonical, differences, ours, stripped
 from reconciler.ledger import Owned
 from reconciler.manifests import Declared, Reading
-from reconciler.plan import Plan
+from reconciler.plan import CONFIRMED_KINDS, Plan
 
 __all__ = [
-    "KINDS", "PEOPLE", "Course", "Start", "course", "desired", "node_addresses", "start_of", "touched",
+    "KINDS", "PEOPLE", "Course", "Start", "commands_of", "course", "desired", "node_addresses", "start_of", "touched",
     "wish_of", "with_course",
 ]  # fmt: skip
 
@@ -124,6 +124,12 @@ def touched(stage: Stage) -> tuple[Key, ...]:
     return (*(each.key for each in stage.write), *stage.remove)
 
 
+def commands_of(stage: Stage) -> tuple[str, ...]:
+    """What people do in a stage: its commands, and the word for each object that goes only when confirmed."""
+    asked = (key for key in stage.remove if key.kind in CONFIRMED_KINDS)
+    return (*stage.commands, *(f"muslin confirm {key.kind.lower()} {key.name}" for key in asked))
+
+
 def _stage(stage: Stage) -> dict[str, Any]:
     return {
         "name": stage.name,
@@ -132,7 +138,7 @@ def _stage(stage: Stage) -> dict[str, Any]:
         "remove": [str(key) for key in stage.remove],
         "until": [{"condition": each.condition.value, "meaning": str(each)} for each in stage.until],
         "people": any(each.condition in PEOPLE for each in stage.until),
-        "commands": list(stage.commands),
+        "commands": list(commands_of(stage)),
         "back": stage.back,
     }
 

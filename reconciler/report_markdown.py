@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.course import Course
+from reconciler.course import Course, commands_of
 from reconciler.plan import Action, Cause, Plan, Step
 from reconciler.report import Report
 from reconciler.report_fields import Field, fields
@@ -77,7 +77,7 @@ def _course(course: Course, *, full: bool) -> Iterator[str]:
         for stage in shown:
             number += 1
             what = [f"write {each.key}" for each in stage.write] + [f"remove {key}" for key in stage.remove]
-            what += [f"for people: {line}" for line in stage.commands]
+            what += [f"for people: {line}" for line in commands_of(stage)]
             yield f"{number}. **{_text(stage.name)}**: {_text(stage.reason)}"
             yield from (f"   - {_text(each)}" for each in (*what, *(f"until {each}" for each in stage.until)))
         if len(shown) < len(procedure.stages):

@@ -19,7 +19,7 @@ from muslin.ipam.names import block_key
 from muslin.resources.keys import Key
 from reconciler.conditions import World, addresses_of, empty_blocks, finding, kinds_for
 from reconciler.control import Control
-from reconciler.course import PEOPLE, Course, touched
+from reconciler.course import PEOPLE, Course, commands_of, touched
 from reconciler.course_record import ended, moved_on, set_out, underway
 from reconciler.gates import Finding, Gate, Gatekeeper, GateKind, GateSettings, Standing, Verdict
 from reconciler.guard import Guard
@@ -165,7 +165,8 @@ class Staging:
     def tell(self, course: Course, commit: str) -> None:
         """Say which stage is under way, and what people are to do: once for each process and stage."""
         stage = course.stage
-        asked = f"; for people: {'; '.join(stage.commands)}" if stage.commands else ""
+        commands = commands_of(stage)
+        asked = f"; for people: {'; '.join(commands)}" if commands else ""
         until = "; ".join(map(str, stage.until))
         self._teller.say(EventKind.STAGE, f"{course.title} ({course.procedure.name}), until {until}{asked}", commit)
 
@@ -187,7 +188,7 @@ def course_status(course: Course, control: Control, commit: str) -> dict[str, An
         "since": known.since if known is not None else None,
         "until": [str(each) for each in stage.until],
         "people": any(each.condition in PEOPLE for each in stage.until),
-        "commands": list(stage.commands),
+        "commands": list(commands_of(stage)),
         "confirmable": bool(_CONFIRMABLE & {each.condition for each in stage.until}),
         "back": stage.back,
     }

@@ -230,6 +230,7 @@ def test_a_pool_is_replaced_when_its_last_address_is_given_back() -> None:
         assert (await staged.world.store.list("IPAMBlock")).entries == ()
         assert staged.stage() == (4, "take the pool 10.48.0.0/16 out")
         assert "muslin confirm IPPool default-ipv4-ippool" in staged.status.gates[0].why[0]
+        assert staged.told()[-1].endswith("for people: muslin confirm ippool default-ipv4-ippool")
         await confirm(staged.world.store, "default", Key("IPPool", _OLD))
         await asyncio.sleep(30)
         assert (staged.stage(), staged.status.applied) == (None, commit)
