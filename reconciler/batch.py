@@ -26,7 +26,9 @@ __all__ = ["KIND", "TAKEN_AS_POLICY", "Batch"]
 
 KIND: Final = "ReconcilerBatch"
 
-TAKEN_AS_POLICY: Final = frozenset({"Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet"})
+TAKEN_AS_POLICY: Final = frozenset(
+    {"Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile", "HostEndpoint"}
+)
 """Kinds that agents hold back while a batch is open."""
 
 

@@ -50,14 +50,18 @@ _REGISTER_AGAIN_S = 1.0
 _TELL_AGAIN_S = 60.0
 """A failure that lasts is told once in this time."""
 
+_HELD = (
+    "Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "Profile", "HostEndpoint",
+)  # fmt: skip
+"""Kinds that come as one push and are written one by one: see `runtime.batches`."""
+_PODS = ("WorkloadEndpoint",)
+"""This node's own: a pod that comes is not let in by policy that is known to be old."""
+_HURRIED = tuple(kind for kind in MIRRORED if kind not in (*_HELD, *_PODS, "IPAMBlock"))
 _ELSEWHERE = "WorkloadEndpoint elsewhere"
+_FREE = (*_HURRIED, "IPAMBlock", _ELSEWHERE)
 _UNHURRIED_S = 0.02
 """Blocks, and endpoints of other nodes, wait so long for more of their sort, unless something urgent takes them along.
 They change for every pod of the cluster, mostly many at a time; and what this node's own pods wait for goes first."""
-_HELD = ("Tier", "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet")
-"""Kinds that come as one push and are written one by one: see `runtime.batches`."""
-_HURRIED = tuple(kind for kind in MIRRORED if kind not in (*_HELD, "IPAMBlock"))
-_NEVER_HELD = (*_HURRIED, "IPAMBlock", _ELSEWHERE)
 
 Log = Callable[..., None]
 """`log(event, **fields)`: one line for people and machines."""
@@ -104,9 +108,10 @@ class Agent:
         self, identity: NodeIdentity, parts: Parts, *, now: Callable[[], datetime], random: Random, log: Log
     ) -> None:
         self._identity, self._parts, self._now, self._random, self._log = identity, parts, now, random, log
+        self._group = _groups(identity.name)
         self.mirror = Mirror(
             parts.datastore, MIRRORED, on_failure=self._on_failure, on_return=self._on_return,
-            group=_groups(identity.name),
+            group=self._group,
         )  # fmt: skip
         self.convergence = Convergence(
             identity.name,
@@ -139,7 +144,7 @@ class Agent:
         self._news = asyncio.Event()
         self._later: asyncio.TimerHandle | None = None
         self._whole: Snapshot | None = None
-        self._policy = self._others = 0
+        self._policy = self._pods = self._others = 0
         self._registered: Revision | None = None
         self._told: dict[Problem, float] = {}
         self._problems: dict[Key, tuple[Problem, ...]] = {}
@@ -219,22 +224,31 @@ class Agent:
     def _take(self) -> None:
         """Hand on what has changed; policy only when all is here that belongs together."""
         mirror, loop, whole = self.mirror, asyncio.get_running_loop(), self._whole
-        policy, others = mirror.version(_HELD), mirror.version(_NEVER_HELD)
+        policy, pods, others = mirror.version(_HELD), mirror.version(_PODS), mirror.version(_FREE)
         until = None
         if whole is not None and policy > self._policy:
-            until = self._hold.until(policy, loop.time(), self._batches.known, heard=self._batches.heard)
+            until = self._hold.until(
+                policy, loop.time(), self._batches.known, heard=self._batches.heard, pods=pods > self._pods
+            )
         if self._later is not None:
             self._later.cancel()
         self._later = loop.call_at(until, self._look) if until is not None else None
         urgent = mirror.version(_HURRIED) > self._others
         if whole is None or until is None:
-            if whole is not None and policy <= self._policy and others <= self._others:
-                return
-            urgent, self._policy, self._whole = urgent or policy > self._policy, policy, mirror.snapshot
-            self._hand_on(self._whole, urgent=urgent)
+            urgent = urgent or policy > self._policy or pods > self._pods
+            if whole is None or urgent or others > self._others:
+                self._policy, self._pods, self._whole = policy, pods, mirror.snapshot
+                self._hand_on(self._whole, urgent=urgent)
         elif others > self._others:
-            self._hand_on(_with_policy_of(whole, mirror.snapshot), urgent=urgent)
+            self._hand_on(self._with_policy_of(whole), urgent=urgent)
         self._others = others
+
+    def _with_policy_of(self, former: Snapshot) -> Snapshot:
+        """The latest, with policy and our pods as they were; and so of the former's revision."""
+        held = {*_HELD, *_PODS}
+        kept = {key: it for key, it in former.resources.items() if self._group(key) in held}
+        others = {key: it for key, it in self.mirror.snapshot.resources.items() if self._group(key) not in held}
+        return Snapshot(MappingProxyType({**others, **kept}), former.revision)
 
     def _hand_on(self, snapshot: Snapshot, *, urgent: bool) -> None:
         self._tell_problems()
@@ -327,13 +341,6 @@ def _groups(node: str) -> Callable[[Key], str]:
         return _ELSEWHERE if elsewhere else key.kind
 
     return group
-
-
-def _with_policy_of(former: Snapshot, latest: Snapshot) -> Snapshot:
-    """The latest, with policy as it was; and so of the former's revision, as far as anybody may rely on it."""
-    kept = {key: it for key, it in former.resources.items() if key.kind in _HELD}
-    others = {key: it for key, it in latest.resources.items() if key.kind not in _HELD}
-    return Snapshot(MappingProxyType({**others, **kept}), former.revision)
 
 
 def _reported(route: Route, learnt_from: Address | None) -> ReportedRoute:

@@ -27,6 +27,8 @@ _SILENT_S: Final = 0.25
 """An open batch of which nothing has been heard for so long is not waited for any more."""
 _AT_MOST_S: Final = 5.0
 """Nor is any change of policy held for longer."""
+_POD_WAITS_S: Final = 0.25
+"""Nor for longer than this while a pod of this node waits: it must not come in by policy that is known to be old."""
 _SETTLE_S, _SETTLE_AT_MOST_S = 0.02, 0.25
 """Where no mark tells: policy is taken once it has been quiet for the first of these times, and no later than the
 second after its first change."""
@@ -121,10 +123,13 @@ class Hold:
         self._has_seen = has_seen
         self._given_up: dict[str, int] = {}
         self._since: float | None = None
+        self._pod_since: float | None = None
         self._moved_at = 0.0
         self._version = 0
 
-    def until(self, version: int, now: float, batches: Iterable[Batch], *, heard: bool) -> float | None:
+    def until(
+        self, version: int, now: float, batches: Iterable[Batch], *, heard: bool, pods: bool = False
+    ) -> float | None:
         """When to decide again at the latest; None: policy is taken now.
 
         Args:
@@ -132,9 +137,12 @@ class Hold:
             now: seconds, on a clock that never goes back.
             batches: the last of each set.
             heard: whether batches can be heard.
+            pods: whether a pod of this node waits for it.
         """
         if self._since is None:
             self._since = now
+        if pods and self._pod_since is None:
+            self._pod_since = now
         if version != self._version:
             self._version, self._moved_at = version, now
         if not heard:
@@ -147,9 +155,11 @@ class Hold:
                 if waited is not None and waited <= now:
                     self._given_up[each.set_name] = each.number
                 until = max(until, waited or now)
+        if self._pod_since is not None:
+            until = min(until, self._pod_since + _POD_WAITS_S)
         if now < until:
             return until
-        self._since = None
+        self._since = self._pod_since = None
         return None
 
     def _until(self, batch: Batch, since: float) -> float | None:

@@ -16,6 +16,7 @@ from muslin.net import Address, Prefix
 from muslin.resources import dump
 from muslin.resources.base import Resource
 from muslin.resources.keys import Key
+from muslin.semantics.snapshot import Snapshot
 from reconciler.controller import Controller, Settings
 from runtime.agent import Agent, Parts
 from runtime.calc.state import NodeState
@@ -58,6 +59,8 @@ class World:
     def __init__(self) -> None:
         self.store, self.kernel, self.speaker = MemoryDatastore(), FakeKernel(), SilentSpeaker()
         self.log: list[tuple[str, dict[str, Any]]] = []
+        self.handed: list[Snapshot] = []
+        """What the agent has given its loop."""
         self.away = False
         self.deaf: Callable[[Call], bool] = lambda _: False
         """Which calls of the agent are refused."""
@@ -68,13 +71,21 @@ class World:
     def agent(self) -> Agent:
         """The node's agent, not started yet."""
         kernel = Kernel(self.kernel.nftables, self.kernel.routes, self.kernel.conntrack, list)
-        return Agent(
+        made = Agent(
             NodeIdentity("node-a", ip_interface("192.0.2.1/24")),
             Parts(self.client, kernel, self.speaker),
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             random=Random(1),
             log=lambda event, **fields: self.log.append((event, fields)),
         )
+        take = made.convergence.take
+
+        def noted(snapshot: Snapshot, *, within_s: float = 0.0) -> None:
+            self.handed.append(snapshot)
+            take(snapshot, within_s=within_s)
+
+        made.convergence.take = noted  # type: ignore[method-assign]
+        return made
 
     async def put(self, *resources: Resource) -> int:
         """Write new objects; gives the revision of the last."""

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muslin.conversion.endpoint_name import EndpointName
 from muslin.datastore.memory import Call
 from muslin.resources.keys import Key
 from runtime.batches import KIND, Batch, Hold, read
 from tests.runtime.agent_world import World, allow, run
-from tests.support.clusters import workload
+from tests.support.clusters import pool, workload
 
 _KEY = Key(KIND, "default")
 
@@ -105,18 +106,37 @@ def test_no_stream_of_writes_holds_a_denial_for_more_than_five_seconds() -> None
     run(body)
 
 
-def test_pods_do_not_wait_for_a_batch() -> None:
-    """While policy is held, a pod that comes is judged by the policy before; and no revision is claimed meanwhile."""
+def test_a_pod_waits_a_moment_and_never_comes_in_by_old_policy() -> None:
+    """While a batch is open, a pod is let in with all policy that is here, a quarter of a second later at the most."""
+
+    async def body(world: World) -> None:
+        world.kernel.routes.add_link("cali3")
+        await _Set(world).says("open")
+        await world.put(allow("dns", 53))
+        await asyncio.sleep(0.05)
+        name = EndpointName("node-a").text(prefix=True) + "k8s-third-eth0"
+        await world.put(workload(name, "10.48.0.3", interfaceName="cali3", labels={"app": "server"}))
+        for _ in range(300):
+            here = any("10.48.0.3" in str(route) for route in world.kernel.routes.routes)
+            assert not (here and world.passes(80))
+            await asyncio.sleep(0.001)
+        assert here
+
+    run(body)
+
+
+def test_what_is_no_policy_does_not_wait_for_a_batch() -> None:
+    """A pool is taken at once, without the policy before it; the revision that is claimed is the one before both."""
 
     async def body(world: World) -> None:
         batch = _Set(world)
-        world.kernel.routes.add_link("cali3")
         await batch.says("open")
         revision = await world.put(allow("dns", 53))
-        await world.put(workload("third", "10.48.0.3", interfaceName="cali3", labels={"app": "server"}))
-        await asyncio.sleep(0.05)
-        assert any("10.48.0.3" in str(route) for route in world.kernel.routes.routes)
-        assert world.passes(80)
+        late = pool("late", "10.49.0.0/16")
+        await world.put(late)
+        await asyncio.sleep(0.1)
+        assert late.key in world.handed[-1].resources
+        assert Key("NetworkPolicy", "dns", "default") not in world.handed[-1].resources
         assert await world.reported() < revision
         await batch.says("closed", newest={"NetworkPolicy": str(revision)})
         await asyncio.sleep(0.2)
