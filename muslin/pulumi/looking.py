@@ -192,7 +192,10 @@ async def see(access: Access, objects: Objects, args: ReferenceNetworkArgs) -> S
         entries = {each: (found[each], peers) for each, peers in secrets.items()}
         hidden = (LEDGER, "list") in refused
         reconciled = {} if hidden else await _reconciled(connection, versions)
-        return Seen(access.server, versions, frozenset(served), refused, answers, reconciled, others, there, entries)
+        pools = await _pools(connection) if not refused and any(key.kind == "IPPool" for key in usable) else {}
+        return Seen(
+            access.server, versions, frozenset(served), refused, answers, reconciled, others, there, entries, pools
+        )
     finally:
         await connection.close()
 
@@ -212,6 +215,15 @@ def _wanted(keys: Iterable[Key], shared: Collection[Key], versions: Collection[s
 async def _tried(connection: KubernetesClient, key: Key, value: Mapping[str, Any]) -> api.ApiError | None:
     """As `tried`. Nodes are only asked for: Kubernetes makes them."""
     return await tried(connection, native_path(key), None if key.kind == "Node" else value)
+
+
+async def _pools(connection: KubernetesClient) -> Mapping[str, str]:
+    """Mapping[name, range] of all pools; none where ours are only patched and we may not list them."""
+    try:
+        found = await connection.get(f"/apis/{GROUP}/{CRD_KINDS['IPPool'].plural}")
+    except api.ApiError:
+        return {}
+    return {each["metadata"]["name"]: str((each.get("spec") or {}).get("cidr")) for each in found.get("items") or ()}
 
 
 async def _reconciled(connection: KubernetesClient, versions: Collection[str]) -> Mapping[str, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Final, TypeAlias
 
 from muslin.errors import Problem
 from muslin.kubernetes import errors as api
+from muslin.net import Prefix, parse_prefix
 from muslin.pulumi.arguments import ReferenceNetworkArgs
 from muslin.pulumi.asking import Entry
 from muslin.pulumi.naming import FIELD_MANAGER, MANAGER_NAMED, WRITER, spoken, writer
@@ -40,6 +42,7 @@ class Seen:
         others: what is written beside the blueprint's objects.
         annotations: Mapping[Key, its annotations] of the objects that are there.
         secrets: Mapping[(Secret, entry), (whether it is there, peers that name it)].
+        pools: Mapping[name, range] of the pools that are there, whoever's they are.
     """
 
     server: str
@@ -51,6 +54,7 @@ class Seen:
     others: tuple[Key, ...] = ()
     annotations: Mapping[Key, Mapping[str, str]] = field(default_factory=dict)
     secrets: Mapping[tuple[Key, str], tuple[Entry, tuple[Key, ...]]] = field(default_factory=dict)
+    pools: Mapping[str, str] = field(default_factory=dict)
 
 
 def findings(
@@ -65,6 +69,7 @@ def findings(
         for kind in unknown
     ]
     wrong = [*rights(seen.denied, seen.server), *_two_writers(seen, objects), *two_stacks(seen.annotations, args)]
+    wrong += _overlapping(seen.pools, objects)
     missing += _passwords(seen, Entry.ABSENT, Entry.WITHOUT)
     for key, answer in seen.answers.items():
         if isinstance(answer, api.NotFound):
@@ -128,6 +133,23 @@ def _two_writers(seen: Seen, objects: Objects) -> Iterator[Problem]:
         if owner is not None:
             fix = f"hand it over first: muslin adopt --back; or take it out of one of the two (set {owner})"
             yield Problem(f"a reconciler writes {spoken(key)} already: one writer at a time", spoken(key), fix)
+
+
+def _overlapping(pools: Mapping[str, str], objects: Objects) -> Iterator[Problem]:
+    """Pools of others with addresses of ours: Calico would give one address to two pods, or none at all."""
+    ours = {key.name: value.get("spec", {}).get("cidr") for key, value in objects.items() if key.kind == "IPPool"}
+    for name, other in product(ours, sorted(pools.keys() - ours)):
+        mine, theirs = _range(ours[name]), _range(pools[other])
+        if mine is not None and theirs is not None and mine.version == theirs.version and mine.overlaps(theirs):
+            fix = "give pods a range of their own in the facts; or delete the other pool when nobody uses it"
+            yield Problem(f"the cluster's pool {other} has addresses of {mine}: {theirs}", f"IPPool/{name}", fix)
+
+
+def _range(text: object) -> Prefix | None:
+    try:
+        return parse_prefix(str(text))
+    except ValueError:
+        return None  # told as invalid where it is ours
 
 
 def two_stacks(annotations: Mapping[Key, Mapping[str, str]], args: ReferenceNetworkArgs) -> Iterator[Problem]:

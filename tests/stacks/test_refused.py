@@ -194,6 +194,19 @@ def test_nodes_and_namespaces_that_are_not_there(stack: MakeStack, cluster: Kube
     assert "the cluster has no node node-c" in done.error
 
 
+def test_a_pool_with_the_same_addresses(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """A pool of another name that has addresses of ours is refused, which the server itself takes."""
+    other = {
+        "apiVersion": "projectcalico.org/v3", "kind": "IPPool", "metadata": {"name": "other"},
+        "spec": {"cidr": "10.48.0.0/17"},
+    }  # fmt: skip
+    assert cluster.request("POST", f"{_API}/ippools", other).status == 201
+    done = stack("single_subnet").preview()
+
+    assert "one thing is wrong" in done.error
+    assert "the cluster's pool other has addresses of 10.48.0.0/16: 10.48.0.0/17" in done.error
+
+
 def test_what_a_reconciler_writes(stack: MakeStack, cluster: KubeApiserver) -> None:
     """An object in a reconciler's ledger is refused: one writer at a time."""
     ledger = {

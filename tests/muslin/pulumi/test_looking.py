@@ -135,6 +135,21 @@ def test_a_reconcilers_object() -> None:
     assert _told(seen)[0] == ["a reconciler writes IPPool/a already: one writer at a time"]
 
 
+@pytest.mark.parametrize(
+    ("pools", "told"),
+    [
+        ({"b": "10.48.128.0/17"}, ["the cluster's pool b has addresses of 10.48.0.0/16: 10.48.128.0/17"]),
+        ({"a": "10.48.0.0/16", "b": "10.49.0.0/16", "c": "2001:db8::/32", "d": "nothing"}, []),
+    ],
+)
+def test_a_pool_of_others_with_the_same_addresses(pools: dict[str, str], told: list[str]) -> None:
+    """Calico's own API takes both: so the second range is told; our own pool as it is there is none."""
+    seen = Seen("server", frozenset({GROUP}), _KINDS, pools=pools)
+    wrong, _ = findings(seen, {_POOL: {"spec": {"cidr": "10.48.0.0/16"}}}, _ARGS)
+
+    assert [each.what for each in wrong] == told
+
+
 def test_what_is_written_beside() -> None:
     """Reports and passwords are asked about as well, where there are any: their kinds, rights and namespace."""
     objects: Objects = {Key("BGPConfiguration", "default"): {"spec": {"nodeToNodeMeshEnabled": False}}, _PEER: {}}
