@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from muslin.resources.base import Resource
-from muslin.resources.fields import EMPTY_IS_UNSET, AddressField, Int, LooseNet, Text, UniqueTuple
+from muslin.resources.fields import EMPTY_IS_UNSET, AddressField, Int, LooseNet, ObjectName, Text, UniqueTuple
 from muslin.resources.part import Part
+from muslin.resources.validation import Breach, ValidationRule, go
 
 __all__ = [
     "AgentStatus", "BGPStatus", "BirdState", "BirdStatus", "CalicoNodeStatus", "CalicoNodeStatusSpec",
@@ -70,12 +72,30 @@ class RouteSource(enum.Enum):
     BGP_PEER = "BGPPeer"
 
 
+def _all_said(spec: Any) -> Iterator[Breach]:
+    """An empty list of classes is said, and asks for nothing."""
+    for name, alias in (("node", "node"), ("classes", "classes"), ("update_period_seconds", "updatePeriodSeconds")):
+        if not getattr(spec, name) and (name == "node" or name not in spec.model_fields_set):
+            yield Breach(f"{alias} must be specified", (alias,))
+
+
+_RULES: Final[tuple[ValidationRule, ...]] = (
+    go(
+        "all-said",
+        "node, classes and updatePeriodSeconds must be specified",
+        _all_said,
+        fix="for example node: node1, classes: [Agent, BGP, Routes], updatePeriodSeconds: 10",
+    ),
+)
+
+
 class CalicoNodeStatusSpec(Part):
     """Which node is to report what, and how often; a period of 0 stops it."""
 
     ALWAYS_WRITTEN = frozenset({"update_period_seconds"})
+    RULES: ClassVar[tuple[ValidationRule, ...]] = _RULES
 
-    node: Text | None = None
+    node: ObjectName | None = None
     classes: UniqueTuple[NodeStatusClass] = ()
     update_period_seconds: Int | None = Field(default=None, ge=0, le=86400)
 
@@ -158,5 +178,5 @@ class CalicoNodeStatus(Resource):
     """A question to one node and its answer; cluster-scoped."""
 
     kind: Literal["CalicoNodeStatus"] = "CalicoNodeStatus"
-    spec: CalicoNodeStatusSpec = CalicoNodeStatusSpec()
+    spec: CalicoNodeStatusSpec
     status: CalicoNodeStatusStatus | None = None

@@ -111,6 +111,9 @@ _LONG = "a" * 64
             "supported",
         ),
         ("Node", {"bgp": {}}, {}, "spec.bgp", "Spec.BGP should not be empty"),
+        ("CalicoNodeStatus", {"classes": ["BGP"], "updatePeriodSeconds": 0}, {}, "spec.node", "must be specified"),
+        ("CalicoNodeStatus", {"node": "n", "updatePeriodSeconds": 10}, {}, "spec.classes", "must be specified"),
+        ("CalicoNodeStatus", {"node": "n", "classes": []}, {}, "spec.updatePeriodSeconds", "must be specified"),
         ("BGPConfiguration", {"ignoredInterfaces": [""]}, {"name": "default"}, "spec.ignoredInterfaces[0]", "pattern"),
         ("HostEndpoint", {"node": "n", "interfaceName": "*", "profiles": [""]}, {}, "spec.profiles[0]", "not a name"),
         *(
