@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from muslin.cli.printing import printable
-from muslin.cli.stored import mapping_at, text_at, value_at
+from muslin.cli.stored import mapping_at, mappings_at, text_at, value_at
 
 __all__ = ["course_lines", "stage_lines"]
 
@@ -27,7 +27,8 @@ def stage_lines(status: Mapping[str, Any], indent: str) -> Iterator[str]:
     if commands:
         yield f"{indent}  this is for people to do{'' if value_at(stage, 'people') else ', beside it'}:"
         yield from (f"{indent}    {line}" for line in commands)
-    if value_at(stage, "confirmable"):
+    unknown = any(text_at(gate, "standing") == "NotAvailable" for gate in mappings_at(status, "gates"))
+    if value_at(stage, "confirmable") or unknown:
         yield f"{indent}  when it is so and is not seen here: muslin confirm stage {number}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from blueprints.catalogue import BLUEPRINTS
+from muslin.cli.stages import stage_lines
 from tests.muslin.cli.running import Cluster, Run
 from tests.reconciler.staged import NAMES, facts, pod
 from tests.support.memory_git import MemorySource
@@ -74,6 +75,20 @@ def test_the_status_tells_people_what_to_do(run: Run, running: Cluster) -> None:
     assert word.out == "Set default: Stage 1 may end.\n"
     assert after["stage"]["name"] == "make the reflectors"
     assert after["stage"]["people"] is False
+
+
+def test_what_nobody_reports_a_person_may_say() -> None:
+    """Where sessions are not available, the word to go on is named."""
+    gates = [{"gate": "Sessions before the end", "standing": "NotAvailable", "why": ["n1 does not report"]}]
+    stage = {"number": 3, "of": 4, "name": "make the reflectors", "procedure": "mesh to reflectors", "until": ["x"]}
+    told = list(stage_lines({"stage": stage, "gates": gates}, ""))
+
+    assert told == [
+        "stage 3 of 4, mesh to reflectors: make the reflectors", "  until x",
+        "  when it is so and is not seen here: muslin confirm stage 3",
+    ]  # fmt: skip
+    assert list(stage_lines({"stage": stage, "gates": []}, "")) == told[:2]
+    assert list(stage_lines({}, "")) == []
 
 
 def test_what_cannot_be_done_live_is_said_with_the_safe_way(run: Run, running: Cluster) -> None:
