@@ -7,14 +7,14 @@ refuse. What follows from objects alone is judged from them; with facts, the blu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from blueprints import catalogue, draft
 from blueprints.musts import Must
 from muslin import resources
 from muslin.errors import BadInput
-from muslin.net import parse_prefix
+from muslin.net import AsNumber, parse_prefix
 from muslin.resources.keys import Key
 from muslin.semantics.references import dangling, overlapping_pools
 
@@ -100,14 +100,14 @@ def _readable(declared: Sequence[Declared], facts: Facts | None) -> Iterator[Vio
 
 def _pools_apart(declared: Sequence[Declared], facts: Facts | None) -> Iterator[Violation]:
     del facts
-    by_key = {each.key: each for each in declared}
+    by_key = _by_key(declared)
     for each in overlapping_pools({key: found.value for key, found in by_key.items()}):
         yield Violation(by_key[each.key].urn, f"{each.key}: {each.what}", "give each pool a range of its own")
 
 
 def _references(declared: Sequence[Declared], facts: Facts | None) -> Iterator[Violation]:
     del facts
-    by_key = {each.key: each for each in declared}
+    by_key = _by_key(declared)
     for each in dangling({key: found.value for key, found in by_key.items()}):
         if " names Node " not in each.what:  # nodes are Kubernetes', not a program's
             yield Violation(by_key[each.key].urn, f"{each.key}: {each.what}", each.fix)
@@ -135,7 +135,10 @@ def _as_number(declared: Sequence[Declared], facts: Facts | None) -> Iterator[Vi
         given = (
             _spec(each).get("asNumber") if each.key.kind in ("BGPConfiguration", "BGPPeer") else annotations.get(_AS)
         )
-        number = int(str(given)) if str(given).isdecimal() else None
+        try:
+            number = AsNumber(str(given))
+        except ValueError:
+            continue  # told as unreadable
         if number in _RESERVED_AS:
             what = f"{each.key}: AS number {number} is nobody's ({_RESERVED_AS[number]})"
             yield Violation(each.urn, what, "use a private one, 64512 to 65534, or the one that you were given")
@@ -215,16 +218,28 @@ def _of(declared: Sequence[Declared], kind: str) -> list[Declared]:
 
 
 def _reflectors(declared: Sequence[Declared]) -> list[Declared]:
-    """Nodes to which the program gives a cluster ID, in Kubernetes' way or in Calico's."""
-    return [
-        each
+    """Nodes to which the program gives a cluster ID, in Kubernetes' way or in Calico's; each once."""
+    found = {
+        each.key: each
         for each in declared
         if each.key.kind == "Node"
         and (
             _ID in _mapping(_mapping(each.value.get("metadata")).get("annotations"))
             or _mapping(_spec(each).get("bgp")).get("routeReflectorClusterID")
         )
-    ]
+    }
+    return list(found.values())
+
+
+def _by_key(declared: Sequence[Declared]) -> dict[Key, Declared]:
+    """Mapping[Key, object]: what one resource makes of it and others patch is one object, with the fields of all."""
+    found: dict[Key, Declared] = {}
+    for each in declared:
+        former = found.setdefault(each.key, each)
+        if former is not each:
+            value = {**former.value, "spec": {**_spec(former), **_spec(each)}}
+            found[each.key] = replace(former, value=value, whole=former.whole or each.whole)
+    return found
 
 
 def _bgp_needed(declared: Sequence[Declared]) -> bool:

@@ -41,6 +41,7 @@ def _reflector(name: str) -> Declared:
 
 
 _POOL = _object("IPPool", "a", {"cidr": "10.48.0.0/16"})
+_PATCHED = Declared("urn:patch:a", {**_POOL.value, "spec": {"natOutgoing": True}}, whole=False)
 _PEER = _object("BGPPeer", "p", {"nodeSelector": "all()", "peerSelector": "has(route-reflector)"})
 _OFF = _object("BGPConfiguration", "default", {"nodeToNodeMeshEnabled": False})
 _VXLAN = _object("IPPool", "v", {"cidr": "10.64.0.0/16", "vxlanMode": "Always"})
@@ -57,7 +58,12 @@ _VXLAN = _object("IPPool", "v", {"cidr": "10.64.0.0/16", "vxlanMode": "Always"})
         ([_object("BGPConfiguration", "default", {"asNumber": 23456})], ["as-number"]),
         ([_object("Node", "a", annotations={"projectcalico.org/ASNumber": "65535"})], ["as-number"]),
         ([_object("Node", "a", annotations={"projectcalico.org/ASNumber": "\u00b2"})], []),
+        ([_object("BGPConfiguration", "default", {"asNumber": "0.23456"})], ["as-number"]),
+        ([_object("BGPPeer", "p", {"nodeSelector": "all()", "asNumber": "65535.65535"})], ["as-number"]),
+        ([_object("Node", "a", annotations={"projectcalico.org/ASNumber": "9" * 5000})], []),
         ([_POOL, _reflector("a")], ["two-reflectors"]),
+        ([_POOL, _reflector("a"), _reflector("a")], ["two-reflectors"]),
+        ([_POOL, _PATCHED, _object("IPPool", "b", {"cidr": "10.48.128.0/17"})], ["pools-apart"]),
         ([_POOL, _OFF], ["mesh-replaced"]),
         ([_VXLAN, _OFF], []),
         ([_VXLAN, _reflector("a"), _reflector("b")], ["routes-over-bgp"]),
