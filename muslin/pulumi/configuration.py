@@ -10,7 +10,7 @@ import pulumi
 from pulumi.runtime import config as given
 
 from muslin.errors import Problem
-from muslin.pulumi.arguments import Client, Gate, ReferenceNetworkArgs
+from muslin.pulumi.arguments import Client, Gate, ReferenceNetworkArgs, is_password
 from muslin.pulumi.refusals import Refused
 
 __all__ = ["KEYS", "configured"]
@@ -146,8 +146,9 @@ class _Reading:
     def passwords(self) -> Mapping[str, pulumi.Input[str]]:
         """Each as a secret, whatever the configuration says of itself: a plain value is hidden as well."""
         read = self.mapping("passwords") or {}
-        if not all(isinstance(each, str) for each in read.values()):
+        if not all(is_password(each) for each in read.values()):
             where = f"{self._config.name}:passwords"
-            self.problems.append(Problem("a password is not a text", where, KEYS["passwords"]))
+            what = "a password is not a text of 1 to 80 bytes"
+            self.problems.append(Problem(what, where, KEYS["passwords"]))
             return {}
         return {name: pulumi.Output.secret(each) for name, each in read.items()}

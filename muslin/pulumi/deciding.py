@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pulumi
 
 from muslin.errors import BadInput, Problem
-from muslin.pulumi.arguments import ReferenceNetworkArgs
+from muslin.pulumi.arguments import ReferenceNetworkArgs, is_password
 from muslin.pulumi.refusals import Refused
 
 if TYPE_CHECKING:
@@ -127,13 +127,19 @@ def _against(args: ReferenceNetworkArgs, facts: Facts, blueprint: Blueprint) -> 
         *(each.password_secret for each in facts.external_reflectors),
     )
     named = {each for each in secrets if each is not None}
-    for name in args.passwords:
+    for name, password in args.passwords.items():
+        if not is_password(password):
+            what = f"the password of {name} is not a text of 1 to 80 bytes"
+            problems.append(Problem(what, f"passwords[{name}]", "give the password that the other side has"))
         if name not in named:
             known = ", ".join(sorted(map(str, named))) or "there is none"
             fix = f"name it as passwordSecret of a switch or reflector in the facts, or take it out (there: {known})"
             problems.append(Problem(f"no session uses the Secret {name!r}", f"passwords[{name}]", fix))
     there = {f"{each.kind}/{each.metadata.name}" for each in blueprint.resources}
     for argument, given in (("shared", args.shared), ("force", args.force)):
+        if isinstance(given, str):
+            problems.append(Problem(f"{argument} is one text", argument, f"give a list of texts: [{given!r}]"))
+            continue
         for each in given:
             if each not in there:
                 fix = f"one of {', '.join(sorted(there))}"

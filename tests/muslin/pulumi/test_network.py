@@ -15,6 +15,8 @@ from tests.muslin.pulumi.recording import Program, run
 _SWITCH = {"name": "t1", "address": "192.0.2.254", "asNumber": 64400, "racks": ["r1"], "passwordSecret": "bgp"}
 _RACK = [{"name": f"n{index}", "address": f"192.0.2.{index}", "rack": "r1"} for index in (1, 2)]
 
+_PEERED = {"nodes": _RACK, "topOfRack": [_SWITCH], "subnets": ["192.0.2.0/24"], "blueprint": "top_of_rack"}
+
 
 def _network(told: dict[str, Any], **args: Any) -> Program:
     done = run(lambda: ReferenceNetwork("net", ReferenceNetworkArgs(facts(**told), look_first=False, **args)))
@@ -234,6 +236,9 @@ def test_a_change_in_stages() -> None:
         ({"datastore": "embedded"}, {}, "Pulumi writes to Kubernetes, and the datastore is embedded"),
         ({}, {"passwords": {"bgp": "x"}}, "no session uses the Secret 'bgp'"),
         ({}, {"shared": ["IPPool/other"]}, "'IPPool/other' is none of the blueprint's objects"),
+        ({}, {"force": "BGPConfiguration/default"}, "give a list of texts: ['BGPConfiguration/default']"),
+        (_PEERED, {"passwords": {"bgp": ""}}, "the password of bgp is not a text of 1 to 80 bytes"),
+        (_PEERED, {"passwords": {"bgp": "\u00e9" * 41}}, "the password of bgp is not a text of 1 to 80 bytes"),
         ({}, {"stage": 1}, "there is no stage 1"),
         (_RUNNING, {"stage": 99, "blueprint": "route_reflectors"}, "there is no stage 99"),
         ({}, {"blueprint": "ring"}, "there is no blueprint 'ring'"),

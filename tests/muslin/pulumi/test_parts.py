@@ -181,7 +181,7 @@ def test_no_configuration_is_the_defaults() -> None:
 
 def test_wrong_configuration_at_once() -> None:
     """Every value of a wrong type is told, with the command that sets it, and never with the value."""
-    given = {"retain": "maybe", "waitSeconds": "long", "shared": "IPPool/x", "passwords": '{"bgp": 3}', "qps": "0"}
+    given = {"retain": "maybe", "waitSeconds": "long", "shared": "IPPool/x", "passwords": '{"bgp": ""}', "qps": "0"}
     done = run(lambda: configured("single_subnet"), given)
 
     assert isinstance(done.error, Refused)
