@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -69,13 +69,16 @@ def _cut_everything(patch: pytest.MonkeyPatch) -> None:
 
 
 def _assign_twice(patch: pytest.MonkeyPatch) -> None:
-    def assigned(
-        self: Block, count: int, attribute: Attribute, reserved: Callable[[Address], bool] = lambda _: False
-    ) -> tuple[Block, tuple[Address, ...]]:
-        chosen = list(range(count))
-        return self._held(chosen, attribute), tuple(self.address(ordinal) for ordinal in chosen)
+    former = Block.assigned_each
 
-    patch.setattr(Block, "assigned", assigned)
+    def assigned_each(
+        self: Block, attributes: Sequence[Attribute], reserved: Callable[[Address], bool] = lambda _: False
+    ) -> tuple[Block, tuple[Address, ...]]:
+        block, given = former(replace(self, unallocated=tuple(range(len(self.allocations)))), attributes, reserved)
+        free = tuple(ordinal for ordinal, index in enumerate(block.allocations) if index is None)
+        return replace(block, unallocated=free), given
+
+    patch.setattr(Block, "assigned_each", assigned_each)
 
 
 def _apply_half_a_bad_commit(patch: pytest.MonkeyPatch) -> None:
