@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator,
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import pulumi
 
@@ -42,6 +43,8 @@ _OF_KUBERNETES: Final = {
     "Node": ("", "nodes"), "Secret": ("", "secrets"), "Role": (_RBAC, "roles"), "RoleBinding": (_RBAC, "rolebindings"),
 }  # fmt: skip
 """Mapping[kind, (group, plural)] of what is not Calico's."""
+_WRITTEN: Final[WeakKeyDictionary[pulumi.Resource, set[tuple[str, Key]]]] = WeakKeyDictionary()
+"""Mapping[a program's stack, (server, object) of what its components write]: to find what two of them do."""
 _LONGEST_PATH: Final = 255
 """Characters of what can be a path; longer, it is credentials that came in an unknown form, which are not shown."""
 _Seen = TypeVar("_Seen")
@@ -62,7 +65,21 @@ def look(objects: Objects, args: ReferenceNetworkArgs, opts: pulumi.ResourceOpti
         return
     for problem in doubts(seen):
         pulumi.log.warn(str(problem))
-    refuse(*findings(seen, objects, args), opts)
+    wrong, missing = findings(seen, objects, args)
+    refuse([*wrong, *_twice(seen.server, objects)], missing, opts)
+
+
+def _twice(server: str, objects: Objects) -> Iterator[Problem]:
+    """Objects that another component of this program writes to the same cluster, as the same manager."""
+    program = pulumi.runtime.get_root_resource()
+    if program is None:
+        return
+    written = _WRITTEN.setdefault(program, set())
+    for key in objects:
+        if (server, key) in written:
+            what = f"another component of this program writes {spoken(key)} already: one writer at a time"
+            yield Problem(what, spoken(key), "leave it to one of the two")
+        written.add((server, key))
 
 
 def seen_by(

@@ -263,6 +263,20 @@ def test_what_another_stack_writes(stack: MakeStack, cluster: KubeApiserver, tmp
     assert "the stack single-subnet/other writes" in first.preview().error
 
 
+def test_what_another_component_of_the_program_writes(stack: MakeStack, cluster: KubeApiserver) -> None:
+    """Components of one cluster share a manager too: two that name one object are refused; parts that share none go."""
+    mine = stack("single_subnet")
+    program = mine.folder / "__main__.py"
+    text = program.read_text("utf-8").replace("import ReferenceNetwork", "import Policy, Pools, ReferenceNetwork")
+    program.write_text(text + "Pools('pools', configured('single_subnet'))\n", "utf-8")
+    twice = mine.preview()
+    parts = text.replace("network = ReferenceNetwork", "Policy('policy', configured('single_subnet'))\nnetwork = Pools")
+    program.write_text(parts, "utf-8")
+
+    assert "another component of this program writes IPPool/default-ipv4-ippool already" in twice.error
+    assert mine.preview().error == ""
+
+
 def test_wrong_facts_and_settings(stack: MakeStack, cluster: KubeApiserver) -> None:
     """Facts that are wrong are told with file and line, without a traceback, before the cluster is asked."""
     mine = stack("single_subnet")
