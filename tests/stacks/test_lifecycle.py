@@ -257,6 +257,22 @@ def test_an_object_becomes_shared_and_ours_again(any_stack: MakeAny, cluster: Ku
     assert not _there(cluster, path)
 
 
+def test_a_reflector_that_is_gone_is_replaced(any_stack: MakeAny, cluster: KubeApiserver) -> None:
+    """After a refresh, nothing is given back of a node that has left, which would make an empty one of its name."""
+    register_nodes(cluster)
+    mine = any_stack("route_reflectors", defaultPolicy=False, waitForSessions=False)
+    assert mine.up().error == ""
+    cluster.request("DELETE", "/api/v1/nodes/node-c")
+    facts = mine.folder / "cluster.yaml"
+    kept = [each for each in facts.read_text("utf-8").splitlines() if "node-c" not in each]
+    facts.write_text("\n".join(kept).replace("198.51.100.2}", "198.51.100.2, roles: [reflector]}") + "\n", "utf-8")
+
+    mine.refresh()
+    assert mine.up().error == ""
+    assert not _there(cluster, "/api/v1/nodes/node-c")
+    assert cluster.request("GET", "/api/v1/nodes/node-d")["metadata"]["labels"] == {"route-reflector": "true"}
+
+
 def test_objects_of_a_program_with_its_own_provider(any_stack: MakeAny, cluster: KubeApiserver) -> None:
     """Made by POST as Pulumi's manager, then applied under the reconciler's: no field is left with the first."""
     mine = any_stack("own_provider")
