@@ -10,30 +10,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from muslin import yaml
 from muslin.errors import BadInput, Problem
 from muslin.resources.base import SUBDOMAIN_NAME
-from muslin.resources.fields import Bool, DurationField, Int, Text, UniqueTuple
-from muslin.resources.part import Part
 from muslin.resources.places import Places, place_of
 from muslin.resources.problems import problems_of
-from muslin.resources.validation import ValidationRule
 from reconciler.credentials import Credentials
 from reconciler.pushing import BRANCH, Pushing
 from reconciler.remotes import Remote
-from reconciler.reverts import AUTHOR
 from reconciler.selection import Selection
 from reconciler.signatures import PathRule, Policy
-from reconciler.webhook import Provider, Secret
+from reconciler.sources_form import (
+    FileFields,
+    ListenFields,
+    RevertFields,
+    SetFields,
+    SignatureFields,
+    SourceFields,
+)
+from reconciler.webhook import Secret
 
 __all__ = ["KIND", "Listen", "Origin", "Reads", "Role", "SetOf", "Sources", "load"]
 
 KIND: Final = "Sources"
-_API_VERSION: Final = "reconciler.muslin/v1alpha1"
 _LARGEST: Final = 1 << 20
 _FIELDS: Final = {
     "repository": "url",
@@ -53,90 +56,6 @@ class Role(StrEnum):
     FETCHER = "fetcher"
     RECONCILER = "reconciler"
     WEBHOOK = "webhook"
-
-
-class _CredentialFields(Part):
-    RULES: ClassVar[tuple[ValidationRule, ...]] = ()
-    ssh_key: Text | None = Field(default=None, description="Private key for ssh.")
-    known_hosts: Text | None = Field(default=None, description="The only host keys that are believed.")
-    user: Text = Field(default="git", description="Name that goes with the token.")
-    token_file: Text | None = Field(default=None, description="File with a token, read for every fetch.")
-    certificate: Text | None = Field(default=None, description="Client certificate, PEM.")
-    key: Text | None = Field(default=None, description="Its private key, PEM.")
-    authority: Text | None = Field(default=None, description="The only authorities that are believed, PEM.")
-    pinned_key: Text | None = Field(default=None, description="The only public key that is believed: sha256//...")
-
-
-class _SignerFields(Part):
-    path: Text = Field(description="A folder or file.")
-    signers: UniqueTuple[Text] = Field(description="Principals of ssh, or OpenPGP fingerprints.")
-
-
-class _SignatureFields(Part):
-    allowed_signers: Text | None = Field(default=None, description="Principals and their ssh keys, as ssh-keygen has.")
-    revoked: Text | None = Field(default=None, description="ssh keys that count no more.")
-    keyring: Text | None = Field(default=None, description="OpenPGP public keys, as gpg --export writes them.")
-    paths: tuple[_SignerFields, ...] = Field(default=(), description="Who may change what; the longest path decides.")
-    anchor: Text | None = Field(default=None, description="A commit that a person has looked at.")
-    rewrites: Bool = Field(default=False, description="Whether a rewritten branch is followed if it is signed.")
-
-
-class _HookFields(Part):
-    provider: Provider = Field(description="How the sender proves itself.")
-    secret_file: Text = Field(description="File with the shared secret.")
-
-
-class _RevertFields(Part):
-    branch: Text | None = Field(default=None, description="Where a revert is pushed to; muslin/revert-{commit}.")
-    tracked: Bool = Field(default=False, description="Whether it is pushed to the branch that is followed.")
-    signing_key: Text | None = Field(default=None, description="Private ssh key by which reverts are signed.")
-    author: Text = Field(default=AUTHOR, description="Name <address> of their author.")
-
-
-class _SourceFields(Part):
-    name: Text = Field(description="Name of the source; also of its mirror's folder.")
-    url: Text = Field(description="https://host/path, ssh://user@host/path, or a path with allowLocal.")
-    branch: Text | None = Field(default=None, description="The branch to follow; main where nothing is given.")
-    tag: Text | None = Field(default=None, description="The tag to follow.")
-    commit: Text | None = Field(default=None, description="The commit to stay at, all 40 digits.")
-    allow_local: Bool = Field(default=False, description="Whether url may be a path on this machine.")
-    credentials: _CredentialFields = Field(default=_CredentialFields(), description="Who we are, and who it must be.")
-    signatures: _SignatureFields | None = Field(default=None, description="Commits must be signed by these.")
-    interval: DurationField | None = Field(default=None, description="Between looks without a push; 30s.")
-    timeout: DurationField | None = Field(default=None, description="How long one git command may take; 60s.")
-    webhook: _HookFields | None = Field(default=None, description="Who may wake the fetcher over HTTP.")
-    revert: _RevertFields | None = Field(default=None, description="Whether commits are reverted that were taken back.")
-
-
-class _FromFields(Part):
-    source: Text = Field(description="Name of a source.")
-    paths: UniqueTuple[Text] = Field(default=(".",), description="Folders that are read.")
-    include: UniqueTuple[Text] = Field(default=(), description="Patterns: with any, only files that match.")
-    exclude: UniqueTuple[Text] = Field(default=(), description="Patterns: what matches is as if it were not there.")
-    blueprints: UniqueTuple[Text] = Field(default=(), description="Installed blueprints that may render facts in it.")
-
-
-class _SetFields(Part):
-    name: Text = Field(description="Name of the set's ledger and status.")
-    from_: tuple[_FromFields, ...] = Field(description="What it is made of.")
-    wake: Text | None = Field(default=None, description="Socket on which its reconciler is woken.")
-
-
-class _ListenFields(Part):
-    listen: Text = Field(default="127.0.0.1:8443", description="Address and port.")
-    certificate: Text | None = Field(default=None, description="Server certificate, PEM.")
-    key: Text | None = Field(default=None, description="Its private key, PEM.")
-
-
-class _FileFields(Part):
-    api_version: Literal["reconciler.muslin/v1alpha1"] = Field(description="Version of this description.")
-    kind: Literal["Sources"] = Field(description="What is described.")
-    mirrors: Text = Field(description="Folder in which every source has its mirror.")
-    reverts: Text | None = Field(default=None, description="Folder in which reconcilers ask for reverts.")
-    sources: tuple[_SourceFields, ...] = Field(description="What is fetched.")
-    sets: tuple[_SetFields, ...] = Field(description="What is kept in line with it.")
-    webhook: _ListenFields | None = Field(default=None, description="Where pushes are told.")
-    max_bytes: Int = Field(default=256 << 20, ge=1 << 16, description="Largest file that a fetch may write.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,18 +137,18 @@ def load(path: Path, role: Role) -> Sources:
         raise BadInput(Problem(f"there are {len(documents)} documents where one is meant", str(path), "write one"))
     value, places = documents[0].value, documents[0].places
     try:
-        given = _FileFields.model_validate(
+        given = FileFields.model_validate(
             dict(value) if isinstance(value, dict) else value, by_alias=True, by_name=False
         )
     except ValidationError as error:
-        raise BadInput(problems_of(error, _FileFields, places, str(path))) from None
+        raise BadInput(problems_of(error, FileFields, places, str(path))) from None
     return _Checked(given, path, places, role).result()
 
 
 class _Checked:
     """One file being checked: every problem is noted with its place."""
 
-    def __init__(self, given: _FileFields, file: Path, places: Places, role: Role) -> None:
+    def __init__(self, given: FileFields, file: Path, places: Places, role: Role) -> None:
         self._given = given
         self._role = role
         self._file = file
@@ -249,7 +168,7 @@ class _Checked:
         found = tuple(each for each in origins if each is not None)
         return Sources(found, sets, listen, self._given.max_bytes)
 
-    def _set(self, index: int, given: _SetFields, mirrors: Path, sources: dict[str, _SourceFields]) -> SetOf:
+    def _set(self, index: int, given: SetFields, mirrors: Path, sources: dict[str, SourceFields]) -> SetOf:
         reads: list[Reads] = []
         if not given.from_:
             self._problem("the set is made of nothing", ("sets", index, "from"), "name a source")
@@ -276,7 +195,7 @@ class _Checked:
         """Where a set asks for reverts."""
         return None if self._given.reverts is None else self._path(self._given.reverts) / f"{set_name}.json"
 
-    def _origin(self, index: int, given: _SourceFields, mirrors: Path, sets: tuple[SetOf, ...]) -> Origin | None:
+    def _origin(self, index: int, given: SourceFields, mirrors: Path, sets: tuple[SetOf, ...]) -> Origin | None:
         where = ("sources", index)
         branch = "main" if given.branch is None and given.tag is None and given.commit is None else given.branch
         try:
@@ -319,7 +238,7 @@ class _Checked:
         )
 
     def _pushing(
-        self, name: str, given: _RevertFields, sets: tuple[SetOf, ...], where: tuple[str | int, ...]
+        self, name: str, given: RevertFields, sets: tuple[SetOf, ...], where: tuple[str | int, ...]
     ) -> Pushing:
         if self._given.reverts is None:
             what = "there is no folder in which reconcilers ask for reverts"
@@ -330,7 +249,7 @@ class _Checked:
         branch = None if given.tracked else given.branch or BRANCH
         return Pushing(asks, name, branch, self._optional(given.signing_key), given.author)
 
-    def _policy(self, given: _SignatureFields, where: tuple[str | int, ...]) -> Policy:
+    def _policy(self, given: SignatureFields, where: tuple[str | int, ...]) -> Policy:
         policy = Policy(
             self._optional(given.allowed_signers),
             self._optional(given.revoked),
@@ -343,7 +262,7 @@ class _Checked:
             self._all(policy.problems(), where)
         return policy
 
-    def _secret(self, given: _SourceFields, where: tuple[str | int, ...]) -> Secret | None:
+    def _secret(self, given: SourceFields, where: tuple[str | int, ...]) -> Secret | None:
         if given.webhook is None:
             return None
         if self._given.webhook is None:
@@ -356,7 +275,7 @@ class _Checked:
             self._all(error.problems, where)
             return None
 
-    def _listen(self, given: _ListenFields) -> Listen:
+    def _listen(self, given: ListenFields) -> Listen:
         host, _, port = given.listen.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not host or not port.isdecimal() or not 0 <= int(port) < 1 << 16:
