@@ -294,7 +294,7 @@ class Controller:
             if await self._trial.take_back(Because.HEALTH_FAILED, watched, ledger):
                 self._look_again_in(0.0)
                 return
-            await self._guard.is_believed()
+            await self._guard.is_believed(commit)
         believed = watched is None or watched.standing not in (Standing.WAITING, Standing.SETTLING)
         verdicts = (*standings.verdicts, *(judged.verdicts if judged else ()), *([watched] if watched else ()))
         status = replace(
@@ -319,6 +319,7 @@ class Controller:
 
     async def _accept(self, reading: Reading, proposed: Plan, ledger: Ledger) -> Control:
         """The commit comes into force, whatever becomes of it: from now on a crash goes on with it."""
+        await ledger.still_so()  # who led before, and stood still meanwhile, must not undo what is remembered of others
         excused = await self._trial.baseline(proposed) if ledger.accepted is not None else None
         held = self._guard.seen.held
         await self._guard.comes_into_force(proposed, excused, approval=self._settings.approval)

@@ -84,14 +84,19 @@ class Guard:
 
         return await self._change(changed)
 
-    async def is_believed(self) -> Control:
-        """The commit in force did no harm."""
-        return await self._change(lambda control: replace(control, watching=None))
+    async def is_believed(self, commit: str) -> Control:
+        """This commit, which is in force, did no harm. Another one that is watched over by now still is."""
+        return await self._change(lambda control: replace(control, watching=_of_others(control, commit)))
 
     async def takes_back(self, commit: str, back_to: str, because: Because, reason: str) -> Control:
-        """The commit in force hurts: from now on `back_to` is in force."""
+        """The commit in force hurts: from now on `back_to` is in force, or what a person said meanwhile."""
         held = HeldCommit(commit, back_to, because, reason, _MUSLIN, self._time())
-        return await self._change(lambda control: replace(control, held=held, watching=None))
+
+        def changed(control: Control) -> Control:
+            known = control.held if control.held is not None and control.held.commit == commit else held
+            return replace(control, held=known, watching=_of_others(control, commit))
+
+        return await self._change(changed)
 
     async def note(self, changed: Callable[[Control], Control]) -> Control:
         """What else must outlive this process; no write where nothing changes."""
@@ -105,6 +110,11 @@ class Guard:
         if (entry and entry.revision) != (known and known.revision):
             self._live.wrote(control_key(self._set), entry)
         return control
+
+
+def _of_others(control: Control, commit: str) -> Watch | None:
+    watching = control.watching
+    return None if watching is None or watching.commit == commit else watching
 
 
 def unapproved(plan: Plan, control: Control) -> tuple[Step, ...]:

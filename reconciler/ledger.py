@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from zlib import crc32
 
-from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, Json
+from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, Json, NotFound
 from muslin.errors import BadInput, Failed, Problem
 from muslin.resources.keys import Key
 from reconciler.together import together
@@ -122,6 +122,17 @@ class Ledger:
             ledger._parts[_part_of(key)].items.setdefault(key, item)
             ledger._to_move.add(_part_of(key))
         return ledger
+
+    async def still_so(self) -> None:
+        """Raises `Conflict` where another process has changed which commit is in force since this was read."""
+        known = self._parts[0].entry
+        try:
+            entry: Entry | None = await self._datastore.get(Key(KIND, f"{self._set}.0"))
+        except NotFound:
+            entry = None
+        seen = entry if entry is not None else known
+        if seen is not None and (entry is None or known is None or entry.revision != known.revision):
+            raise Conflict(seen)
 
     async def change(
         self,

@@ -110,7 +110,7 @@ class Asking:
             result(each, [pair for pair in self._pairs if pair.probe.name == each.name], told, deaf) for each in probes
         )
         for old in tuple(entries.values()):
-            if _is_of(old, self._set) and old.value["spec"].get("node") not in by_place:
+            if _is_of(old, self._set) and str(old.value["spec"].get("node")) not in by_place:
                 await self._take_away(old)
         failing = [each.probe.name for each in found if each.holds is Holds.NO]
         if any(each.gone for each in found) or await self._went(failing):
@@ -126,7 +126,8 @@ class Asking:
                 except NotFound:
                     return True
                 networks = spec.get("ipNetworks") if isinstance(spec, Mapping) else None
-                if f"{pair.target}/{pair.target.max_prefixlen}" not in (networks or ()):
+                known = networks if isinstance(networks, list | tuple) else ()
+                if f"{pair.target}/{pair.target.max_prefixlen}" not in known:
                     return True
         return False
 

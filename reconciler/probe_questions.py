@@ -20,6 +20,7 @@ from muslin.resources.workload_endpoint import WorkloadEndpoint
 from muslin.selectors import parse
 from muslin.semantics.policy import inherited_labels, own_labels, profile_labels
 from muslin.semantics.snapshot import Snapshot
+from reconciler.hidden import without_secrets
 from reconciler.probe import API_VERSION, Expect, Pods, Probe
 
 __all__ = [
@@ -40,6 +41,9 @@ class Word(StrEnum):
     SILENT = "Silent"
     NO_POD = "NoPod"
     NOT_ABLE = "NotAble"
+
+
+_WORDS: Final = frozenset(map(str, Word))
 
 
 class Answer(NamedTuple):
@@ -199,8 +203,9 @@ def answers_of(entry: Entry, mark: str) -> Answers:
     listed = status.get("answers")
     found = {}
     for each in listed if isinstance(listed, list | tuple) else ():
-        if isinstance(each, Mapping) and each.get("word") in frozenset(Word):
-            found[str(each.get("id"))] = Answer(Word(each["word"]), str(each.get("detail") or "")[:200])
+        if isinstance(each, Mapping) and str(each.get("word")) in _WORDS:
+            detail = "".join(letter if letter.isprintable() else " " for letter in str(each.get("detail") or "")[:200])
+            found[str(each.get("id"))] = Answer(Word(str(each["word"])), str(without_secrets(detail)))
     return found
 
 

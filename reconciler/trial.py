@@ -96,7 +96,7 @@ class Trial:
             self._say(each, commit)
         verdict = min(found, key=lambda each: _WORST.index(each.standing), default=None)
         if verdict is None or verdict.standing in (Standing.OPEN, Standing.NOT_AVAILABLE):
-            await self._guard.is_believed()
+            await self._guard.is_believed(commit)
             said = [str(each) for each in found if each.why] or [str(verdict.standing if verdict else Standing.OPEN)]
             self._teller.event(EventKind.BELIEVED, "; ".join(said), commit)
         return verdict
@@ -109,12 +109,16 @@ class Trial:
                 self._teller.say(EventKind.GATE, f"{each}; this commit is not blamed for it", commit)
 
     async def take_back(self, because: Because, verdict: Verdict, ledger: Ledger) -> bool:
-        """Go back to the commit before; False where there is none. The next look applies it."""
+        """Go back to the commit before; False where there is none. The next look applies it.
+
+        Raises `Conflict` where another process has brought another commit into force.
+        """
         bad, back_to = ledger.accepted, ledger.before
         reason = f"{verdict.gate}: {'; '.join(verdict.why[:5])}"
         if bad is None or back_to is None or bad == back_to:
             self._teller.say(EventKind.GATE, f"{reason}; there is no commit to go back to", bad)
             return False
+        await ledger.still_so()
         await self._guard.takes_back(bad, back_to, because, reason)
         self._teller.event(EventKind.ROLLED_BACK, f"back to {back_to}: {reason}", bad)
         return True

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from muslin.datastore.memory import MemoryDatastore
-from muslin.datastore.protocol import Json
+from muslin.datastore.protocol import Conflict, Json
 from muslin.resources.keys import Key
 from reconciler.awaited import awaited
 from reconciler.control import (
     Answer,
     Because,
     Control,
+    HeldCommit,
     Suspension,
+    Watch,
     approve,
     confirm,
     control_key,
@@ -27,7 +30,9 @@ from reconciler.control import (
     suspend,
 )
 from reconciler.digest import deeds
+from reconciler.guard import Guard
 from reconciler.ledger import Ledger
+from reconciler.live import Live
 from reconciler.plan import Budget, Hold
 from reconciler.preview import preview
 from tests.reconciler.cases import World, commit_of, policy_key
@@ -308,5 +313,46 @@ def test_what_was_said_before_is_not_written_again() -> None:
         head = world.store.history.head
         assert [await each() for each in said] == [Answer.ALREADY_SO] * len(said)
         assert world.store.history.head == head
+
+    asyncio.run(scenario())
+
+
+def test_who_led_before_changes_nothing_that_is_remembered_of_the_next_commit() -> None:
+    """A process that stood still, and wakes up to another commit, leaves what people said since to who leads now."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push(commit_of("a"))
+        slept = world.controller()
+        await slept.once()
+        world.source.push(commit_of("a", "b"))
+        await world.look()
+        await confirm(world.store, "default", Key("IPPool", "old"))
+        world.source.push(commit_of("a", "b", "c"))
+        with pytest.raises(Conflict):
+            await slept.look()
+        control, _ = await read(world.store, "default")
+        assert control.confirmed == ("IPPool old",)
+        assert policy_key("c") not in await world.objects()
+
+    asyncio.run(scenario())
+
+
+def test_a_word_of_a_person_and_a_watch_over_another_commit_outlive_what_is_decided_beside_them() -> None:
+    """Taken back where a person said, though a gate fails at that moment; believed is only what was looked at."""
+
+    async def scenario() -> None:
+        world = World()
+        live = Live(world.store, ("Tier",), random=Random(1), changed=lambda: None)
+        guard = Guard(world.store, "default", live, lambda: _AT)
+        asked = HeldCommit("b", "first", Because.ASKED, "it hurts", "ada", _AT)
+        watching = Watch("c", _AT)
+        await guard.note(lambda control: replace(control, held=asked, watching=watching))
+        await guard.is_believed("b")
+        await guard.takes_back("b", "a", Because.GATE_FAILED, "no session")
+        control = await guard.now()
+        assert (control.held, control.watching) == (asked, watching)
+        await guard.is_believed("c")
+        assert (await guard.now()).watching is None
 
     asyncio.run(scenario())

@@ -147,3 +147,23 @@ def test_what_did_not_hold_before_is_remembered() -> None:
     assert unknown.startswith("probe web-to-db not available: n1 has no agent that can be asked")
     other = unknown.replace("web-to-db", "other")
     assert excused_probes(("n1 192.0.2.3", failed, other)) == ({"web-to-db": failed}, {"other": other})
+
+
+@pytest.mark.parametrize("word", [[], {}, None, 7, "Nonsense"])
+def test_an_answer_that_is_none_is_left_out(word: Any) -> None:
+    """Whatever stands where a node's word should, others' words count."""
+    key, answers = request_key("prod", "n1"), [{"id": "a/0", "word": word}, {"id": "a/1", "word": "Silent"}]
+    value = {"spec": {"mark": "m"}, "status": {"mark": "m", "answers": answers}}
+    assert answers_of(Entry(key, value, Revision("3")), "m") == {"a/1": Answer(Word.SILENT)}
+
+
+def test_what_a_node_says_has_no_control_characters_and_no_secret() -> None:
+    """A node's own words reach status, log and notices: on one line, without what looks like a password."""
+
+    def told(detail: str) -> str:
+        answers = [{"id": "a/0", "word": "NotAble", "detail": detail}]
+        value = {"spec": {"mark": "m"}, "status": {"mark": "m", "answers": answers}}
+        return answers_of(Entry(request_key("prod", "n1"), value, Revision("3")), "m")["a/0"].detail
+
+    assert told("no\x1b[2Jway\nError") == "no [2Jway Error"
+    assert "hunter2" not in told("https://me:hunter2@git.example refused")
