@@ -39,8 +39,8 @@ STATE_KINDS: Final = (
 """Kinds that no repository sets, and that say what a change does."""
 
 _DECLARED_KINDS: Final = (
-    "FelixConfiguration", "BGPConfiguration", "BGPPeer", "IPPool", "Node", "Tier", "Profile", "GlobalNetworkPolicy",
-    "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "HostEndpoint", "StagedNetworkPolicy",
+    "FelixConfiguration", "BGPConfiguration", "BGPPeer", "BGPFilter", "IPPool", "Node", "Tier", "Profile",
+    "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "HostEndpoint", "StagedNetworkPolicy",
     "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy",
 )  # fmt: skip
 _OF_KUBERNETES: Final[Mapping[str, type[Resource]]] = {

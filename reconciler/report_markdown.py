@@ -92,10 +92,10 @@ def _effect(report: Report, *, full: bool) -> Iterator[str]:
         yield "\n:warning: No endpoints are known, so nothing is told of traffic."
     for section in sections(found, full=full):
         yield from _section(section)
-    for line in closing_lines(found):
+    for line in closing_lines(found, full=full):
         yield f"\n{_text(line)}"
     if report.plan.steps and not found and found.endpoints:
-        yield "\nNo traffic, session, prefix, address or MTU changes."
+        yield f"\nNo traffic, session, prefix, address or MTU changes{' that can be told' if found.unjudged else ''}."
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -157,7 +157,7 @@ def _one_line(text: str) -> str:
 def _text(text: str) -> str:
     """Text of others, with nothing left that a review would take for more than text: no tag, link, mention or table."""
     plain = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"[\\`*_\[\]|#@~!]|:(?=//)|(?<=www)\.", lambda found: f"&#{ord(found.group())};", plain)
+    return re.sub(r"[\\`*_\[\]|#@~!$]|:(?=//)|(?<=www)\.", lambda found: f"&#{ord(found.group())};", plain)
 
 
 def _code(text: str) -> str:

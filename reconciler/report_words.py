@@ -50,14 +50,14 @@ def sections(found: Effect, *, full: bool = False) -> Iterator[Section]:
     yield from _addresses(found, full=full)
 
 
-def closing_lines(found: Effect) -> Iterator[str]:
+def closing_lines(found: Effect, *, full: bool = False) -> Iterator[str]:
     """What is said in a sentence: agents, and what the effect cannot say."""
     count = found.agents
     bound = "" if count.exact or not count.nodes else "at most "
     if count.of and (found or found.staged or count.nodes):
         yield f"Agents that must act: {bound}{len(count.nodes):,} of {count.of:,}."
     for reason, keys in found.unjudged:
-        yield f"Not judged: {reason.meaning} ({', '.join(map(str, keys))})."
+        yield f"Not judged: {reason.meaning} ({_few(map(str, keys), full=full)})."
 
 
 def _traffic(change: TrafficChange, *, full: bool, would: bool = False) -> Iterator[Section]:

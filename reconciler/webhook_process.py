@@ -156,7 +156,8 @@ async def listening(
     """
     limits = limits or Limits()
     loop, doors = asyncio.get_running_loop(), _Doors(targets, limits, say)
-    server = web.Server(doors.answer, keepalive_timeout=1.0, access_log=None, lingering_time=1.0)
+    # nothing is unpacked: what is proven are the octets that were sent, and small ones may unpack to very many
+    server = web.Server(doors.answer, keepalive_timeout=1.0, access_log=None, lingering_time=1.0, auto_decompress=False)
 
     def connection() -> asyncio.Protocol:
         handler = server()

@@ -105,7 +105,9 @@ def _tell_effect(report: Report, *, full: bool) -> None:
     if not found.endpoints:
         click.echo("\nNo endpoints are known, so nothing is told of traffic.")
     elif not found:
-        click.echo(f"\nNo traffic, session, prefix, address or MTU changes ({found.endpoints:,} endpoints looked at).")
+        told = " that can be told" if found.unjudged else ""
+        seen = f"{found.endpoints:,} endpoints looked at"
+        click.echo(f"\nNo traffic, session, prefix, address or MTU changes{told} ({seen}).")
     else:
         click.echo(f"\nWhat this does to the network ({found.endpoints:,} endpoints looked at):")
     for section in sections(found, full=full):
@@ -114,7 +116,7 @@ def _tell_effect(report: Report, *, full: bool) -> None:
             _table(section)
         if section.left_out:
             click.echo(f"  {section.left_out}; --full shows all")
-    lines = tuple(closing_lines(found))
+    lines = tuple(closing_lines(found, full=full))
     if lines:
         click.echo()
     for line in lines:

@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
-from muslin.resources.bgp_peer import BGPPeer
-from muslin.resources.global_network_policy import GlobalNetworkPolicy
-from muslin.resources.host_endpoint import HostEndpoint
 from muslin.resources.keys import Key
-from muslin.resources.network_policy import NetworkPolicy
-from muslin.semantics.selector_scope import effective_selector
 from muslin.semantics.snapshot import Snapshot
 from reconciler.effect.addressing import Lost, MtuChange, PoolChange, lost_pools, mtu_changes, pool_changes
 from reconciler.effect.agents import Agents, StateOf, agents
 from reconciler.effect.paths import Path, TrafficChange, traffic_change
 from reconciler.effect.routing import RoutingChange, routing_change
 from reconciler.effect.staged import enforced, new_or_changed
+from reconciler.effect.unjudged import Unjudged, unjudged
 
 __all__ = ["NETWORK_MTU", "Effect", "Staged", "Unjudged", "effect"]
 
 NETWORK_MTU: Final = 1500
 """Of the links between nodes, where nobody tells."""
-
-
-class Unjudged(StrEnum):
-    """What a change contains that no part of the effect can say anything of."""
-
-    HOST_POLICY = "HostPolicy"
-    SERVICES = "ServicesOrHTTP"
-    BGP_FILTERS = "BGPFilters"
-
-    @property
-    def meaning(self) -> str:
-        """A sentence for people."""
-        return _MEANINGS[self]
-
-
-_MEANINGS: Final = {
-    Unjudged.HOST_POLICY: "what it does to hosts themselves is not computed, only to workloads",
-    Unjudged.SERVICES: "rules that name services or HTTP are taken as agents take them: nothing is allowed by them",
-    Unjudged.BGP_FILTERS: "filters of peers are not applied: a prefix that is told may still be dropped there",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +112,7 @@ def effect(
         pools=pool_changes(before, after),
         mtus=mtu_changes(before, after, network_mtu),
         agents=agents(before, after, traffic, routing, state),
-        unjudged=tuple(_unjudged(before, after, routing)),
+        unjudged=tuple(unjudged(before, after, routes=bool(routing))),
     )
 
 
@@ -152,33 +126,3 @@ def _traffic(change: TrafficChange, *, full: bool) -> dict[str, Any]:
         "endpointsJudgedOtherwise": change.touched,
         "endpointsWithConnectionsCut": change.cut,
     }
-
-
-def _unjudged(before: Snapshot, after: Snapshot, routing: RoutingChange) -> Iterator[tuple[Unjudged, tuple[Key, ...]]]:
-    hosts = [host.metadata.labels for snapshot in (before, after) for host in snapshot.all(HostEndpoint)]
-    of_hosts, of_services = [], []
-    for policy in _changed_policies(before, after):
-        if isinstance(policy, GlobalNetworkPolicy) and (
-            policy.spec.do_not_track or policy.spec.pre_dnat or any(map(effective_selector(policy).matches, hosts))
-        ):
-            of_hosts.append(policy.key)
-        rules = (*policy.spec.ingress, *policy.spec.egress)
-        if any(rule.http is not None or rule.source.services or rule.destination.services for rule in rules):
-            of_services.append(policy.key)
-    filtered = [peer.key for peer in after.all(BGPPeer) if peer.spec.filters] if routing else []
-    for reason, keys in (
-        (Unjudged.HOST_POLICY, of_hosts),
-        (Unjudged.SERVICES, of_services),
-        (Unjudged.BGP_FILTERS, filtered),
-    ):
-        if keys:
-            yield reason, tuple(dict.fromkeys(keys))
-
-
-def _changed_policies(before: Snapshot, after: Snapshot) -> Iterator[NetworkPolicy | GlobalNetworkPolicy]:
-    for one, other in ((before, after), (after, before)):
-        for key, each in one.resources.items():
-            if isinstance(each, NetworkPolicy | GlobalNetworkPolicy):
-                there = other.resources.get(key)
-                if there is not each and there != each:
-                    yield each

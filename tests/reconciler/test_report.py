@@ -157,13 +157,13 @@ def test_a_secret_that_drifts_and_is_left_is_in_no_output() -> None:
 
 def test_a_review_shows_text_and_nothing_else() -> None:
     """Names and values of others become no table, tag, link, mention or end of a fence."""
-    nasty = "x|y <img src=x> @everyone [a](b) ![c](d) www.example.org https://example.org"
+    nasty = "x|y <img src=x> @everyone [a](b) ![c](d) www.example.org https://example.org $x$"
     value = "```\n<script>"
     step = Step(Action.UPDATE, Key("Tier", nasty), Cause.CHANGE, Owner.US, {"metadata": {}}, place=nasty)
     changed = _planned(_policy(5, annotations={"a": value}), _policy(5, annotations={"a": "b"}), None).steps[0]
     text = markdown(Report(Plan("c1", (step, changed))))
 
-    for raw in ("<img", "@everyone", "](", "![", "https://", "www.e", "x|y"):
+    for raw in ("<img", "@everyone", "](", "![", "https://", "www.e", "x|y", "$x"):
         assert raw not in text
     assert "````diff\n" in text
     assert "+ metadata.annotations.a: ```\\n<script>" in text

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import ssl
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_each_kind_of_server_wakes_the_fetcher_with_its_own_proof(provider: Prov
     assert door.run(deed) == 1
     assert not any(_KEY.decode() in line or good in line for line in door.said)
     assert _KEY.decode() not in repr(door.target)
+
+
+def test_a_packed_body_is_proven_as_it_was_sent_and_never_unpacked(tmp_path: Path) -> None:
+    """The proof is over the octets on the wire: 64 kB that would unpack to 64 MB are 64 kB, within every limit."""
+    door = _Door(tmp_path, Provider.GITHUB, Limits(body=1 << 19))
+    packer = zlib.compressobj(9, wbits=31)
+    body = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(64)), packer.flush()])
+    headers = {"X-Hub-Signature-256": _proof(Provider.GITHUB, body), "Content-Encoding": "gzip"}
+
+    async def deed(session: aiohttp.ClientSession, path: str) -> None:
+        async with session.post(path, data=body, headers=headers) as answer:
+            assert answer.status == 202
+
+    assert door.run(deed) == 1
 
 
 @pytest.mark.slow

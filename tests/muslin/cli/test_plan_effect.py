@@ -205,3 +205,23 @@ def test_an_export_of_kubectl_will_do(run: Run, repository: Path, tmp_path: Path
     }  # fmt: skip
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*items, policy_of_kubernetes]}))
     assert "No traffic, session, prefix, address or MTU changes (2 endpoints looked at)." in run(*asked).out
+
+
+def test_what_closes_a_host_is_not_told_as_no_change(run: Run, repository: Path, tmp_path: Path) -> None:
+    """A new host endpoint shuts the host but for failsafe ports: nothing is computed of it, and that is said."""
+    host = {
+        "apiVersion": "projectcalico.org/v3", "kind": "HostEndpoint", "metadata": {"name": "eth0"},
+        "spec": {"node": "node-a", "interfaceName": "*"},
+    }  # fmt: skip
+    git(repository, "checkout", "--quiet", "-b", "hosts", "main")
+    (repository / "host.yaml").write_text(json.dumps(host))
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "hosts")
+    asked = ("plan", "--repo", repository, "--from", "main", "--to", "hosts", "--endpoints", tmp_path / "people.yaml")
+
+    for output in ("text", "markdown"):
+        told = run(*asked, "-o", output).out
+        assert "No traffic, session, prefix, address or MTU changes that can be told" in told
+        assert "Not judged: what it does to hosts themselves is not computed" in told
+    (left,) = json.loads(run(*asked, "-o", "json").out)["effect"]["notJudged"]
+    assert (left["reason"], left["objects"]) == ("HostPolicy", ["HostEndpoint eth0"])

@@ -16,8 +16,9 @@ from muslin.resources.felix_configuration import FelixConfiguration
 from muslin.resources.host_endpoint import HostEndpoint
 from muslin.semantics.announcements import announced
 from muslin.semantics.snapshot import Snapshot
-from reconciler.effect.effect import Effect, Unjudged, effect
+from reconciler.effect.effect import Effect, effect
 from reconciler.effect.staged import enforced
+from reconciler.effect.unjudged import Unjudged
 from runtime.calc.compute import compute
 from tests.support.clusters import (
     affinity,
