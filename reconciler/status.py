@@ -20,6 +20,7 @@ from reconciler.drift import Drifted
 from reconciler.fetch_state import Standing
 from reconciler.gates import Verdict
 from reconciler.ledger import API_VERSION
+from reconciler.plan import Why
 from reconciler.remotes import short
 
 __all__ = ["KIND", "MAX_DRIFT", "Event", "EventKind", "Repair", "Status", "StatusBoard"]
@@ -28,6 +29,11 @@ KIND: Final = "ReconcilerStatus"
 MAX_DRIFT: Final = 50
 _MAX_PROBLEMS: Final = 100
 _MAX_WHY: Final = 10
+_MAX_LISTED: Final = 200
+"""Objects of each trouble that are listed; of others it is said how many: stores limit the size of one object."""
+_MAX_FIELDS: Final = 10
+_MAX_TEXT: Final = 500
+_MAX_VALUE: Final = 300
 
 
 class EventKind(StrEnum):
@@ -159,16 +165,37 @@ class Status:
             "problems": [_problem(each) for each in self.problems[:_MAX_PROBLEMS]],
             "problemCount": len(self.problems),
             "lastPlan": dict(self.plan),
-            "blocked": [{"object": str(key), "why": why} | _problem(what) for key, why, what in self.blocked],
-            "failed": [{"object": str(key)} | _problem(what) for key, what in self.failed],
-            "waiting": [{"object": str(key), "for": str(other)} for key, other in self.waiting],
+            "blocked": [
+                {"object": str(key), "why": why} | _problem(what)
+                for key, why, what in sorted(self.blocked, key=_waits_for_no_word)[:_MAX_LISTED]
+            ],
+            "failed": [{"object": str(key)} | _problem(what) for key, what in self.failed[:_MAX_LISTED]],
+            "waiting": [{"object": str(key), "for": str(other)} for key, other in self.waiting[:_MAX_LISTED]],
             "gates": [
-                {"gate": str(each.gate), "standing": each.standing.value, "why": list(each.why[:_MAX_WHY])}
+                {
+                    "gate": str(each.gate),
+                    "standing": each.standing.value,
+                    "why": [_cut(why) for why in each.why[:_MAX_WHY]],
+                }
                 for each in self.gates
             ],
-            "gated": [str(key) for key in self.gated],
+            "gated": [str(key) for key in self.gated[:_MAX_LISTED]],
+            "notListed": {
+                name: len(listed) - _MAX_LISTED
+                for name, listed in (
+                    ("blocked", self.blocked),
+                    ("failed", self.failed),
+                    ("waiting", self.waiting),
+                    ("gated", self.gated),
+                )
+                if len(listed) > _MAX_LISTED
+            },
             "leftAsIs": [
-                {"object": str(each.key), "mode": each.mode.value, "fields": [one.path for one in each.fields]}
+                {
+                    "object": str(each.key),
+                    "mode": each.mode.value,
+                    "fields": [one.path for one in each.fields[:_MAX_FIELDS]],
+                }
                 for each in self.drifted[:MAX_DRIFT]
             ],
             "suspended": None if self.suspended is None else asdict(self.suspended),
@@ -213,8 +240,12 @@ class StatusBoard:
             {
                 "object": str(each.key),
                 "at": each.at,
-                "fields": [{"path": change.path, "old": change.old, "new": change.new} for change in each.fields],
+                "fields": [
+                    {"path": change.path, "old": _small(change.old), "new": _small(change.new)}
+                    for change in each.fields[:_MAX_FIELDS]
+                ],
             }
+            | ({"moreFields": len(each.fields) - _MAX_FIELDS} if len(each.fields) > _MAX_FIELDS else {})
             | ({"by": each.by, "changedAt": each.changed_at} if each.by else {})
             for each in repairs
         ]
@@ -246,8 +277,23 @@ class StatusBoard:
 
 
 def _problem(problem: Problem) -> dict[str, str]:
-    result = {"what": problem.what, "where": problem.where, "fix": problem.fix}
+    result = {"what": _cut(problem.what), "where": _cut(problem.where), "fix": _cut(problem.fix)}
     return result | ({"rule": problem.source} if problem.source else {})
+
+
+def _waits_for_no_word(blocked: tuple[Key, str, Problem]) -> bool:
+    """Sorts what people are to confirm first: a word for what is not listed would be refused."""
+    return blocked[1] != Why.NOT_CONFIRMED
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 3]}..."
+
+
+def _small(value: Any) -> Any:
+    """A value as it is, or the beginning of its text where it is large."""
+    text = json.dumps(value)
+    return value if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
 
 
 def _short(value: Any) -> str:

@@ -83,7 +83,12 @@ def _held(value: _Object, _: Look) -> str:
 
 def _troubles(value: _Object, _: Look) -> str:
     """How many objects failed, wait or are blocked."""
-    return str(sum(len(mappings_at(value, "status", name)) for name in ("failed", "waiting", "blocked")))
+    more = mapping_at(value, "status", "notListed")
+    counts = (
+        len(mappings_at(value, "status", name)) + (int(text) if (text := text_at(more, name)).isdecimal() else 0)
+        for name in ("failed", "waiting", "blocked")
+    )
+    return str(sum(counts))
 
 
 _NAME = Column("NAME", _at("metadata.name"))

@@ -200,6 +200,8 @@ def _lines(name: str, value: Mapping[str, Any], drift_shown: int) -> Iterator[st
             yield from _problem(each)
     for each in mappings_at(value, "waiting"):
         yield f"  WAITING {printable(text_at(each, 'object'))} for {printable(text_at(each, 'for'))}"
+    for word, count in mapping_at(value, "notListed").items():
+        yield f"  ... and {printable(str(count))} more {printable(word)}"
     yield from _drift(mappings_at(value, "drift"), drift_shown)
 
 
@@ -219,7 +221,10 @@ def _held(value: Mapping[str, Any]) -> Iterator[str]:
 
 def _gates(value: Mapping[str, Any]) -> Iterator[str]:
     gated = value_at(value, "gated")
-    behind = f", {len(gated)} objects wait" if isinstance(gated, list) and gated else ""
+    more = value_at(value, "notListed", "gated")
+    count = len(gated) if isinstance(gated, list) else 0
+    count += more if isinstance(more, int) else 0
+    behind = f", {count} objects wait" if isinstance(gated, list) and gated else ""
     for gate in mappings_at(value, "gates"):
         standing = text_at(gate, "standing")
         yield f"  gate {printable(text_at(gate, 'gate'))}: {printable(standing)}{behind}"

@@ -49,6 +49,8 @@ def causes(status: Mapping[str, Any]) -> Iterator[str]:
             # what is waited for has been written meanwhile: the next look goes on
             yield f"{printable(name)} is not there yet"
             yield from _waiting(name, behind, _STEP, told)
+    for word, count in mapping_at(status, "notListed").items():
+        yield f"... and {printable(str(count))} more {printable(word)}"
 
 
 def _behind(status: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -11,9 +11,10 @@ from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
 from muslin.datastore.protocol import Entry, Json
 from muslin.errors import BadInput, Problem, Unavailable
 from muslin.resources.keys import Key
+from reconciler.compare import FieldChange
 from reconciler.fetch_state import Standing
 from reconciler.plan import Budget, Why
-from reconciler.status import Status
+from reconciler.status import Repair, Status, StatusBoard
 from tests.reconciler.cases import World, commit_of, policy, policy_key, pool, tier
 
 
@@ -198,5 +199,37 @@ def test_a_pool_that_was_in_use_stays_while_nobody_can_be_asked() -> None:
         with pytest.raises(Unavailable):
             await world.controller(world.store.client(away)).once(attempts=2)
         assert Key("IPPool", "p") in await world.objects()
+
+    asyncio.run(scenario())
+
+
+def test_a_status_of_very_many_troubles_fits_into_a_store() -> None:
+    """However much fails, waits or drifts: the status fits, counts the rest, and names what to confirm."""
+
+    async def scenario() -> None:
+        problem = Problem("the account may not write it " * 100, "here", "grant it")
+        keys = [Key("NetworkPolicy", f"policy-{number}", "shop") for number in range(10_000)]
+        pool_key, count = Key("IPPool", "old"), len(keys)
+        status = Status(
+            failed=tuple((key, problem) for key in keys),
+            blocked=(
+                *((key, Why.OWNED_BY_ANOTHER_SET.value, problem) for key in keys),
+                (pool_key, "NotConfirmed", problem),
+            ),
+            waiting=tuple((key, pool_key) for key in keys),
+            gated=tuple(keys),
+        )
+        nets = [f"198.51.100.{number % 256}/32" for number in range(10_000)]
+        changes = tuple(FieldChange(f"spec.nets[{number}]", nets, nets) for number in range(100))
+        store = MemoryDatastore()
+        board = StatusBoard(store, "default")
+        await board.load()
+        await board.show(status, tuple(Repair(key, changes, "") for key in keys[:60]), "2026-01-02T03:04:05Z")
+
+        shown = (await store.get(Key("ReconcilerStatus", "default"))).value["status"]
+        for name, all_of_them in (("failed", count), ("blocked", count + 1), ("waiting", count), ("gated", count)):
+            assert len(shown[name]) + shown["notListed"][name] == all_of_them
+        assert shown["blocked"][0]["object"] == str(pool_key)
+        assert shown["drift"][0]["moreFields"] == 90
 
     asyncio.run(scenario())

@@ -57,6 +57,17 @@ def test_drift_is_told_with_old_and_new(run: Run, cluster: Cluster) -> None:
     ]
 
 
+@pytest.mark.parametrize("more", [[], ["--why"]])
+def test_what_is_not_listed_is_counted(run: Run, cluster: Cluster, more: list[str]) -> None:
+    """Of very many objects in trouble some stand in the status; how many more there are is said."""
+    status = {"applied": "abc", "accepted": "def", "failed": [{"object": "Tier t"}], "notListed": {"failed": 9500}}
+    cluster.put(
+        {"apiVersion": "reconciler.muslin/v1alpha1", "kind": "ReconcilerStatus", "metadata": {"name": "other"},
+         "status": status}
+    )  # fmt: skip
+    assert "... and 9500 more failed" in run("status", "--datastore", cluster.file, "--set", "other", *more).out
+
+
 def test_paused_failed_waiting_blocked_and_fetch_are_told(run: Run, cluster: Cluster) -> None:
     """Everything that a status can hold is shown in words; strange values and control characters do no harm."""
     what = {"what": "no\x1b[31m", "where": "here", "fix": "do it", "rule": "RFC"}
