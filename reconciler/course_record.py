@@ -20,10 +20,12 @@ from reconciler.course import Course, Start, course, start_of, wish_of
 from reconciler.ledger import Owned
 from reconciler.manifests import Reading
 
-__all__ = ["Underway", "course_for", "ended", "moved_on", "set_out", "underway"]
+__all__ = ["Underway", "course_for", "ended", "moved_on", "set_out", "too_large", "underway"]
 
 _NAME: Final = "courses"
 _MTU: Final = "podMTU"
+_LARGEST: Final = 500_000
+"""Bytes of one record as text: two stand beside each other in an object that stores limit to some 1,500,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,20 @@ def course_for(
     mtu = found.start.mtus[0] if found is not None else known if isinstance(known, int) else None
     start = start_of(reading, live, owned, mtu)
     return None if start is None else course(start, reading)
+
+
+def too_large(reading: Reading, made: Course) -> tuple[Problem, ...]:
+    """Said of a change that would not survive a crash, because no datastore takes what must be remembered of it."""
+    assert reading.facts is not None
+    size = len(json.dumps(_stored(Underway(made.start, 1, "", "")), default=dict))
+    if size <= _LARGEST:
+        return ()
+    count = len(made.start.former) + len(made.start.others)
+    what = (
+        f"{count} objects are part of this change, and {size} bytes must be remembered of them, of {_LARGEST} at most"
+    )
+    fix = "change a part of the nodes in one commit and the others in the next, or start once with --no-gates"
+    return (Problem(what, str(reading.facts.place), fix),)
 
 
 def set_out(control: Control, reading: Reading, course: Course | None, since: str, *, keep: str | None) -> Control:

@@ -12,7 +12,7 @@ from muslin.resources.keys import Key
 from reconciler.addresses_in_use import blocks_of
 from reconciler.control import Because
 from reconciler.course import Course, desired, with_course
-from reconciler.course_record import Underway, course_for, underway
+from reconciler.course_record import Underway, course_for, too_large, underway
 from reconciler.guard import Guard
 from reconciler.ledger import Ledger
 from reconciler.live import Live
@@ -93,6 +93,8 @@ class Proposer:
         if isinstance(made, Course):
             if not waits:
                 return None
+            if reading.commit != ledger.accepted and (problems := too_large(reading, made)):
+                return problems
             if found is not None and made.start is found.start:
                 self._known = (reading.commit, found, made, desired(made, reading))
             return made

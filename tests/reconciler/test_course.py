@@ -16,7 +16,7 @@ from muslin.semantics.snapshot import Snapshot
 from reconciler.conditions import DAEMONS, World, addresses_of, finding
 from reconciler.control import Control
 from reconciler.course import Course, course, desired, start_of
-from reconciler.course_record import course_for, ended, moved_on, set_out, underway
+from reconciler.course_record import course_for, ended, moved_on, set_out, too_large, underway
 from reconciler.digest import deeds
 from reconciler.ledger import Owned, applied
 from reconciler.manifests import Manifests, Reading
@@ -125,6 +125,24 @@ def test_what_is_remembered_gives_the_same_course() -> None:
     assert underway(set_out(later, other, replace(found, number=2), "then", keep="b"), "b") is not None
     assert "courses" not in ended(later, "b").others
     assert underway(replace(read, others={"courses": {"b": {"stage": "x"}}}), "b") is None
+
+
+def test_a_change_that_cannot_be_remembered_is_told() -> None:
+    """Of thousands of nodes more must outlive a crash than a datastore takes: the commit is refused, and says why."""
+    live, owned = _world_of(_reading("a", facts()))
+    wished = _reading("b", facts("n1", "n2"))
+    small = course_for(wished, live, owned, Control(), "a")
+    assert isinstance(small, Course)
+    assert not too_large(wished, small)
+    labels = {f"example.org/label-{number}": "x" * 60 for number in range(10)}
+    for number in range(2000):
+        name = f"theirs-{number}"
+        value = {**_node("n1", asNumber=64500).value, "metadata": {"name": name, "labels": labels}}
+        live[Key("Node", name)] = Entry(Key("Node", name), value, Revision("5"))
+    found = course_for(wished, live, owned, Control(), "a")
+
+    assert isinstance(found, Course)
+    assert "bytes must be remembered" in too_large(wished, found)[0].what
 
 
 def test_whoever_approves_approves_every_stage() -> None:

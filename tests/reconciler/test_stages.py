@@ -393,3 +393,22 @@ def _block(handle: int | None) -> tuple[Key, dict[str, Any]]:
     metadata = {"name": "10-48-0-0-26"}
     value = {"apiVersion": "crd.projectcalico.org/v1", "kind": "IPAMBlock", "metadata": metadata, "spec": spec}
     return Key("IPAMBlock", "10-48-0-0-26"), value
+
+
+def test_a_change_too_large_to_be_remembered_is_held_and_all_else_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the commit is applied, the status says why, and drift of the one in force is put back."""
+    monkeypatch.setattr("reconciler.course_record._LARGEST", 10)
+
+    async def scenario() -> None:
+        staged = Staged()
+        first = await staged.begin(facts())
+        staged.push(facts("n1", "n2"))
+        await asyncio.sleep(5)
+        await staged.world.edit(Key("IPPool", _OLD), natOutgoing=False)
+        await asyncio.sleep(5)
+        assert (staged.status.accepted, staged.status.reason) == (first, Hold.NOT_LIVE)
+        assert "must be remembered" in staged.status.problems[0].what
+        assert (await staged.spec("IPPool", _OLD))["natOutgoing"] is True
+        assert (await staged.spec("BGPConfiguration", "default")).get("nodeToNodeMeshEnabled") is not False
+
+    run(scenario)
