@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from muslin.resources.secrecy import HIDDEN, is_reference_name, is_secret_name
+from muslin.resources.secrecy import HIDDEN, is_secret_name
 from reconciler.compare import FieldChange
 
 __all__ = ["HIDDEN", "names_of", "shown", "without_secrets"]
 
 _CREDENTIAL_TEXT: Final = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(bearer|basic)\s+[A-Za-z0-9+/=_.\-]{8,}|://[^/@\s:]+:[^/@\s]+@",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(bearer|basic)\s+[A-Za-z0-9+/=_.\-]{8,}|://[^/@\s:]+:[^/@\s]+@"
+    r"|\bhttps?://[^/@\s]{16,}@|\b(gh[oprsu]_|github_pat_|glpat-|xox[abprs]-)[A-Za-z0-9_-]{16,}"
+    r"|\bAKIA[A-Z0-9]{16}\b|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.",
     re.IGNORECASE,
 )
+"""Keys, proofs in headers and addresses, and tokens that say by their beginning what they are."""
 _COPIES: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 """Annotations that hold whole objects: told as changed, never shown."""
 
@@ -53,11 +56,15 @@ def without_secrets(value: Any, names: tuple[str, ...] = ()) -> Any:
         }
     if isinstance(value, list | tuple):
         return [without_secrets(inner, names) for inner in value]
-    if isinstance(value, str) and (
-        (is_secret_name(last) and not is_reference_name(last)) or _CREDENTIAL_TEXT.search(value)
-    ):
+    if isinstance(value, str) and (_is_within_secret(names) or _CREDENTIAL_TEXT.search(value)):
         return HIDDEN
     return value
+
+
+def _is_within_secret(names: tuple[str, ...]) -> bool:
+    """Whether a text is a secret by its name, or by that of something it is in and that is no reference."""
+    at = max((place for place, name in enumerate(names) if is_secret_name(name)), default=None)
+    return at is not None and not any(name.endswith("Ref") for name in names[at + 1 :])
 
 
 def _is_reference(value: Mapping[str, Any]) -> bool:

@@ -129,9 +129,11 @@ def load(path: Path, role: Role) -> Sources:
     """
     try:
         with path.open("rb") as file:
-            text = file.read(_LARGEST)
+            text = file.read(_LARGEST + 1)
     except OSError as error:
         raise BadInput(Problem(f"the file can't be read: {error.strerror}", str(path), "give its path")) from error
+    if len(text) > _LARGEST:
+        raise BadInput(Problem(f"the file has more than {_LARGEST} bytes", str(path), "use several files"))
     documents = yaml.load(text, str(path))
     if len(documents) != 1:
         raise BadInput(Problem(f"there are {len(documents)} documents where one is meant", str(path), "write one"))

@@ -52,6 +52,12 @@ def _load(folder: Path, text: str = _GOOD, role: Role = Role.FETCHER) -> Sources
     return load(folder / "sources.yaml", role)
 
 
+def test_a_file_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
+    """Its first megabyte would be a good file with fewer sources: what is behind it would be forgotten."""
+    with pytest.raises(BadInput, match="more than 1048576 bytes"):
+        _load(tmp_path, f"{_GOOD}# {'x' * (1 << 20)}\n")
+
+
 def test_sources_and_sets_are_read(tmp_path: Path) -> None:
     """Several repositories in one set, one repository in several sets, each source with its own mirror and rules."""
     sources = _load(tmp_path)
