@@ -44,6 +44,9 @@ the next step, and what brings them about gets half of the CPU. A change after a
 _GATHER_S = 0.03
 """While workloads are being attached a step waits so long at most for all of them to be ready for it."""
 
+_FEWER = 2
+"""It waits no longer once those that are ready are so many times as many as those that are not."""
+
 
 _GONE_S = 0.05
 """So long connections of a pod that went wait for those of others: a look costs the kernel 10 ms, for one or many."""
@@ -123,6 +126,7 @@ class Convergence:
         self._snapshot: Snapshot | None = None
         self._later: asyncio.TimerHandle | None = None
         self._coming = 0
+        self._waiting = 0
         self._held: asyncio.TimerHandle | None = None
         self._computed: tuple[Snapshot, NodeState, Ruleset] | None = None
         self._grounds = Grounds(node, here, local)
@@ -162,7 +166,10 @@ class Convergence:
 
     @contextlib.contextmanager
     def expecting(self) -> Iterator[None]:
-        """While a workload's endpoint is being made: the next step waits for it for a moment, to serve many by one."""
+        """While a workload's endpoint is being made: the next step waits for it for a moment, to serve many by one.
+
+        Not once many more wait for the step than are still to come: these are served by the step after it.
+        """
         self._coming += 1
         try:
             yield
@@ -173,7 +180,7 @@ class Convergence:
 
     def look_again(self) -> None:
         """The kernel or the speaker may be different from what we left."""
-        if self._coming == 0 or self._applied is None:
+        if self._coming * _FEWER <= self._waiting or self._applied is None:
             self._go()
         elif self._held is None:
             self._held = asyncio.get_running_loop().call_later(_GATHER_S, self._go)
@@ -192,13 +199,18 @@ class Convergence:
             addresses: of the workload.
             mac: of the workload's end; tells it from an earlier one with the same interface and addresses.
         """
-        while True:
-            moved = self._moved
-            if self._applied is not None and interface not in self._applied.waiting:
-                endpoint = self._applied.state.endpoints.get(interface)
-                if endpoint is not None and set(endpoint.addresses) == set(addresses) and mac in (None, endpoint.mac):
-                    return
-            await moved.wait()
+        self._waiting += 1
+        try:
+            while True:
+                moved = self._moved
+                if self._applied is not None and interface not in self._applied.waiting:
+                    endpoint = self._applied.state.endpoints.get(interface)
+                    same = endpoint is not None and set(endpoint.addresses) == set(addresses)
+                    if endpoint is not None and same and mac in (None, endpoint.mac):
+                        return
+                await moved.wait()
+        finally:
+            self._waiting -= 1
 
     def stop(self) -> None:
         """End `run` after the step that is running. The kernel stays as it is."""

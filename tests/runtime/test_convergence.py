@@ -387,6 +387,34 @@ def test_one_step_serves_all_workloads_that_are_being_attached() -> None:
     _run(body, machine)
 
 
+def test_many_that_are_ready_do_not_wait_for_few_that_come_late() -> None:
+    """Two workloads wait for their policy while one is still being made: the step begins with these two."""
+
+    async def body(node: _Node) -> None:
+        node.loop.take(_cluster())
+        await asyncio.sleep(1)
+        steps = len(node.applied)
+        with node.loop.expecting():
+            waiting = [
+                asyncio.create_task(node.loop.enforced(f"calip{n}", [ip_address(f"10.48.0.{n + 10}")]))
+                for n in range(2)
+            ]
+            await asyncio.sleep(0.001)
+            node.loop.take(
+                _cluster(
+                    *(workload(f"p{n}", f"10.48.0.{n + 10}", on=_HERE, interfaceName=f"calip{n}") for n in range(2))
+                )
+            )
+            await asyncio.sleep(0.001)
+            assert len(node.applied) == steps + 1
+            await asyncio.wait_for(asyncio.gather(*waiting), 0.001)
+
+    machine = _machine()
+    for number in range(2):
+        machine.routes.add_link(f"calip{number}")
+    _run(body, machine)
+
+
 def test_a_pods_next_sandbox_waits_for_its_own_policy() -> None:
     """Same name, so the same interface, and by chance the same address: the MAC tells that it is another one."""
     old, new = Mac("02:00:00:00:00:01"), Mac("02:00:00:00:00:02")
