@@ -41,7 +41,7 @@ STATE_KINDS: Final = (
 _DECLARED_KINDS: Final = (
     "FelixConfiguration", "BGPConfiguration", "BGPPeer", "BGPFilter", "IPPool", "Node", "Tier", "Profile",
     "GlobalNetworkPolicy", "NetworkPolicy", "GlobalNetworkSet", "NetworkSet", "HostEndpoint", "StagedNetworkPolicy",
-    "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy",
+    "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy", "KubeControllersConfiguration",
 )  # fmt: skip
 _OF_KUBERNETES: Final[Mapping[str, type[Resource]]] = {
     "KubernetesNetworkPolicy": KubernetesNetworkPolicy,

@@ -15,6 +15,9 @@ from reconciler.report_words import Section, closing_lines, counted, sections
 
 __all__ = ["DEEDS", "markdown", "totals"]
 
+_CHARACTERS: Final = 20_000
+"""Characters of all differences of one list: reviews take comments of some 60,000."""
+
 DEEDS: Final = {Action.CREATE: "create", Action.UPDATE: "change", Action.ADOPT: "take over", Action.DELETE: "remove"}
 """How people call each action."""
 
@@ -111,20 +114,33 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _steps(title: str, steps: list[Step], *, full: bool) -> Iterator[str]:
-    shown = steps if full else steps[:_STEPS]
+    shown, room = (steps, None) if full else (steps[:_STEPS], _CHARACTERS)
     yield f"\n<details><summary>{title} ({len(steps)})</summary>\n"
     for step in shown:
         place = "" if step.place is None else f" {_text(step.place)}"
         yield f"{DEEDS[step.action]} **{_text(str(step.key))}**{place}, now: {step.owner.value}"
-        lines = [line for each in fields(step) for line in _difference(each)]
+        whole = [line for each in fields(step) for line in _difference(each)]
+        lines = whole if room is None else _within(whole, room)
+        room = None if room is None else room - sum(len(line) + 1 for line in lines)
         if lines:
             fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall(r"`+", line)), default=0))
             yield f"\n{fence}diff"
             yield from lines
             yield f"{fence}\n"
+        if len(lines) < len(whole):
+            yield f"\n{counted(len(whole) - len(lines), 'line')} more; `--full` shows all.\n"
     if len(shown) < len(steps):
         yield f"\n{counted(len(steps) - len(shown), 'step')} more; `--full` shows all."
     yield "</details>"
+
+
+def _within(lines: list[str], room: int) -> list[str]:
+    """The first lines that have room together."""
+    for at, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            return lines[:at]
+    return lines
 
 
 def _difference(field: Field) -> Iterator[str]:

@@ -178,7 +178,7 @@ class _Agents(_Part):
 
 
 class _Unjudged(_Part):
-    reason: Literal["HostPolicy", "ServicesOrHTTP", "BGPFilters"]
+    reason: Literal["HostPolicy", "ServicesOrHTTP", "BGPFilters", "AgentSettings"]
     meaning: str
     objects: list[str]
 

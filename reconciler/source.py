@@ -14,7 +14,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
@@ -36,6 +36,8 @@ _T = TypeVar("_T")
 
 _AUTHORS: Final = 20
 """So many commits' authors are remembered, for the history."""
+_PROBLEMS: Final = 1_000
+"""So many problems of one commit are told; of more it is said how many there are: each is a line in a log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +160,21 @@ class GitSource:
             if self._select.include and not found.files and not found.problems:
                 what = f"no manifest matches {', '.join(self._select.include)}"
                 found.problems.append(Problem(what, commit, "correct the patterns, or the names of the files"))
-            return self._manifests.read(commit, found.files, lambda file: objects.blob(file.id), found.problems)
+            return _told(self._manifests.read(commit, found.files, lambda file: objects.blob(file.id), found.problems))
         except Unavailable:
             # a git that was killed answers no more: the next look starts another
             self._objects.close()
             self._objects = None
             raise
+
+
+def _told(reading: Reading) -> Reading:
+    """With the first of very many problems, and how many there are besides."""
+    left = len(reading.problems) - _PROBLEMS
+    if left <= 0:
+        return reading
+    more = Problem(f"{left:,} more problems are not told", reading.commit, "mend first what is told")
+    return replace(reading, problems=(*reading.problems[:_PROBLEMS], more))
 
 
 class _GitObjects:

@@ -23,7 +23,7 @@ from muslin.semantics.selector_scope import NAMESPACE_LABEL, effective_selector,
 from muslin.semantics.sessions import sessions
 from muslin.semantics.snapshot import Snapshot
 
-__all__ = ["NEEDED_KINDS", "Removal", "removal_effect"]
+__all__ = ["NEEDED_KINDS", "Removal", "removal_effect", "speaks_of"]
 
 NEEDED_KINDS: Final = (
     "IPPool", "IPAMBlock", "WorkloadEndpoint", "Profile", "Tier", "NetworkPolicy", "GlobalNetworkPolicy", "NetworkSet",
@@ -127,7 +127,7 @@ class _Uses:
             own = {**labels, NAMESPACE_LABEL: namespace}
             labels = inherited_labels(own, (f"kns.{namespace}",), profile_labels(self._snapshot))
         every: list[Policy] = [*self._snapshot.all(NetworkPolicy), *self._snapshot.all(GlobalNetworkPolicy)]
-        speaking = [policy for policy in every if _speaks_of(policy, labels)]
+        speaking = [policy for policy in every if speaks_of(policy, labels)]
         return frozenset(each for policy in speaking for each in self._selected(policy))
 
     def _in_prefix(self, prefix: Prefix) -> Iterable[str]:
@@ -156,7 +156,8 @@ class _Uses:
 _OF_BGP: Final = frozenset({BGPPeer.__name__, Node.__name__, "BGPConfiguration"})
 
 
-def _speaks_of(policy: Policy, labels: Mapping[str, str]) -> bool:
+def speaks_of(policy: Policy, labels: Mapping[str, str]) -> bool:
+    """Whether a rule of a policy means, or excludes, whoever has these labels."""
     sides = (side for rule in (*policy.spec.ingress, *policy.spec.egress) for side in (rule.source, rule.destination))
     chosen = (each for side in sides for each in (rule_selector(side, policy.metadata.namespace), not_selector(side)))
     return any(selector is not None and selector.matches(labels) for selector in chosen)

@@ -1,15 +1,14 @@
 """What a change contains that no part of an effect can say anything of: named, so that silence is no answer. Pure.
 
 Whatever can change the verdict about a host counts: an endpoint of the host itself, which closes it but for the
-failsafe ports, policies that select one, their tiers, profiles, and the networks that their rules name.
+failsafe ports, whether such endpoints are made, policies that select one, their tiers, profiles, and the networks that
+their rules name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from functools import reduce
-from operator import or_
 from typing import Final, TypeVar
 
 from muslin.resources.base import Resource
@@ -19,22 +18,23 @@ from muslin.resources.felix_configuration import FelixConfiguration
 from muslin.resources.global_network_policy import GlobalNetworkPolicy
 from muslin.resources.host_endpoint import HostEndpoint
 from muslin.resources.keys import Key
+from muslin.resources.kube_controllers_configuration import AutoHostEndpoint, KubeControllersConfiguration
 from muslin.resources.network_policy import NetworkPolicy
 from muslin.resources.network_sets import GlobalNetworkSet, NetworkSet
 from muslin.resources.profile import Profile
 from muslin.resources.tier import Tier
 from muslin.semantics.label_index import LabelIndex
 from muslin.semantics.policy import inherited_labels, profile_labels
-from muslin.semantics.selector_scope import effective_selector, not_selector, rule_selector
+from muslin.semantics.selector_scope import effective_selector
 from muslin.semantics.snapshot import Snapshot
 from muslin.semantics.subjects import subjects
+from reconciler.effect.removal import speaks_of
 from reconciler.effect.routing import differ
 
 __all__ = ["Unjudged", "unjudged"]
 
 _R = TypeVar("_R", bound=Resource)
 _Policy = NetworkPolicy | GlobalNetworkPolicy
-_DEFAULT_TIER: Final = "default"
 
 
 class Unjudged(StrEnum):
@@ -43,6 +43,7 @@ class Unjudged(StrEnum):
     HOST_POLICY = "HostPolicy"
     SERVICES = "ServicesOrHTTP"
     BGP_FILTERS = "BGPFilters"
+    AGENT_SETTINGS = "AgentSettings"
 
     @property
     def meaning(self) -> str:
@@ -54,7 +55,22 @@ _MEANINGS: Final = {
     Unjudged.HOST_POLICY: "what it does to hosts themselves is not computed, only to workloads",
     Unjudged.SERVICES: "rules that name services or HTTP are taken as agents take them: nothing is allowed by them",
     Unjudged.BGP_FILTERS: "filters of peers are not applied: a prefix that is told may still be dropped there",
+    Unjudged.AGENT_SETTINGS: "what these settings of agents do to packets is not computed, apart from MTU",
 }
+_FELT: Final = (
+    "allow_ipip_packets_from_workloads", "allow_vxlan_packets_from_workloads", "bpf_data_iface_pattern", "bpf_enabled",
+    "bpf_enforce_rpf", "bpf_external_service_mode", "bpf_host_conntrack_bypass", "chain_insert_mode",
+    "dataplane_driver", "disable_conntrack_invalid_check", "external_nodes_list", "interface_exclude",
+    "interface_prefix", "ip_forwarding", "iptables_filter_allow_action", "iptables_filter_deny_action",
+    "iptables_mangle_allow_action", "iptables_nat_outgoing_interface_filter", "ipv6_support", "kube_node_port_ranges",
+    "nat_outgoing_address", "nat_outgoing_exclusions", "nat_port_range", "nftables_filter_allow_action",
+    "nftables_filter_deny_action", "nftables_mangle_allow_action", "nftables_mode", "program_cluster_routes",
+    "remove_external_routes", "route_source", "route_sync_disabled", "service_loop_prevention",
+    "use_internal_dataplane_driver", "vxlan_port", "vxlan_vni", "wireguard_host_encryption_enabled",
+    "wireguard_listening_port", "wireguard_listening_port_v6", "workload_source_spoofing",
+)  # fmt: skip
+"""Settings of FelixConfiguration that packets feel, and of which nothing is computed."""
+_FAILSAFE: Final = ("failsafe_inbound_host_ports", "failsafe_outbound_host_ports")
 
 
 def unjudged(before: Snapshot, after: Snapshot, *, routes: bool) -> Iterator[tuple[Unjudged, tuple[Key, ...]]]:
@@ -71,6 +87,7 @@ def unjudged(before: Snapshot, after: Snapshot, *, routes: bool) -> Iterator[tup
         (Unjudged.HOST_POLICY, _of_hosts(before, after, policies)),
         (Unjudged.SERVICES, of_services),
         (Unjudged.BGP_FILTERS, _of_filters(before, after, routes=routes)),
+        (Unjudged.AGENT_SETTINGS, _set_otherwise(before, after, _FELT)),
     ):
         told = tuple(dict.fromkeys(keys))
         if told:
@@ -111,6 +128,9 @@ def _of_hosts(before: Snapshot, after: Snapshot, policies: Iterable[_Policy]) ->
         if apart or hosts.selected_by(policy):
             yield policy.key
     yield from (each.key for each in _changed(before, after, HostEndpoint))
+    for configuration in _changed(before, after, KubeControllersConfiguration):
+        if _automatic(before, configuration.key) != _automatic(after, configuration.key):
+            yield configuration.key
     if not hosts:
         return
     tiers = {each.metadata.name for each in _changed(before, after, Tier)}
@@ -125,13 +145,11 @@ def _of_hosts(before: Snapshot, after: Snapshot, policies: Iterable[_Policy]) ->
             for each in snapshot.all(GlobalNetworkPolicy)
             if hosts.selected_by(each)
         ]
-        with_hosts = {each.spec.tier or _DEFAULT_TIER for each in judging}
+        with_hosts = {each.spec.effective_tier for each in judging}
         yield from (Key("Tier", name) for name in sorted(tiers & with_hosts))
         yield from (each.key for each in sets if _is_named(each, before, after, judging))
     yield from (each.key for each in _changed(before, after, Profile) if each.metadata.name in hosts.profiles)
-    for configuration in _changed(before, after, FelixConfiguration):
-        if _failsafe(before, configuration.key) != _failsafe(after, configuration.key):
-            yield configuration.key
+    yield from _set_otherwise(before, after, _FAILSAFE)
 
 
 class _Hosts:
@@ -156,30 +174,31 @@ class _Hosts:
 
 
 def _is_named(
-    each: NetworkSet | GlobalNetworkSet, before: Snapshot, after: Snapshot, policies: Iterable[_Policy]
+    each: NetworkSet | GlobalNetworkSet, before: Snapshot, after: Snapshot, policies: Iterable[GlobalNetworkPolicy]
 ) -> bool:
-    """Whether a rule of these policies may mean a network set, as it is in either version."""
+    """Whether a rule of these policies means a network set, as it is in either version."""
     versions = [
         Snapshot.of([there, *snapshot.all(Profile)])
         for snapshot in (before, after)
         if (there := snapshot.resources.get(each.key)) is not None
     ]
-    labels = LabelIndex(subject.labels for snapshot in versions for subject in subjects(snapshot))
-    wanted = (
-        selector
-        for policy in policies
-        for rule in (*policy.spec.ingress, *policy.spec.egress)
-        for side in (rule.source, rule.destination)
-        for selector in (rule_selector(side, None), not_selector(side))
-        if selector is not None
-    )
-    return bool(reduce(or_, map(labels.matching, wanted), 0))
+    labels = [subject.labels for snapshot in versions for subject in subjects(snapshot)]
+    return any(speaks_of(policy, those) for policy in policies for those in labels)
 
 
-def _failsafe(snapshot: Snapshot, key: Key) -> object:
-    found = snapshot.get(FelixConfiguration, key.name)
-    return (
-        (None, None)
-        if found is None
-        else (found.spec.failsafe_inbound_host_ports, found.spec.failsafe_outbound_host_ports)
-    )
+def _set_otherwise(before: Snapshot, after: Snapshot, names: Iterable[str]) -> Iterator[Key]:
+    """FelixConfigurations in which one of these fields differs; one that is not there says nothing."""
+    wanted = tuple(names)
+    for each in _changed(before, after, FelixConfiguration):
+        versions = (snapshot.get(FelixConfiguration, each.metadata.name) for snapshot in (before, after))
+        one, other = ([getattr(found.spec, name) if found else None for name in wanted] for found in versions)
+        if one != other:
+            yield each.key
+
+
+def _automatic(snapshot: Snapshot, key: Key) -> AutoHostEndpoint | None:
+    """How controllers make endpoints of hosts."""
+    found = snapshot.get(KubeControllersConfiguration, key.name)
+    controllers = None if found is None else found.spec.controllers
+    node = None if controllers is None else controllers.node
+    return None if node is None else node.host_endpoint

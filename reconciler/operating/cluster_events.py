@@ -15,7 +15,7 @@ from typing import Any, Final
 from muslin.errors import MuslinError
 from reconciler.ledger import API_VERSION
 from reconciler.operating.history import RECORDED
-from reconciler.operating.logs import Level, level
+from reconciler.operating.logs import Level, level, one_line
 from reconciler.remotes import short
 from reconciler.status import KIND as STATUS
 from reconciler.status import Event, EventKind
@@ -80,7 +80,7 @@ def event_object(event: Event, set_name: str, look: str, number: int, at: dateti
     if event.key is not None and event.key.namespace:
         about["namespace"] = namespace
     commit = f" [{short(event.commit)}]" if event.commit else ""
-    message = f"{event.message}{commit} ({look})"
+    message = one_line(f"{event.message}{commit} ({look})")
     return {
         "apiVersion": "v1",
         "kind": "Event",

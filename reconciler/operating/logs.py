@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reconciler.status import Event, EventKind
 
-__all__ = ["Level", "level", "line", "writer"]
+__all__ = ["Level", "level", "line", "one_line", "writer"]
 
 
 class Level(StrEnum):
@@ -43,10 +43,15 @@ def level(kind: EventKind) -> Level:
     return _LEVELS.get(kind, Level.INFO)
 
 
+def one_line(text: str) -> str:
+    """The text with everything that is no character for people escaped: a repository's words reach terminals."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def line(event: Event, *, set_name: str, run_id: str, at: datetime, as_json: bool) -> str:
     """One line, without its end. As JSON: at, level, set, reconcile (`run-look`), then what the event says."""
     if not as_json:
-        return f"muslin reconcile: {event}"
+        return one_line(f"muslin reconcile: {event}")
     content: dict[str, Any] = {
         "at": at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": level(event.kind).value,

@@ -114,7 +114,10 @@ class Notices:
         if event.kind not in self._target.kinds:
             return
         content = event.to_json()
-        content["fields"] = content.get("fields", [])[:_MOST_FIELDS]
+        fields = content.get("fields", [])
+        content["fields"] = fields[:_MOST_FIELDS]
+        if len(fields) > _MOST_FIELDS:
+            content["moreFields"] = len(fields) - _MOST_FIELDS
         if len(self._queue) >= _QUEUE:
             self._queue.popleft()
             self.dropped += 1

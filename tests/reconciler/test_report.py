@@ -182,3 +182,15 @@ def test_many_steps_are_counted_where_they_are_left_out() -> None:
     assert "30 steps more; `--full` shows all." in markdown(report)
     assert "Tier t129" in markdown(report, full=True)
     assert PlanReport.model_validate_json(json.dumps(report.to_json())).counts.create == 130
+
+
+def test_many_lines_are_counted_where_they_are_left_out() -> None:
+    """One object may be longer than any comment: the first lines are shown, and how many more there are is told."""
+    annotations = {f"a{at:04}": "x" * 60 for at in range(2_000)}
+    report = Report(_planned(_policy(5, annotations=annotations), None, None))
+    text, whole = markdown(report), markdown(report, full=True)
+    left = whole.count("\n+ ") - text.count("\n+ ")
+
+    assert (len(text) < 22_000, left > 1_500) == (True, True)
+    assert f"{left:,} lines more; `--full` shows all." in text
+    assert "a1999: xxx" in whole

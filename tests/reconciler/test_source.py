@@ -195,6 +195,15 @@ def test_a_tree_that_costs_too_much_is_refused_early(tmp_path: Path) -> None:
         assert told in str(read(mirror, commit_id, limits=limits).problems[0])
 
 
+def test_of_very_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    """A tree of nothing but submodules fills neither a log nor a memory."""
+    mirror, commit_id = mirror_of(tmp_path / "m", [("160000", f"s{at:04}", "1" * 40) for at in range(1_500)])
+    problems = read(mirror, commit_id).problems
+
+    assert [len(problems), problems[-1].what] == [1_001, "500 more problems are not told"]
+    assert problems[999].where == "s0999"
+
+
 def test_a_path_that_is_not_there_is_a_problem_and_not_an_empty_cluster(tmp_path: Path) -> None:
     """A missing folder, a file or symlink in its place, or a branch that points to a blob: problems."""
     mirror, commit_id = mirror_of(tmp_path / "m", [_GOOD, ("120000", "link", "."), ("100644", "file", "x")])

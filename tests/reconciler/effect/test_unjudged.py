@@ -11,6 +11,7 @@ from muslin.resources.bgp_filter import BGPFilter
 from muslin.resources.bgp_peer import BGPPeer
 from muslin.resources.felix_configuration import FelixConfiguration
 from muslin.resources.host_endpoint import HostEndpoint
+from muslin.resources.kube_controllers_configuration import KubeControllersConfiguration
 from muslin.semantics.snapshot import Snapshot
 from reconciler.effect.effect import effect
 from reconciler.effect.unjudged import Unjudged
@@ -65,13 +66,17 @@ def _told(*changed: Resource, without: str = "") -> dict[Unjudged, list[str]]:
         (profile("machines", {"machine": "no"}), "Profile machines"),
         (global_set("office", ["192.0.2.0/24"], _OFFICE), "GlobalNetworkSet office"),
         (global_policy("inherited", selector="has(machine)"), "GlobalNetworkPolicy inherited"),
+        (_resource(FelixConfiguration, "default", failsafeInboundHostPorts=[]), "FelixConfiguration default"),
         (
-            _resource(FelixConfiguration, "default", failsafeInboundHostPorts=[]),
-            "FelixConfiguration default",
+            _resource(
+                KubeControllersConfiguration, "default",
+                controllers={"node": {"hostEndpoint": {"autoCreate": "Enabled"}}},
+            ),
+            "KubeControllersConfiguration default",
         ),
     ],
     ids=["a new host endpoint", "its labels", "its tier", "its profile", "a set its rules name", "by a profile's label",
-         "failsafe ports"],
+         "failsafe ports", "endpoints made for every node"],
 )  # fmt: skip
 def test_whatever_can_close_a_host_is_named(changed: Resource, named: str) -> None:
     """Each of them changes what reaches a host, of which nothing is computed."""
@@ -97,6 +102,12 @@ def test_a_host_endpoint_that_goes_is_named() -> None:
 def test_what_concerns_no_host_and_no_peer_is_not_named(changed: Resource) -> None:
     """A warning that is always there is read by nobody."""
     assert _told(changed) == {}
+
+
+def test_settings_of_agents_that_packets_feel_are_named() -> None:
+    """Another dataplane may cut what no policy does; which objects set it is told, in every version of them."""
+    changed = _resource(FelixConfiguration, "node.node-a", bpfEnabled=True)
+    assert _told(changed) == {Unjudged.AGENT_SETTINGS: ["FelixConfiguration node.node-a"]}
 
 
 def test_a_filter_of_a_peer_that_changes_is_named() -> None:

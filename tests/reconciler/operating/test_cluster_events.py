@@ -15,6 +15,7 @@ from muslin.datastore.settings import EmbeddedSettings
 from muslin.errors import Failed, Problem
 from muslin.resources.keys import Key
 from reconciler.operating.cluster_events import ClusterEvents, event_object
+from reconciler.operating.logs import line
 from reconciler.process import write_event
 from reconciler.status import Event, EventKind
 from tests.muslin.datastore.kubernetes.clusters import over, settings, shared
@@ -40,6 +41,17 @@ def test_what_an_event_says() -> None:
     assert (two["metadata"]["namespace"], two["type"]) == ("default", "Warning")
     assert three["involvedObject"]["kind"] == "ReconcilerStatus"
     assert len(three["message"]) == 1024
+
+
+def test_words_of_a_repository_move_no_cursor() -> None:
+    """A key of a manifest may hold what a terminal obeys: lines of the log and Events show it escaped."""
+    event = Event(EventKind.COMMIT_HELD, 5, "a.yaml:1:1 spec.\x1b]0;owned\x07\u202ex: unknown field", "d" * 40)
+    told = line(event, set_name="default", run_id="run", at=_AT, as_json=False)
+    message = event_object(event, "default", "run-5", 1, _AT)["message"]
+
+    assert told.isprintable()
+    assert message.isprintable()
+    assert r"spec.\x1b]0;owned\x07\u202ex" in message
 
 
 def test_a_refusal_holds_up_nothing_and_what_comes_later_is_told() -> None:

@@ -66,6 +66,23 @@ def test_a_notice_says_what_happened_and_is_signed() -> None:
     run_virtual(story())
 
 
+def test_fields_that_are_left_out_are_counted() -> None:
+    """A notice has an end, and says that there is more."""
+
+    async def story() -> None:
+        receiver = _Receiver()
+        notices = _notices(receiver)
+        running = asyncio.ensure_future(notices.run())
+        drift = tuple(FieldChange(f"spec.nets[{at}]", old="192.0.2.0/24", new=None) for at in range(25))
+        notices.offer(Event(EventKind.DRIFT_REPAIRED, 8, "put back", "c1", Key("GlobalNetworkSet", "s"), drift))
+        await asyncio.sleep(1)
+        ((_, notice, _, _),) = receiver.got
+        assert (len(notice["fields"]), notice["moreFields"]) == (20, 5)
+        running.cancel()
+
+    run_virtual(story())
+
+
 def test_what_happens_all_the_time_is_not_sent() -> None:
     """Nobody wants a message for every retry."""
 
