@@ -31,7 +31,7 @@ from reconciler.selection import Selection
 from reconciler.source import GitSource, Head
 from reconciler.sources_file import Role, SetOf, load
 
-__all__ = ["CombinedSource", "Part", "commits_of", "of_flags", "source_of"]
+__all__ = ["CombinedSource", "Part", "commits_of", "named", "of_flags", "source_of"]
 
 _WHOLE = re.compile(r"((?:[a-z0-9.-]+@)?[0-9a-f]{40}(?:,[a-z0-9.-]+@[0-9a-f]{40})*)(?:~([0-9a-f]{8}))?")
 
@@ -66,6 +66,18 @@ def commits_of(whole: str) -> Mapping[str, str]:
     return {name: commit for name, _, commit in pairs}
 
 
+def named(commit: str, select: Selection) -> str:
+    """What a set of one repository calls a commit of which this is read."""
+    mark = _mark([("", select.mark)])
+    return f"{commit}~{mark}" if mark else commit
+
+
+def _mark(marks: list[tuple[str, str]]) -> str:
+    """A short name of what is read of sources, by their names; empty for one of which everything is."""
+    plain = len(marks) == 1 and not marks[0][1]
+    return "" if plain else hashlib.sha256(repr(marks).encode()).hexdigest()[:8]
+
+
 class CombinedSource:
     """`Source` over several sources, or over one of which only a part is read.
 
@@ -75,9 +87,7 @@ class CombinedSource:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = tuple(sorted(parts, key=lambda part: part.name))
-        marks = [(part.name if len(parts) > 1 else "", part.mark) for part in self._parts]
-        plain = len(parts) == 1 and not parts[0].mark
-        self._mark = "" if plain else hashlib.sha256(repr(marks).encode()).hexdigest()[:8]
+        self._mark = _mark([(part.name if len(parts) > 1 else "", part.mark) for part in self._parts])
         self._good: dict[str, str] = {}
         self._readings: dict[str, Reading] = {}
         self._ways: dict[str, Json] = {}

@@ -55,13 +55,14 @@ class Report:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to do, or something that cannot be done."""
-        return bool(self.plan.steps or self.plan.blocked or self.plan.course or self.plan.refused)
+        """Whether there is anything to do, or something that cannot be done, or a guard that goes."""
+        return bool(self.plan.steps or self.plan.blocked or self.plan.course or self.plan.refused or self.probes_gone)
 
     @property
     def digest(self) -> str | None:
         """What an approval quotes; None where the reconciler would plan something else: of files, or offline."""
-        known = self.origin == DATASTORE and is_object_id(self.plan.commit)
+        commit, _, _ = self.plan.commit.partition("~")
+        known = self.origin == DATASTORE and is_object_id(commit)
         return f"sha256:{deeds(self.plan)}" if known else None
 
     def steps(self) -> tuple[Step, ...]:

@@ -27,6 +27,7 @@ from reconciler.fetch_state import FetchState, read_state
 from reconciler.ledger import Ledger
 from reconciler.manifests import Manifests, Reading
 from reconciler.references import reference
+from reconciler.remotes import is_object_id
 from reconciler.selection import Selection
 from reconciler.tree import Entry, Limits, walk
 
@@ -36,6 +37,8 @@ _T = TypeVar("_T")
 
 _AUTHORS: Final = 20
 """So many commits' authors are remembered, for the history."""
+_TAGS: Final = 5
+"""So many tags of tags are followed."""
 _PROBLEMS: Final = 1_000
 """So many problems of one commit are told; of more it is said how many there are: each is a line in a log."""
 
@@ -128,6 +131,11 @@ class GitSource:
         self._readings = {**dict(list(self._readings.items())[-1:]), commit: reading}
         return reading
 
+    async def commit_of(self, object_id: str) -> str:
+        """The commit that an annotated tag names; any other id as it is. Raises `Unavailable`."""
+        async with self._one_at_a_time:
+            return await self._apart(self._commit_of, object_id)
+
     def author(self, commit: str) -> str | None:
         """Who says that they wrote a commit that was read lately; None of others."""
         return self._authors.get(commit)
@@ -145,6 +153,11 @@ class GitSource:
     def _head(self) -> Head:
         state = read_state(self._mirror)
         return Head(reference(self._mirror, TRACKED), state)
+
+    def _commit_of(self, object_id: str) -> str:
+        if self._objects is None:
+            self._objects = _GitObjects(self._mirror)
+        return self._objects.peeled(object_id)
 
     def _read(self, commit: str) -> Reading:
         if self._objects is None:
@@ -205,6 +218,17 @@ class _GitObjects:
     def commit(self, commit: str) -> CommitText:
         """What a commit says of itself. Raises ValueError with a sentence where this is none."""
         return commit_text(self._data(commit, b"commit", 1 << 20))
+
+    def peeled(self, object_id: str) -> str:
+        """What a tag object names, through tags of tags; where that is nothing to be followed, the last id."""
+        for _ in range(_TAGS):
+            if self._header(object_id)[0] != b"tag":
+                break
+            first = self._data(object_id, b"tag", 1 << 20).partition(b"\n")[0].decode("ascii", "replace")
+            if not is_object_id(first.removeprefix("object ")):
+                break
+            object_id = first.removeprefix("object ")
+        return object_id
 
     def tree(self, tree_id: str, limit: int) -> Sequence[Entry]:
         """See `Objects.tree`."""

@@ -16,9 +16,10 @@ from muslin.cli.plan_text import tell
 from muslin.cli.stored import value_at
 from muslin.datastore.field_ownership import FieldOwnership
 from muslin.datastore.protocol import NotFound
-from muslin.errors import BadInput, Problem
+from muslin.errors import BadInput, Problem, Unavailable
 from muslin.resources.keys import Key
 from muslin.semantics.snapshot import Snapshot
+from reconciler.addresses_in_use import effect as who_needs
 from reconciler.effect.effect import NETWORK_MTU, Effect, effect
 from reconciler.ledger import Ledger
 from reconciler.local import read_folder
@@ -43,7 +44,9 @@ __all__ = ["plan"]
 @click.option("--repo", type=click.Path(path_type=Path), help="A git repository, instead of FOLDER.")
 @click.option("--from", "old", metavar="COMMIT", help="With --repo: what is there; asks no datastore.")
 @click.option("--to", "new", metavar="COMMIT", help="With --repo: what is to be. [HEAD]")
-@click.option("--path", "path", default=".", show_default=True, help="With --repo: the folder inside that is read.")
+@click.option("--path", "paths", multiple=True, help="With --repo: a folder inside that is read. Repeatable. [.]")
+@click.option("--include", multiple=True, metavar="PATTERN", help="With --repo: as of `reconcile`. Repeatable.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="With --repo: as of `reconcile`. Repeatable.")
 @click.option("--blueprint", "blueprints", multiple=True, help="May render facts in the files, as of `reconcile`.")
 @click.option(
     "--endpoints", type=click.Path(path_type=Path), multiple=True, metavar="FILE",
@@ -53,6 +56,10 @@ __all__ = ["plan"]
 @click.option(
     "--max-deletes", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="PART",
     help="Part of what is ours that one commit may remove, as of `reconcile`.",
+)  # fmt: skip
+@click.option(
+    "--max-endpoints", type=click.IntRange(min=0), metavar="N",
+    help="Endpoints that one commit's removals may concern, as of `reconcile`.",
 )  # fmt: skip
 @click.option("--allow-empty", is_flag=True, help="As of `reconcile`.")
 @click.option(
@@ -71,11 +78,14 @@ def plan(
     repo: Path | None,
     old: str | None,
     new: str | None,
-    path: str,
+    paths: tuple[str, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     blueprints: tuple[str, ...],
     endpoints: tuple[Path, ...],
     set_name: str,
     max_deletes: float,
+    max_endpoints: int | None,
     allow_empty: bool,
     network_mtu: int,
     exact_agents: bool,
@@ -99,9 +109,11 @@ def plan(
 
     Exit status: 0 the datastore is as the files say, 2 it is not, 1 a file is wrong or something failed.
     """
-    asked = _Asked(folder, repo, old, new, path, frozenset(blueprints), endpoints)
+    select = Selection.of(paths or (".",), include, exclude, blueprints)
+    asked = _Asked(folder, repo, old, new, select, endpoints)
     asked.check()
-    look = _Look(set_name, Budget(part=max_deletes, allow_empty=allow_empty), network_mtu, exact_agents)
+    budget = Budget(part=max_deletes, endpoints=max_endpoints, allow_empty=allow_empty)
+    look = _Look(set_name, budget, network_mtu, exact_agents)
     report = asyncio.run(_offline(asked, look) if old is not None else _live(reach, asked, look))
     if output == "json":
         click.echo(json.dumps(report.to_json(full=full), indent=2, default=str))
@@ -120,16 +132,15 @@ class _Asked:
     repo: Path | None
     old: str | None
     new: str | None
-    path: str
-    blueprints: frozenset[str]
+    select: Selection
     endpoints: tuple[Path, ...]
 
     def check(self) -> None:
         """Raise BadInput for what does not go together."""
-        if self.blueprints:
+        if self.select.blueprints:
             from blueprints.catalogue import BLUEPRINTS  # noqa: PLC0415 - for who renders nothing
 
-            for name in sorted(self.blueprints - set(BLUEPRINTS)):
+            for name in sorted(self.select.blueprints - set(BLUEPRINTS)):
                 fix = f"use one of {', '.join(BLUEPRINTS)}"
                 raise BadInput(Problem(f"there is no blueprint {name!r}", "--blueprint", fix))
         if self.folder is None and self.repo is None:
@@ -137,7 +148,8 @@ class _Asked:
             raise BadInput(Problem("missing argument 'FOLDER', and there is no --repo", "FOLDER", fix))
         if self.folder is not None and self.repo is not None:
             raise BadInput(Problem("there is a folder and a repository", "FOLDER, --repo", "give one of the two"))
-        if self.repo is None and (self.old is not None or self.new is not None or self.path != "."):
+        chosen = replace(self.select, blueprints=frozenset()) != Selection()
+        if self.repo is None and (self.old is not None or self.new is not None or chosen):
             raise BadInput(Problem("there is no repository", "--from, --to, --path", "add --repo"))
         if self.endpoints and self.old is None:
             what = "a plan against a datastore takes its endpoints from there"
@@ -171,15 +183,19 @@ def _state(snapshot: Snapshot, node: str) -> object:
 async def _live(reach: Reach, asked: _Asked, look: _Look) -> Report:
     """Against a datastore: what the steps that would really be taken do to the cluster that is really there."""
     if asked.folder is not None:
-        reading = _readable(read_folder(asked.folder, name=str(asked.folder), blueprints=asked.blueprints))
+        reading = _readable(read_folder(asked.folder, name=str(asked.folder), blueprints=asked.select.blueprints))
     else:
+        from reconciler.combined import named  # noqa: PLC0415 - a plan of a folder does without git
+
         (reading,) = await _commits(asked, asked.new or "HEAD")
+        reading = replace(reading, commit=named(reading.commit, asked.select))
     async with reach.store(gate=False) as store:
         if isinstance(store, FieldOwnership):
             store.show_owners()  # a reviewer wants to know whose each field is, whatever it costs
         ledger = await Ledger.load(store, look.set_name)
         proposed = await preview(store, reading, look.set_name)
-        found = hold(proposed, len(reading.resources), len(ledger.owned), look.budget)
+        needed = await who_needs(store, proposed, look.budget)
+        found = hold(proposed, len(reading.resources), len(ledger.owned), look.budget, needed)
         told: Effect | None = None
         unread: tuple[Problem, ...] = ()
         if proposed.steps or proposed.course is not None:
@@ -222,22 +238,42 @@ async def _commits(asked: _Asked, *names: str) -> list[Reading]:
     from reconciler.source import GitSource  # noqa: PLC0415 - a plan of a folder does without git
 
     assert asked.repo is not None
-    inner = asked.repo / ".git"
-    folder = inner if inner.is_dir() else asked.repo
-    source = GitSource(folder, Selection.of((asked.path,), blueprints=asked.blueprints))
+    own = _of_git(asked.repo)
+    folder = _pointed(own / "commondir", own) or own
+    source = GitSource(folder, asked.select)
     try:
-        return [_readable(await source.read(_commit(folder, name))) for name in names]
+        commits = [await source.commit_of(_commit(folder, own / "HEAD", name)) for name in names]
+        return [_readable(await source.read(commit)) for commit in commits]
+    except Unavailable as error:
+        told = error.problems[0]
+        fix = "fetch what is missing: `git fetch --unshallow` of a shallow clone, `fetch-depth: 0` in a pipeline"
+        raise Unavailable(Problem(told.what, told.where, fix)) from error
     finally:
         await source.close()
 
 
-def _commit(repository: Path, name: str) -> str:
+def _of_git(repository: Path) -> Path:
+    """What git keeps of a working copy, also of a second one or of a submodule; or a bare repository itself."""
+    inner = repository / ".git"
+    return inner if inner.is_dir() else _pointed(inner, repository, "gitdir: ") or repository
+
+
+def _pointed(file: Path, beside: Path, before: str = "") -> Path | None:
+    """The folder that a small file of git names, None where there is no such file."""
+    try:
+        text = file.read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return beside / text.removeprefix(before) if text.startswith(before) else None
+
+
+def _commit(repository: Path, head: Path, name: str) -> str:
     """The id that a name means, as the files of a repository say: a branch, a tag, a remote's branch, HEAD, an id."""
     if is_object_id(name):
         return name
     if name == "HEAD":
         try:
-            text = (repository / "HEAD").read_text("ascii").strip()
+            text = head.read_text("ascii").strip()
         except (OSError, ValueError):
             text = ""
         at, _, target = text.partition("ref: ")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["HIDDEN", "is_reference_name", "is_secret_name", "within_secret"]
+__all__ = ["HIDDEN", "is_secret_name", "within_secret"]
 
 HIDDEN: Final = "(hidden)"
 """Stands where a secret would."""
@@ -15,17 +15,11 @@ _SECRET: Final = re.compile(
     r"(pass(word|phrase|wd)?|secret|token|credentials?|authorization|api[-_]?key|private[-_]?key|cookie)$",
     re.IGNORECASE,
 )
-_REFERENCE: Final = re.compile(r"(ref|refs|name|selector|source)$", re.IGNORECASE)
 
 
 def is_secret_name(name: str) -> bool:
     """Whether what is called so is a secret, or says where one is."""
     return _SECRET.search(name) is not None
-
-
-def is_reference_name(name: str) -> bool:
-    """Whether what is called so only says where something is."""
-    return _REFERENCE.search(name) is not None
 
 
 def within_secret(path: Iterable[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 
 from muslin import resources
 from muslin.resources.base import Resource
+from reconciler.combined import of_flags
+from reconciler.commands import TRACKED
 from reconciler.report_schema import PlanReport
+from reconciler.selection import Selection
 from tests.muslin.cli.running import FILES, Cluster, Run
 from tests.reconciler.cases import policy
 from tests.reconciler.repositories import git
@@ -93,6 +97,7 @@ def test_a_probe_that_is_taken_out_is_told(run: Run, repository: Path) -> None:
 
     said = "served: shop/client-1 must reach 192.0.2.10 over ICMP"
     assert f"Probes that are not asked any more:\n  {said}\n" in ran.out
+    assert ran.status == 2
     review = run("plan", "--repo", repository, "--from", "closed", "--to", "without", "-o", "markdown").out
     assert ":warning: Not asked any more: served: shop/client-1" in review
 
@@ -207,6 +212,38 @@ def test_an_export_of_kubectl_will_do(run: Run, repository: Path, tmp_path: Path
     assert "No traffic, session, prefix, address or MTU changes (2 endpoints looked at)." in run(*asked).out
 
 
+def test_a_plan_of_folders_is_named_as_the_reconciler_of_them_names_it(
+    run: Run, repository: Path, populated: Cluster, tmp_path: Path
+) -> None:
+    """Whoever reads folders and filters plans another commit than who reads all: the digest is the reconciler's."""
+    head, select = git(repository, "rev-parse", "closed"), Selection.of(exclude=["b.yaml"])
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), str(tmp_path / "mirror"))
+    git(tmp_path / "mirror", "update-ref", TRACKED, head)
+    asked = ("plan", "--repo", repository, "--exclude", "b.yaml", "--datastore", populated.file, "-o", "json")
+    told = json.loads(run(*asked).out)
+
+    async def of_the_reconciler() -> str | None:
+        source = of_flags(tmp_path / "mirror", select)
+        try:
+            return (await source.head()).commit
+        finally:
+            await source.close()
+
+    assert told["commit"] == asyncio.run(of_the_reconciler()) != head
+    assert told["digest"].startswith("sha256:")
+    assert [(each["action"], each["key"]) for each in told["steps"]] == [("delete", "NetworkPolicy shop/b")]
+
+
+def test_a_removal_that_concerns_too_many_endpoints_is_told_as_held(run: Run, populated: Cluster) -> None:
+    """The plan asks who needs what goes, as the reconciler does, and with the same budget."""
+    populated.write({name: text for name, text in FILES.items() if name != "b.yaml"})
+    asked = ("plan", populated.manifests, "--datastore", populated.file)
+
+    assert "hold this commit" not in run(*asked).out
+    held = "The reconciler would hold this commit: the commit removes what 1 endpoints (at most 0) need (TooMuchEffect)"
+    assert held in run(*asked, "--max-endpoints", "0").out
+
+
 def test_what_closes_a_host_is_not_told_as_no_change(run: Run, repository: Path, tmp_path: Path) -> None:
     """A new host endpoint shuts the host but for failsafe ports: nothing is computed of it, and that is said."""
     host = {
@@ -225,3 +262,25 @@ def test_what_closes_a_host_is_not_told_as_no_change(run: Run, repository: Path,
         assert "Not judged: what it does to hosts themselves is not computed" in told
     (left,) = json.loads(run(*asked, "-o", "json").out)["effect"]["notJudged"]
     assert (left["reason"], left["objects"]) == ("HostPolicy", ["HostEndpoint eth0"])
+
+
+def test_second_working_copies_and_annotated_tags_are_read(run: Run, repository: Path, tmp_path: Path) -> None:
+    """A worktree has its own HEAD and the other's branches; a tag with a message of its own means its commit."""
+    git(repository, "tag", "--annotate", "--message", "first", "v1", "main")
+    git(repository, "worktree", "add", "--quiet", str(tmp_path / "second"), "main")
+    wanted = run("plan", "--repo", repository, "--from", "main", "--to", "closed")
+
+    assert run("plan", "--repo", tmp_path / "second", "--from", "HEAD", "--to", "closed") == wanted
+    assert run("plan", "--repo", repository, "--from", "v1", "--to", "closed") == wanted
+
+
+def test_a_clone_that_lacks_a_commit_is_told_with_the_way_to_get_it(run: Run, repository: Path, tmp_path: Path) -> None:
+    """Pipelines clone one commit deep: the plan says what to fetch, and nothing of a mirror that nobody has."""
+    clone = tmp_path / "clone"
+    former = git(repository, "rev-parse", "main").strip()
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository}", str(clone))
+    ran = run("plan", "--repo", clone, "--from", former, "--to", "HEAD")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert f"git does not give object {former}" in ran.err
+    assert "fix:   fetch what is missing: `git fetch --unshallow`" in ran.err
