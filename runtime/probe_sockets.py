@@ -37,6 +37,8 @@ _UNREACHED: Final = frozenset(
     }
 )  # fmt: skip
 """What a kernel says where no way leads there, or where somebody on the way forbids it."""
+_ENTERS_S: Final = 5.0
+"""Making a socket waits for nothing, so who has not made it by then waits for something that never comes."""
 _PAYLOAD: Final = b"muslin probe"
 
 
@@ -64,9 +66,12 @@ class PodAsker:
         if path is None:
             return Answer(Word.NOT_ABLE, "the agent does not know the pod's network: it was attached by another one")
         try:
-            made = await _in_a_thread(lambda: _socket_in(path, source, ask))
+            async with asyncio.timeout(_ENTERS_S):
+                made = await _in_a_thread(lambda: _socket_in(path, source, ask))
         except _NotAbleError as error:
             return error.answer
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            return Answer(Word.NOT_ABLE, f"the pod's network could not be entered: {error}"[:200])
         with made:
             try:
                 async with asyncio.timeout(ask.timeout_s):
@@ -164,7 +169,7 @@ def _socket_in(path: str, source: Address, ask: Ask) -> socket.socket:
     Leaves the thread in that namespace.
     """
     try:
-        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise _NotAbleError(Answer(Word.NO_POD)) from error
     try:

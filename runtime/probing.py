@@ -36,6 +36,7 @@ _LONGEST_S: Final = 600.0
 """A question that stands for longer is nobody's: whoever asked would have asked another, or taken it away."""
 _BACKOFF: Final = Backoff(first_s=0.2, longest_s=10.0)
 _AFTER_A_FAULT_S: Final = 60.0
+_MOST_TOLD: Final = 100
 
 
 class Asker(Protocol):
@@ -108,7 +109,12 @@ class Probing:
 
     def _unread(self, error: MuslinError, pause_s: float) -> None:
         """That the datastore is away the agent says itself."""
-        if not isinstance(error, Unavailable) and str(error) not in self._told:
+        if not isinstance(error, Unavailable):
+            self._tell_once(error, pause_s)
+
+    def _tell_once(self, error: MuslinError, pause_s: float | None) -> None:
+        """What is wrong with requests is told once, and of very many not all."""
+        if str(error) not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(str(error))
             self._on_failure(error, pause_s)
 
@@ -128,7 +134,7 @@ class Probing:
             try:
                 found = wanted(each.spec, self._node, f"{KIND} {each.metadata.name}")
             except BadInput as error:
-                self._on_failure(error, None)
+                self._tell_once(error, None)
                 continue
             if found is not None and len(asked) < _MOST_REQUESTS:
                 asked[Key(KIND, each.metadata.name)] = found

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+import pytest
+
 from muslin.resources.keys import Key
 from runtime.cni.answer import done
 from runtime.cni.request import Request, decode
@@ -158,3 +160,19 @@ def test_where_a_pod_is_is_remembered_and_forgotten() -> None:
         assert second.path_of(interface) == "/run/netns/two"
         asyncio.run(second.handle(_request("DEL", "/run/netns/two"), None))
         assert second.path_of(interface) is None
+
+
+def test_what_never_opens_and_threads_that_never_start_hold_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a pod's network should be is a FIFO without a writer; then no thread can be had: both are answered."""
+    fifo = tmp_path / "network"
+    os.mkfifo(fifo)
+    assert _asked(str(fifo), _SERVER, Traffic.TCP, 7) == Answer(Word.NO_POD)
+
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    answer = _asked(str(fifo), _SERVER, Traffic.TCP, 7)
+    assert (answer.word, "can't start new thread" in answer.detail) == (Word.NOT_ABLE, True)

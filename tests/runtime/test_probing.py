@@ -240,3 +240,20 @@ def test_nonsense_is_told_and_harms_nobody() -> None:
         assert await node.answers() == ["Answered"]
 
     _run(scenario)
+
+
+def test_nonsense_is_told_once_however_often_others_ask() -> None:
+    """A request that is none does not fill the log while others come and go."""
+
+    async def scenario(node: _Node) -> None:
+        await node.ask("192.0.2.10")
+        other = Key(_KEY.kind, "prod.other")
+        value = {"apiVersion": "reconciler.muslin/v1alpha1", "kind": other.kind, "metadata": {"name": other.name}}
+        await node.store.create(other, value | {"spec": {"node": "n1"}})
+        for number in range(10):
+            await node.ask("192.0.2.10", mark=f"m{number}")
+            await asyncio.sleep(1)
+        assert len(node.failures) == 1
+        assert await node.answers() == ["Answered"]
+
+    _run(scenario)
