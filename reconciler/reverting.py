@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 from reconciler.children import Ran, run
 from reconciler.commands import REVERTS, Git
+from reconciler.hidden import without_secrets
 from reconciler.pushing import Pushing
 from reconciler.references import reference
 from reconciler.remotes import Transport, is_object_id
@@ -37,7 +38,7 @@ from reconciler.reverts import (
 )
 from reconciler.verification import Verification
 
-__all__ = ["TRIES", "Reverting"]
+__all__ = ["TRIES", "Reverting", "refusal"]
 
 TRIES: Final = 5
 """So many refused pushes of one commit, then it is given up. Between them the pause doubles."""
@@ -71,6 +72,13 @@ class _Refusal(Exception):
     def __init__(self, standing: RevertStanding, message: str) -> None:
         super().__init__(message)
         self.standing, self.message = standing, message
+
+
+def refusal(ran: Ran) -> str:
+    """Why a server refused a push, in its own words, on one line and without what looks like a password."""
+    refused = (line.split("\t") for line in ran.text.splitlines() if line.startswith("!\t"))
+    said = printed(next((parts[-1] for parts in refused), "") or ran.told or "git push failed")
+    return str(without_secrets(said))
 
 
 class Reverting:
@@ -153,8 +161,7 @@ class Reverting:
         if ran.status == 0:
             return outcome
         tries = 1 + (known.tries if known is not None else 0)
-        refused = (line.split("\t") for line in ran.text.splitlines() if line.startswith("!\t"))
-        said = printed(next((parts[-1] for parts in refused), "") or ran.told or "git push failed")
+        said = refusal(ran)
         if tries >= TRIES:
             what = f"the server refused it {tries} times: {said}"
             return replace(outcome, standing=RevertStanding.GIVEN_UP, message=what, tries=tries)

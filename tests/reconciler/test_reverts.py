@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.children import Ran
 from reconciler.fetch_state import FetchState, Standing, read_state, write_state
 from reconciler.guard import RevertRequest
 from reconciler.pushing import Pushing
 from reconciler.remotes import Remote
 from reconciler.revert_requests import RevertRequests
+from reconciler.reverting import refusal
 from reconciler.reverts import (
     Because,
     RevertAsked,
@@ -165,3 +167,13 @@ def test_settings_that_cannot_be_are_refused(
     found = pushing.problems(Remote.parse("https://git.example/r", remote[0] or None, tag=remote[1] or None), policy)
 
     assert (words in found[0].what) if words else found == ()
+
+
+def test_a_servers_words_show_no_password_and_are_one_line() -> None:
+    """What a server says of a push that it refuses reaches status, history and notices."""
+    said = b"To x\n!\trefs/a:refs/b\t[remote rejected] (see https://bot:hunter2@git.example/x)\nDone\n"
+    assert "hunter2" not in refusal(Ran(1, said, ""))
+    assert refusal(Ran(1, said.replace(b"https://bot:hunter2@git.example/x", b"no\x1b[2J"), "")) == (
+        "[remote rejected] (see no [2J)"
+    )
+    assert refusal(Ran(1, b"", "")) == "git push failed"
