@@ -17,6 +17,7 @@ from muslin.ipam.blocks import Block
 from muslin.net import Prefix, parse_prefix
 from muslin.resources.keys import Key
 from reconciler.course import node_addresses
+from reconciler.findings import is_excused
 from reconciler.gates import Finding
 from reconciler.node_reports import NodeReport
 
@@ -121,7 +122,7 @@ def _sessions(until: Until, world: World) -> Finding:
     for name in _asked(until, addresses):
         mine = {peer: held for peer, held in peers.items() if peer != name}
         wanted = min(until.count, len(mine)) if whole else until.count
-        cut = sum(any(f"{name} {address}" in world.excused for address in held) for held in mine.values())
+        cut = sum(any(is_excused(world.excused, name, address) for address in held) for held in mine.values())
         # who reached nobody before is not looked at; but a new reflector that one cannot reach is no reflector
         excused = cut if whole or cut == len(mine) else 0
         report = world.reports.get(name)
@@ -225,7 +226,7 @@ def _made_after(pod: Json, since: str) -> bool:
     try:
         made = datetime.fromisoformat(str(_mapping(pod, "metadata").get("creationTimestamp")))
         return _utc(made) > _utc(datetime.fromisoformat(since)).replace(microsecond=0)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 

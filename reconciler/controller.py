@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
@@ -30,7 +31,7 @@ from reconciler.guard import AskRevert, Guard, unapproved
 from reconciler.hearing import Hearing
 from reconciler.ledger import Ledger
 from reconciler.live import Live, listed
-from reconciler.loop import Loop
+from reconciler.loop import RETRYABLE, Loop
 from reconciler.manifests import Reading, declarable
 from reconciler.ownership import Ownership, manager_of
 from reconciler.passage import Passage
@@ -191,6 +192,10 @@ class Controller:
         began = clock()
         try:
             await self._look_once()
+        except MuslinError as error:
+            if not isinstance(error, RETRYABLE):
+                await self._show_failure(error)
+            raise
         finally:
             if self._looked is not None and self.last is not None:
                 self._looked(self.last, clock() - began)
@@ -369,6 +374,14 @@ class Controller:
         self._teller.fetched(self.last.fetch if self.last is not None else None, status.fetch, status.seen)
         self.last = status
         await self._board.show(status, repairs, self._time())
+
+    async def _show_failure(self, error: MuslinError) -> None:
+        """While no look comes to its end the status must not say that all is well."""
+        with suppress(MuslinError):
+            self.last = replace(
+                self.last or Status(applied=self._board.applied, plan=self._board.last_plan), problems=error.problems
+            )
+            await self._board.show(self.last, (), self._time())
 
     def _paused(self) -> bool:
         entry = self._live.entries.get(_CLUSTER)

@@ -289,5 +289,6 @@ def _of_node(value: Json) -> Json | None:
     bgp = {name: given[name] for name in _NODES_OWN if name in given} if isinstance(given, Mapping) else {}
     if not bgp or not isinstance(metadata, Mapping):
         return None
-    kept = {"name": metadata.get("name"), "labels": dict(metadata.get("labels") or {})}
+    labels = metadata.get("labels")
+    kept = {"name": metadata.get("name"), "labels": dict(labels) if isinstance(labels, Mapping) else {}}
     return {"apiVersion": value.get("apiVersion"), "kind": "Node", "metadata": kept, "spec": {"bgp": bgp}}

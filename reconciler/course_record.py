@@ -73,8 +73,7 @@ def course_for(
         return None
     found = underway(control, accepted)
     if found is not None and (reading.commit == accepted or found.wish == _wish(reading)):
-        made = course(found.start, reading, found.number)
-        return made if isinstance(made, Course) else None
+        return course(found.start, reading, found.number)
     if reading.commit == accepted:
         return None
     known = control.others.get(_MTU)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from muslin.resources.node import Node
 from muslin.semantics.routes import node_address
@@ -11,7 +12,16 @@ from muslin.semantics.snapshot import Snapshot
 from reconciler.gates import Finding
 from reconciler.node_reports import NodeReport
 
-__all__ = ["agents_finding", "excuses", "routes_finding", "sessions_finding"]
+__all__ = ["agents_finding", "excuses", "is_excused", "routes_finding", "sessions_finding"]
+
+
+_MOST_EXCUSES: Final = 2000
+"""More are remembered for whole nodes: they stand in an object that stores limit in size."""
+
+
+def is_excused(excused: Collection[str], node: str, peer: str) -> bool:
+    """Whether a session was down before, as `excuses` says it."""
+    return f"{node} {peer}" in excused or f"{node} *" in excused
 
 
 def sessions_finding(
@@ -58,7 +68,7 @@ def sessions_finding(
             peer
             for peer in kept
             if not (report.established.get(peer) == had[peer] and ends.agree(name, peer))
-            and f"{name} {peer}" not in excused
+            and not is_excused(excused, name, peer)
         )
         lacks += [f"{name} has no session with {peer}" for peer in missing]
         if not kept and had and loses:
@@ -116,16 +126,26 @@ def routes_finding(
 
 
 def excuses(now: Snapshot, reports: Mapping[str, NodeReport], blocks: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """What is wrong before a commit comes, and so is not its fault: `node peer` and `node routes`."""
-    found = []
+    """What is wrong before a commit comes, and so is not its fault: `node peer` and `node routes`.
+
+    Where that is very much, `node *` stands for all sessions of the nodes that lack most.
+    """
+    missing: dict[str, list[str]] = {}
+    routes: list[str] = []
     for node in now.all(Node):
         report = reports.get(node.metadata.name)
         if report is not None and report.heard:
             wanted = _peers(now, report.node)
-            found += [f"{report.node} {peer}" for peer in sorted(wanted.keys() - report.established.keys())]
+            missing[report.node] = sorted(wanted.keys() - report.established.keys())
             if routes_finding(blocks, {report.node: report}).lacks:
-                found.append(f"{report.node} routes")
-    return tuple(found)
+                routes.append(f"{report.node} routes")
+    count = sum(map(len, missing.values()))
+    for name in sorted(missing, key=lambda each: -len(missing[each])):
+        if count <= _MOST_EXCUSES:
+            break
+        count -= len(missing[name]) - 1
+        missing[name] = ["*"]
+    return (*(f"{name} {peer}" for name, peers in missing.items() for peer in peers), *routes)
 
 
 def _serving(after: Snapshot, reports: Mapping[str, NodeReport]) -> frozenset[str]:

@@ -11,7 +11,8 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
-from muslin.datastore.protocol import AlreadyExists, Conflict, Datastore, Entry, NotFound
+from muslin.datastore.protocol import AlreadyExists, Datastore, Entry, Forbidden
+from muslin.errors import BadInput, Failed
 from muslin.resources.keys import Key
 from reconciler.live import Live, listed
 from reconciler.node_reports import NodeReport, by_node, made_for_gate, status_to_make
@@ -42,6 +43,7 @@ class Hearing:
         self._made: set[Key] = set()
         self._swept = False
         self.follows = False
+        self._refused: dict[str, str] = {}
 
     async def entries(self, more: Collection[str] = (), *, reports: bool = True) -> Mapping[Key, Entry]:
         """What is reported, and all objects of `more` kinds: from the copy that is kept, else asked for now.
@@ -54,13 +56,32 @@ class Hearing:
         if self._live is not None and self._live.in_sync.is_set() and kinds <= self._kinds:
             entries: Mapping[Key, Entry] = self._live.entries
         else:
-            entries, _ = await listed(self._datastore, kinds)
-            await self._follow(kinds)
+            entries = await self._asked(kinds)
         if reports and not self._swept:
             # a reconciler before us may have been killed at a gate
             self._swept = True
             self._made |= {key for key, each in entries.items() if _is_made(each, self._set)}
         return entries
+
+    async def _asked(self, kinds: frozenset[str]) -> Mapping[Key, Entry]:
+        """What is there now. Where reports may not be read nobody has reported; all else must be readable."""
+        try:
+            entries, _ = await listed(self._datastore, kinds)
+        except Forbidden as error:
+            if not kinds & _KINDS:
+                raise
+            kinds -= _KINDS
+            entries, _ = await listed(self._datastore, kinds)
+            self._refused["read"] = str(error).splitlines()[0]
+        else:
+            self._refused.pop("read", None)
+        await self._follow(kinds)
+        return entries
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What we may not do, in words: then nodes are not heard, whatever they would say."""
+        return tuple(self._refused.values())
 
     async def reports(self) -> tuple[dict[str, NodeReport], dict[str, list[str]]]:
         """Mapping[node, report] and Mapping[node, blocks]."""
@@ -71,8 +92,13 @@ class Hearing:
         for node in nodes:
             key = Key("CalicoNodeStatus", node)
             if key not in self._made:
-                with suppress(AlreadyExists):
-                    await self._datastore.create(key, status_to_make(node, self._set))
+                try:
+                    with suppress(AlreadyExists, BadInput):
+                        await self._datastore.create(key, status_to_make(node, self._set))
+                except Forbidden as error:
+                    self._refused["ask"] = str(error).splitlines()[0]
+                    return  # nor may we ask another one
+                self._refused.pop("ask", None)
                 self._made.add(key)
 
     async def quiet(self) -> None:
@@ -87,11 +113,12 @@ class Hearing:
         """Nothing waits: stop listening, and take back what was made for it."""
         await self.quiet()
         if self._made:
-            entries, _ = await listed(self._datastore, ("CalicoNodeStatus",))
-            for key, entry in entries.items():
-                if made_for_gate(entry, self._set):
-                    with suppress(NotFound, Conflict):
-                        await self._datastore.delete(key, entry.revision)
+            with suppress(Forbidden):
+                entries, _ = await listed(self._datastore, ("CalicoNodeStatus",))
+                for key, entry in entries.items():
+                    if made_for_gate(entry, self._set):
+                        with suppress(Failed):
+                            await self._datastore.delete(key, entry.revision)
             self._made.clear()
 
     async def _follow(self, kinds: frozenset[str]) -> None:

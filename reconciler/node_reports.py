@@ -17,6 +17,9 @@ APPLIED_REVISION: Final = "muslin/applied-revision"
 MADE_FOR: Final = "muslin/made-for-gate"
 """Annotation of a CalicoNodeStatus that we made so that a node reports, with the name of the set: ours to remove."""
 
+_LONGEST_REVISION: Final = 20
+"""No store counts further; and a text of thousands of digits is no number to Python."""
+
 _ESTABLISHED: Final = "Established"
 
 
@@ -71,7 +74,7 @@ def _report(value: Json) -> NodeReport:
     applied = _mapping(metadata, "annotations").get(APPLIED_REVISION)
     return NodeReport(
         str(spec.get("node") or metadata.get("name")),
-        applied if isinstance(applied, str) else None,
+        applied if isinstance(applied, str) and len(applied) <= _LONGEST_REVISION else None,
         established,
         learnt,
         bool(bgp),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from muslin import resources
 from muslin.datastore.protocol import Entry
@@ -129,6 +129,7 @@ class Passage:
         """Whether a commit that is applied did no harm."""
         self._keeper.of(commit)
         reports, blocks = await self._hearing.reports()
+        excused = frozenset(excused)
         found = sessions_finding(_snapshot(live, ()), reports, excused=excused)
         routes = routes_finding(blocks, reports, excused=excused)
         return self._keeper.judge(_HEALTH, Finding((*found.lacks, *routes.lacks), found.unheard), now)
@@ -166,6 +167,8 @@ class Passage:
         after = _snapshot(look.live, upto)
         reflecting = [each.step.key.name for each in look.placed if each.group == group == (Stage.REFLECTORS, False)]
         found = sessions_finding(after, reports, before=_snapshot(look.live, ()), must=reflecting)
+        if found.unheard:
+            found = replace(found, unheard=(*self._hearing.refused, *found.unheard))
         verdict = self._keeper.judge(gate, found, look.now)
         if verdict.standing is Standing.WAITING and found.unheard:
             await self._hearing.ask_nodes(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from muslin.datastore.protocol import Datastore
-from muslin.errors import Problem
+from muslin.errors import Failed, Problem
 from muslin.resources.keys import Key
 from reconciler.addresses_in_use import blocks_of
 from reconciler.control import Because
@@ -78,7 +78,10 @@ class Proposer:
         return with_course(made, chosen)
 
     def _course(self, reading: Reading, ledger: Ledger) -> Course | tuple[Problem, ...] | None:
-        """The stages from what is there to a commit; for the one in force those in which it is already."""
+        """The stages from what is there to a commit; for the one in force those in which it is already.
+
+        Raises `Failed` where those are not possible any more.
+        """
         if reading.facts is None:
             return None
         control, waits = self._guard.seen, self._settings.gates is not None
@@ -90,9 +93,11 @@ class Proposer:
         if self._known is not None and self._known[:2] == (reading.commit, found):
             return self._known[2]
         made = course_for(reading, self._live.entries, ledger.owned, control, ledger.accepted)
+        if not waits and (isinstance(made, Course) or reading.commit == ledger.accepted):
+            return None
+        if isinstance(made, tuple) and reading.commit == ledger.accepted:
+            raise Failed(made)  # with other rules than when it set out: at once it might cut the network
         if isinstance(made, Course):
-            if not waits:
-                return None
             if reading.commit != ledger.accepted and (problems := too_large(reading, made)):
                 return problems
             if found is not None and made.start is found.start:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from blueprints.stages import Condition
 from muslin.datastore.ipam import run
-from muslin.datastore.protocol import Conflict, Datastore, Entry, NotFound
+from muslin.datastore.protocol import Conflict, Datastore, Entry, Forbidden, NotFound
 from muslin.ipam.affinities import Owner, release_affinity
 from muslin.ipam.names import block_key
 from muslin.resources.keys import Key
@@ -100,12 +100,20 @@ class Staging:
         self._keeper.of(f"{proposed.commit} {course.number}")
         now = asyncio.get_running_loop().time()
         seen = any(each.condition not in PEOPLE for each in stage.until)
-        entries = await self._hearing.entries(kinds_for(stage.until), reports=seen)
-        await self._give_back(course, entries)
+        try:
+            entries = await self._hearing.entries(kinds_for(stage.until), reports=seen)
+            await self._give_back(course, entries)
+        except Forbidden as error:
+            # who may not look at pods or addresses does not find that there are none
+            gate = Gate(GateKind.PEOPLE, f"the end of {course.title}", guards=True)
+            verdict = Verdict(gate, Standing.NOT_AVAILABLE, (str(error).splitlines()[0],))
+            self._say(verdict, proposed.commit)
+            return Judged((verdict,))
         world = self._world(proposed, control, entries)
         confirmed = confirmation(course.number) in control.confirmed
         verdicts = list(self._blocked(proposed, course))
-        for kind, found in _findings(course, world, confirmed=confirmed):
+        for kind, first in _findings(course, world, confirmed=confirmed):
+            found = replace(first, unheard=(*self._hearing.refused, *first.unheard)) if first.unheard else first
             gate = Gate(kind, f"the end of {course.title}", guards=kind is not GateKind.AGENTS)
             verdicts.append(self._judged(gate, found, now, confirmed=confirmed))
             if found.unheard:
@@ -113,9 +121,12 @@ class Staging:
                 await self._hearing.ask_nodes(each for each in nodes if each not in world.reports)
         for each in verdicts:
             if each.standing is not Standing.OPEN:
-                why = "; ".join(each.why[:5])
-                self._teller.say(EventKind.GATE, f"{each.gate}: {each.standing}: {why}", proposed.commit)
+                self._say(each, proposed.commit)
         return Judged(tuple(verdicts))
+
+    def _say(self, verdict: Verdict, commit: str) -> None:
+        about = f"{verdict.gate}: {verdict.standing}"
+        self._teller.say(EventKind.GATE, str(verdict), commit, about=about)
 
     def _judged(self, gate: Gate, found: Finding, now: float, *, confirmed: bool) -> Verdict:
         if gate.kind is GateKind.PEOPLE:
@@ -145,7 +156,7 @@ class Staging:
             blocks,
             max((int(each) for each in revisions if each.isdecimal()), default=0),
             known.since if known is not None else "",
-            watching.excused if watching is not None and watching.commit == proposed.commit else (),
+            frozenset(watching.excused if watching is not None and watching.commit == proposed.commit else ()),
         )
 
     async def _give_back(self, course: Course, entries: Mapping[Key, Entry]) -> None:

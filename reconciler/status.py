@@ -91,7 +91,8 @@ class Event:
         changes = "; ".join(f"{each.path}: {_short(each.old)} -> {_short(each.new)}" for each in self.fields[:5])
         commit = f" [{short(self.commit)}]" if self.commit else ""
         line = f"#{self.reconcile} {self.kind.value}{commit} {self.message}"
-        return " ".join((f"{line} ({changes})" if changes else line).split())
+        told = " ".join((f"{line} ({changes})" if changes else line).split())
+        return told if told.isprintable() else "".join(each if each.isprintable() else "?" for each in told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class Status:
         """Whether what the branch shows is known and in force, and nothing of it waits, failed or is blocked."""
         in_the_way = (
             self.held,
+            self.problems,
             self.blocked,
             self.failed,
             self.waiting,

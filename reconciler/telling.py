@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from muslin.datastore.field_ownership import FieldOwner, TakenField
 from muslin.errors import Problem
@@ -23,6 +24,8 @@ from reconciler.status import Event, EventKind, Repair, Status
 
 __all__ = ["Teller", "fetch_words", "moved_problem", "refused_problem", "stale_problem", "with_outcome"]
 
+_MOST_ABOUT: Final = 8
+
 
 class Teller:
     """Numbers the looks of a process and tells their events.
@@ -34,21 +37,30 @@ class Teller:
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self._said: set[tuple[EventKind, str]] = set()
+        self._about: Counter[tuple[EventKind, str]] = Counter()
         self.look = 0
 
     def forget(self) -> None:
         """A commit came into force: what was said is news again."""
         self._said.clear()
+        self._about.clear()
 
     def event(self, kind: EventKind, message: str, commit: str | None = None) -> None:
         """Tell an event."""
         self._tell(Event(kind, self.look, message, commit))
 
-    def say(self, kind: EventKind, message: str, commit: str | None = None) -> None:
-        """Tell an event that stays true over many looks only once for each commit in force."""
-        if (kind, f"{commit} {message}") not in self._said:
-            self._said.add((kind, f"{commit} {message}"))
-            self.event(kind, message, commit)
+    def say(self, kind: EventKind, message: str, commit: str | None = None, *, about: str | None = None) -> None:
+        """Tell an event that stays true over many looks only once for each commit in force.
+
+        Of messages `about` one thing the first few are told: what is waited for during days changes all the time.
+        """
+        known, thing = (kind, f"{commit} {message}"), (kind, f"{commit} {about}")
+        if known in self._said or (about is not None and self._about[thing] >= _MOST_ABOUT):
+            return
+        self._said.add(known)
+        self._about[thing] += about is not None
+        more = "; how it goes on, the status says" if self._about[thing] == _MOST_ABOUT else ""
+        self.event(kind, f"{message}{more}", commit)
 
     def fetched(self, known: Mapping[str, Any] | None, now: Mapping[str, Any], commit: str | None) -> None:
         """Tell how the fetch stands, and what became of reverts, where it is news. `known` is None at first."""

@@ -140,4 +140,5 @@ class Trial:
             self._ask_revert(None)
 
     def _say(self, verdict: Verdict, commit: str) -> None:
-        self._teller.say(EventKind.GATE, str(verdict), commit)
+        about = f"{verdict.gate}: {verdict.standing}"
+        self._teller.say(EventKind.GATE, str(verdict), commit, about=about)

@@ -20,7 +20,7 @@ from reconciler.course_record import course_for, ended, moved_on, set_out, too_l
 from reconciler.digest import deeds
 from reconciler.ledger import Owned, applied
 from reconciler.manifests import Manifests, Reading
-from reconciler.node_reports import NodeReport
+from reconciler.node_reports import APPLIED_REVISION, NodeReport, by_node
 from reconciler.plan import Budget, Hold, Plan, hold
 from reconciler.report import Report
 from reconciler.report_cluster import as_planned, between, with_declared
@@ -296,3 +296,22 @@ def test_a_pool_is_empty_when_no_block_of_it_is_left() -> None:
     assert finding(until, world(**empty)).lacks == ("1 empty blocks of 10.48.0.0/16 are not given back yet",)
     assert finding(until, world(allocations="x")).lacks == ("1 blocks of 10.48.0.0/16 can't be read",)
     assert finding(until, world(cidr="10.49.0.0/30")).met
+
+
+def test_odd_objects_of_others_end_nothing() -> None:
+    """Labels that are a list, a time before all times, a revision of thousands of digits: all else goes on."""
+    before, wished = _reading("a", facts()), _reading("b", facts("n1", "n2"))
+    live, owned = _world_of(before)
+    odd = {**_node("n1", asNumber=64500).value, "metadata": {"name": "odd", "labels": [3]}}
+    start = start_of(wished, live | {Key("Node", "odd"): Entry(Key("Node", "odd"), odd, Revision("5"))}, owned)
+    assert start is not None
+    assert start.others[Key("Node", "odd")]["metadata"]["labels"] == {}
+
+    key, value = pod("web", "n1")
+    value["metadata"]["creationTimestamp"] = "0001-01-01T00:00:00+14:00"
+    world = World({key: Entry(key, value, Revision("1"))}, since="2026-01-01T00:00:00Z")
+    assert finding(Until(Condition.PODS_REMADE), world).lacks
+
+    metadata = {"name": "n1", "annotations": {APPLIED_REVISION: "9" * 5000}}
+    report = by_node([Entry(Key("CalicoNodeStatus", "n1"), {"metadata": metadata}, Revision("1"))])["n1"]
+    assert report.applied is None

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from muslin import resources
+from muslin.datastore.protocol import Forbidden
 from muslin.resources.keys import Key
+from muslin.semantics.snapshot import Snapshot
 from reconciler.controller import Controller
-from reconciler.findings import agents_finding, routes_finding
+from reconciler.findings import agents_finding, excuses, routes_finding, sessions_finding
 from reconciler.gates import (
     Finding,
     Gate,
@@ -24,7 +27,7 @@ from reconciler.guard import RevertRequest
 from reconciler.node_reports import MADE_FOR, NodeReport
 from reconciler.plan import Hold
 from reconciler.status import EventKind
-from tests.reconciler.cases import World, policy
+from tests.reconciler.cases import World, policy, policy_key
 from tests.reconciler.networks import Nodes, bgp, node, peer
 from tests.support.virtual_time import run_virtual
 
@@ -375,3 +378,54 @@ def test_findings_about_agents_and_routes() -> None:
     blocks = {"a": ["198.51.100.64/26"], "b": ["198.51.100.0/26"]}
     assert routes_finding(blocks, reports).lacks == ("b has no route to 198.51.100.64/26",)
     assert routes_finding(blocks, reports, excused=("b routes",)).met
+
+
+def _forbid(world: World, operation: str) -> None:
+    """A process that is started from now on may not do this to reports of nodes."""
+    client = world.store.client()
+    allowed = getattr(client, operation)
+
+    async def refusing(what: Any, *given: Any, **more: Any) -> Any:
+        if "CalicoNodeStatus" in str(what):
+            raise Forbidden(f"the account may not {operation} reports", "CalicoNodeStatus")
+        return await allowed(what, *given, **more)
+
+    setattr(client, operation, refusing)
+    world.store.client = lambda *_: client  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("operation", ["list", "create"])
+def test_without_a_right_to_reports_all_else_goes_on(operation: str) -> None:
+    """The gate is not available and says why; what stands before no gate is written."""
+
+    async def scenario() -> None:
+        running = _Running(unheard_s=10.0, grace_s=60.0)
+        running.nodes.deaf.add("n4")
+        _forbid(running.world, operation)
+        await running.begin(_MESH)
+        running.push(_REFLECTED | {"p.yaml": policy("p")})
+        await asyncio.sleep(60)
+        assert await running.mesh_is_on()
+        assert policy_key("p") in await running.world.objects()
+        reasons = [each.why[0] for each in running.status.gates if each.standing is Standing.NOT_AVAILABLE]
+        assert [f"may not {operation} reports" in each for each in reasons] == [True]
+
+    _run(scenario)
+
+
+def test_what_was_wrong_before_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where very many sessions are down it is remembered by nodes; none of them is held against the commit."""
+    monkeypatch.setattr("reconciler.findings._MOST_EXCUSES", 7)
+    nodes = [
+        {"apiVersion": "projectcalico.org/v3", "kind": "Node", "metadata": {"name": name},
+         "spec": {"bgp": {"ipv4Address": f"192.0.2.{number}/24"}}}
+        for number, name in enumerate(_NAMES, 1)
+    ]  # fmt: skip
+    snapshot = Snapshot.of([resources.load(each) for each in nodes])
+    reports = {name: NodeReport(name, heard=True) for name in _NAMES}
+    found = excuses(snapshot, reports, {"n1": ["10.48.0.0/26"]})
+
+    assert {each for each in found if "*" in each} == {"n1 *", "n2 *", "n3 *"}
+    assert {each for each in found if "n4" in each} == {f"n4 192.0.2.{each}" for each in (1, 2, 3)} | {"n4 routes"}
+    assert sessions_finding(snapshot, reports).lacks
+    assert sessions_finding(snapshot, reports, excused=found).met

@@ -9,6 +9,8 @@ import pytest
 
 from muslin.datastore import ipam
 from muslin.datastore.memory import Call, Fault, Operation
+from muslin.datastore.protocol import Forbidden, Listing
+from muslin.errors import Problem
 from muslin.ipam.affinities import Owner, claim
 from muslin.net import parse_prefix
 from muslin.resources.keys import Key
@@ -410,5 +412,73 @@ def test_a_change_too_large_to_be_remembered_is_held_and_all_else_goes_on(monkey
         assert "must be remembered" in staged.status.problems[0].what
         assert (await staged.spec("IPPool", _OLD))["natOutgoing"] is True
         assert (await staged.spec("BGPConfiguration", "default")).get("nodeToNodeMeshEnabled") is not False
+
+    run(scenario)
+
+
+def test_who_may_not_look_at_pods_does_not_find_that_there_are_none() -> None:
+    """The stage is not over, and the status says which right is missing."""
+
+    async def scenario() -> None:
+        staged = Staged()
+        client = staged.world.store.client()
+        listed = client.list
+
+        async def refusing(kind: str, **more: Any) -> Listing:
+            if kind == "WorkloadEndpoint":
+                raise Forbidden("the account may not list pods", kind)
+            return await listed(kind, **more)
+
+        client.list = refusing  # type: ignore[method-assign]
+        staged.world.store.client = lambda *_: client  # type: ignore[method-assign]
+        await staged.begin(facts())
+        staged.push(facts("n1", "n2"))
+        await asyncio.sleep(60)
+        assert staged.stage() == (1, "set the reflectors aside")
+        (gate,) = staged.status.gates
+        assert (gate.standing, "may not list pods" in gate.why[0]) == (Standing.NOT_AVAILABLE, True)
+        assert not [key for key in await staged.world.objects() if key.kind == "BGPPeer"]
+
+    run(scenario)
+
+
+def test_pods_that_come_and_go_for_days_do_not_fill_the_history() -> None:
+    """Who is in the way is told a few times; the status always says who it is now."""
+
+    async def scenario() -> None:
+        staged = Staged()
+        await staged.begin(facts())
+        await staged.create(pod("web", "n1"))
+        staged.push(facts("n1", "n2"))
+        for number in range(40):
+            await staged.create(pod(f"job-{number}", "n1"))
+            await asyncio.sleep(1)
+        told = staged.told(EventKind.GATE)
+        assert 1 <= len(told) <= 10
+        assert told[-1].endswith("; how it goes on, the status says")
+        assert "38 more" in staged.status.gates[0].why
+
+    run(scenario)
+
+
+def test_stages_that_are_not_possible_any_more_are_not_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new version that refuses what one before it has begun writes nothing, and the status says so."""
+
+    async def scenario() -> None:
+        staged = Staged()
+        await staged.begin(facts())
+        await staged.create(pod("web", "n1"))
+        staged.push(facts("n1", "n2"))
+        await asyncio.sleep(10)
+        await staged.kill()
+        refused = (Problem("there are no such stages any more", "cluster.yaml", "push another commit"),)
+        with monkeypatch.context() as patched:
+            patched.setattr("reconciler.course_record.course", lambda *_: refused)
+            staged.start()
+            await asyncio.sleep(10)
+            assert not [key for key in await staged.world.objects() if key.kind == "BGPPeer"]
+            assert (await staged.spec("BGPConfiguration", "default")).get("nodeToNodeMeshEnabled") is not False
+            assert staged.status.problems == refused
+            await staged.kill()
 
     run(scenario)

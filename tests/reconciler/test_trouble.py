@@ -9,12 +9,12 @@ import pytest
 
 from muslin.datastore.memory import Call, Fault, MemoryDatastore, Operation
 from muslin.datastore.protocol import Entry, Json
-from muslin.errors import BadInput, Problem, Unavailable
+from muslin.errors import BadInput, Failed, Problem, Unavailable
 from muslin.resources.keys import Key
 from reconciler.compare import FieldChange
 from reconciler.fetch_state import Standing
 from reconciler.plan import Budget, Why
-from reconciler.status import Repair, Status, StatusBoard
+from reconciler.status import Event, EventKind, Repair, Status, StatusBoard
 from tests.reconciler.cases import World, commit_of, policy, policy_key, pool, tier
 
 
@@ -233,3 +233,32 @@ def test_a_status_of_very_many_troubles_fits_into_a_store() -> None:
         assert shown["drift"][0]["moreFields"] == 90
 
     asyncio.run(scenario())
+
+
+def test_a_look_that_fails_is_told_where_people_look_first() -> None:
+    """The status does not say that all is well while no look comes to its end; the next good one says so again."""
+
+    async def scenario() -> None:
+        world = World()
+        world.source.push(commit_of("a"))
+        await world.look()
+        key = Key("ReconcilerLedger", "default.0")
+        good = await world.store.get(key)
+        bad = await world.store.update(key, {**good.value, "spec": {**good.value["spec"], "items": 7}}, good.revision)
+        with pytest.raises(Failed):
+            await world.look()
+        shown = (await world.store.get(Key("ReconcilerStatus", "default"))).value["status"]
+        assert "ledger cannot be read" in shown["problems"][0]["what"]
+
+        await world.store.update(key, good.value, bad.revision)
+        status = await world.look()
+        assert status.settled
+        shown = (await world.store.get(Key("ReconcilerStatus", "default"))).value["status"]
+        assert (shown["problems"], shown["applied"]) == ([], status.accepted)
+
+    asyncio.run(scenario())
+
+
+def test_a_line_of_the_log_does_not_speak_to_a_terminal() -> None:
+    """Names that somebody wrote into a datastore reach the log without control characters."""
+    assert str(Event(EventKind.GATE, 1, "shop/a\x1b[2Jb runs on n1")) == "#1 Gate shop/a?[2Jb runs on n1"
