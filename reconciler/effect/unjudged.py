@@ -52,7 +52,7 @@ class Unjudged(StrEnum):
 
 
 _MEANINGS: Final = {
-    Unjudged.HOST_POLICY: "what it does to hosts themselves is not computed, only to workloads",
+    Unjudged.HOST_POLICY: "what it does to hosts, and to what they forward by policies of their own, is not computed",
     Unjudged.SERVICES: "rules that name services or HTTP are taken as agents take them: nothing is allowed by them",
     Unjudged.BGP_FILTERS: "filters of peers are not applied: a prefix that is told may still be dropped there",
     Unjudged.AGENT_SETTINGS: "what these settings of agents do to packets is not computed, apart from MTU",

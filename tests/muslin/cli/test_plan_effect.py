@@ -259,7 +259,7 @@ def test_what_closes_a_host_is_not_told_as_no_change(run: Run, repository: Path,
     for output in ("text", "markdown"):
         told = run(*asked, "-o", output).out
         assert "No traffic, session, prefix, address or MTU changes that can be told" in told
-        assert "Not judged: what it does to hosts themselves is not computed" in told
+        assert "Not judged: what it does to hosts, and to what they forward" in told
     (left,) = json.loads(run(*asked, "-o", "json").out)["effect"]["notJudged"]
     assert (left["reason"], left["objects"]) == ("HostPolicy", ["HostEndpoint eth0"])
 
