@@ -283,7 +283,8 @@ class Controller:
                 staged_first=self._settings.staged_first,
                 ownership=Ownership(manager_of(self._settings.set_name), self._settings.ownership),
             )  # fmt: skip
-        self._passage.refused = frozenset(step.key for step, _ in (*outcome.failed, *outcome.waiting))
+        unwritten = (*(step for step, _ in (*outcome.failed, *outcome.waiting)), *outcome.stale)
+        self._passage.refused = frozenset(step.key for step in unwritten)
         repairs = self._teller.outcome(proposed, outcome, self._time(), who)
         for repair in repairs:
             self._fights.repaired(repair.key, repair.fields, asyncio.get_running_loop().time())
