@@ -35,6 +35,8 @@ _T = TypeVar("_T")
 _NAMES = ("a", "b", "c", "d", "e")
 _NODES = ("n1", "n2", "n3", "n4")
 _DEEDS = 14
+_AT_AN_INSTANT = 100
+"""So many looks at one instant are no looks any more but a loop without an end."""
 _DENY = """apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
 metadata: {name: default-deny}
@@ -138,6 +140,8 @@ class _Life:
     _accepted: str | None = None
     _owned: dict[str, set[str]] = field(default_factory=dict)
     _seen: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
+    _instant: float = -1.0
+    _looks: set[tuple[int, object]] = field(default_factory=set)
 
     # -- what is told
 
@@ -184,6 +188,12 @@ class _Life:
 
     def _event(self, number: int, event: Event) -> None:
         self.tell(f"{number}: {event}")
+        if (now := asyncio.get_running_loop().time()) != self._instant:
+            self._instant, self._looks = now, set()
+        self._looks.add((number, event.reconcile))
+        if len(self._looks) > _AT_AN_INSTANT:
+            self.broken("a reconciler looks again and again without a pause")
+            raise AssertionError(self.failure)
 
     def wake(self) -> None:
         for process in self.processes:
