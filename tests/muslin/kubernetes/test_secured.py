@@ -207,7 +207,11 @@ def test_a_server_that_misses_our_certificate_says_so(tmp_path: Path) -> None:
 
 
 def test_an_answer_before_the_end_of_the_request_counts(server: _Server) -> None:
-    """A server that refuses a large body without reading it all, and hangs up: its refusal is the answer."""
+    """A server that refuses a large body without reading it all, and hangs up: its refusal is the answer.
+
+    Its kernel resets the connection then, and on a busy machine this may take the answer away before it has arrived:
+    nobody can hear that one, so one of three is enough.
+    """
 
     def serve(secure: ssl.SSLSocket) -> None:
         secure.recv(100)
@@ -215,8 +219,15 @@ def test_an_answer_before_the_end_of_the_request_counts(server: _Server) -> None
         socket.socket(fileno=secure.detach()).close()
 
     async def story(transport: HttpTransport) -> None:
-        answer = await transport.exchange(Request("POST", "/", (), bytes(1 << 23)), 8)
-        assert (answer.status, answer.body) == (413, b"{}")
+        for left in (2, 1, 0):
+            try:
+                answer = await transport.exchange(Request("POST", "/", (), bytes(1 << 23)), 8)
+            except Lost:
+                if not left:
+                    raise
+            else:
+                assert (answer.status, answer.body) == (413, b"{}")
+                return
 
     _over(server, serve, story)
 
